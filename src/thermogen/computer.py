@@ -1,0 +1,131 @@
+"""The thermodynamic computer: its parameters, its energy landscape and the forces it exerts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from thermogen.couplings import Couplings, NoCouplings, Units
+from thermogen.errors import InputError, require
+
+
+class EnergyParts(NamedTuple):
+    """The potential energy split by origin, in E0; `total` is their sum."""
+
+    on_site: Float[Array, "*batch"]
+    bias: Float[Array, "*batch"]
+    coupling: Float[Array, "*batch"]
+
+    @property
+    def total(self) -> Float[Array, "*batch"]:
+        """V(x), in E0."""
+        return self.on_site + self.bias + self.coupling
+
+
+class Computer(eqx.Module):
+    """N fluctuating units with quartic on-site potentials, biases and symmetric couplings.
+
+        V(x) = sum_i (J2_i x_i^2 + J4_i x_i^4) + sum_i b_i x_i + sum_{i<j} J_ij x_i x_j
+        dx_i = -mu dV/dx_i dt + sqrt(2 mu kT) dW_i
+
+    All numbers are dimensionless: energies in E0, times in 1 / (mobility E0). `bias` may carry leading
+    batch axes (one field per sample). A computer is a pytree: its arrays are arguments of compiled
+    functions, so another computer of the same shape compiles nothing new.
+
+    Source: Whitelam, PRL 136, 037101 (2026), Eqs. 1–2; reference values J2 = J4 = 1, kT = 0.1, mu = 1.
+    """
+
+    J2: Float[Array, " N"]
+    J4: Float[Array, " N"]
+    bias: Float[Array, "*batch N"]
+    couplings: Couplings
+    mobility: Float[Array, ""]
+    kT: Float[Array, ""]
+
+    @property
+    def units(self) -> Units:
+        """The units by role."""
+        return self.couplings.units
+
+    def at(self, t: Float[Array, ""] | float) -> Computer:
+        """The computer in force at time t: itself, since its parameters are constant in time."""
+        return self
+
+    def energy_parts(self, x: Float[Array, "*batch N"]) -> EnergyParts:
+        """On-site, bias and coupling energies of each state, in E0. Cost: one product J x."""
+        on_site = jnp.sum(x * x * (self.J2 + self.J4 * x * x), -1)
+        return EnergyParts(on_site, jnp.sum(self.bias * x, -1), self.couplings.energy(x))
+
+    def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
+        """V(x), in E0."""
+        return self.energy_parts(x).total
+
+    def gradient(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""
+        return x * (2 * self.J2 + 4 * self.J4 * x * x) + self.bias + self.couplings.apply(x)
+
+    def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The force -dV/dx_i, in E0."""
+        return -self.gradient(x)
+
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0: what noising and the start of generation use."""
+        return eqx.tree_at(
+            lambda c: (c.couplings, c.bias),
+            self,
+            (NoCouplings(self.units), jnp.zeros(self.units.total, self.bias.dtype)),
+        )
+
+    def prepared(self) -> Computer:
+        """The same computer with its couplings laid out for many products (see `Couplings.prepared`)."""
+        return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
+
+
+def computer(
+    couplings: Couplings,
+    *,
+    J2: float | np.ndarray = 1.0,
+    J4: float | np.ndarray = 1.0,
+    bias: float | np.ndarray = 0.0,
+    kT: float = 0.1,
+    mobility: float = 1.0,
+    dtype=jnp.float32,
+) -> Computer:
+    """Build a computer from couplings (see `thermogen.couplings.published`) and on-site parameters.
+
+    `J2`, `J4`, `bias`: one number, or one per unit (N,), in E0. `kT` in E0, `mobility` in 1 / (E0 time).
+    Raises InputError for kT or mobility that is not positive, a non-finite or mis-shaped parameter, or
+    a potential that does not confine a unit (J4 < 0, or J4 = 0 with J2 <= 0).
+    """
+    total = couplings.units.total
+    for name, value in (("kT", kT), ("mobility", mobility)):
+        require(
+            bool(np.isfinite(value)) and value > 0, f"{name} = {value}: give a positive number (reference: "
+            f"{'0.1' if name == 'kT' else '1'})",
+        )  # fmt: skip
+    arrays = {}
+    for name, value in (("J2", J2), ("J4", J4), ("bias", bias)):
+        value = np.asarray(value, float)
+        if value.ndim > 1 or value.size not in (1, total):
+            raise InputError(
+                f"{name} has shape {value.shape} for {total} units: give one number or ({total},)"
+            )
+        require(bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values: give finite numbers")
+        arrays[name] = jnp.broadcast_to(jnp.asarray(value, dtype), (total,))
+    J2s, J4s = np.asarray(arrays["J2"]), np.asarray(arrays["J4"])
+    loose = np.flatnonzero((J4s < 0) | ((J4s == 0) & (J2s <= 0)))
+    if len(loose):
+        i = int(loose[0])
+        raise InputError(
+            f"unit {i} with J2 = {J2s[i]:g}, J4 = {J4s[i]:g} is not confined: give J4 > 0, or J4 = 0 with J2 > 0"
+        )
+    return Computer(
+        couplings=couplings,
+        mobility=jnp.asarray(mobility, dtype),
+        kT=jnp.asarray(kT, dtype),
+        **arrays,
+    )

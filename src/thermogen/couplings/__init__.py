@@ -1,0 +1,29 @@
+"""How the symmetric coupling matrix J is held and applied: who is coupled to whom, and by how much."""
+
+from thermogen.couplings.base import Couplings, NoCouplings, Units
+from thermogen.couplings.blocks import BlockCouplings
+from thermogen.couplings.edges import EdgeCouplings
+from thermogen.couplings.topology import (
+    LINKS,
+    all_to_all,
+    checked_matrix,
+    from_mask,
+    linked,
+    planes,
+    published,
+)
+
+__all__ = [
+    "LINKS",
+    "BlockCouplings",
+    "Couplings",
+    "EdgeCouplings",
+    "NoCouplings",
+    "Units",
+    "all_to_all",
+    "checked_matrix",
+    "from_mask",
+    "linked",
+    "planes",
+    "published",
+]

@@ -1,0 +1,133 @@
+"""Units with roles, and what every way of holding the couplings can do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from thermogen.errors import require
+
+ROLES = ("visible", "hidden", "output")
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a computer by role, in the order in which they stand in a state vector.
+
+    `visible` units carry the image, `hidden` units are never read, `output` units (optional) carry a
+    label. A state x has `total` entries: visible first, then hidden, then output.
+    """
+
+    visible: int
+    hidden: int = 0
+    output: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts that make no computer."""
+        for role in ROLES:
+            count = getattr(self, role)
+            require(count >= 0, f"{role} units = {count}: give a count of 0 or more")
+        require(self.total > 0, "a computer needs at least one unit: give visible, hidden or output units")
+
+    @property
+    def total(self) -> int:
+        """Number of units N."""
+        return self.visible + self.hidden + self.output
+
+    def part(self, role: str) -> slice:
+        """Slice of a state vector held by the units of `role`."""
+        require(role in ROLES, f"unknown role {role!r}: choose one of {', '.join(ROLES)}")
+        start = 0
+        for name in ROLES:
+            size = getattr(self, name)
+            if name == role:
+                return slice(start, start + size)
+            start += size
+        raise AssertionError
+
+    def mask(self, *roles: str) -> Bool[Array, " N"]:
+        """True for the units that have one of `roles`."""
+        mask = jnp.zeros(self.total, bool)
+        for role in roles:
+            mask = mask.at[self.part(role)].set(True)
+        return mask
+
+
+class Couplings(eqx.Module):
+    """A symmetric matrix J with zero diagonal, J_ij = J_ji, held so that only real couplings are multiplied.
+
+    A new way of holding couplings implements the five abstract methods; one contract test in
+    `tests/test_couplings.py` then holds it against the dense matrix.
+    """
+
+    units: eqx.AbstractVar[Units]
+
+    @abstractmethod
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The product J x, i.e. sum_j J_ij x_j for every unit i of every state in the batch."""
+
+    @abstractmethod
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+        """Couplings with entries sum_k (r_ki x_kj + r_kj x_ki) on the coupled pairs, 0 elsewhere.
+
+        This is the local learning signal: a coupling needs only the two units that it joins.
+        """
+
+    @abstractmethod
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J."""
+
+    @abstractmethod
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+        """Couplings of the same topology with the values of `matrix` (entries off the topology are dropped)."""
+
+    @abstractmethod
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where two units are coupled (symmetric, False on the diagonal)."""
+
+    def prepared(self) -> Couplings:
+        """The same couplings laid out for many products with `apply`; call it outside the time loop."""
+        return self
+
+    def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
+        """Coupling energy sum_{i<j} J_ij x_i x_j = x . J x / 2, in E0."""
+        return jnp.sum(x * self.apply(x), -1) / 2
+
+    def count(self) -> int:
+        """Number of distinct couplings, i.e. of physical couplers to build."""
+        return int(self.mask().sum()) // 2
+
+
+class NoCouplings(Couplings):
+    """J = 0: the units of the noising process, which are independent given their fields."""
+
+    units: Units = eqx.field(static=True)
+
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """Zero, for every unit."""
+        return jnp.zeros_like(x)
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+        """No pair is coupled: nothing to learn."""
+        return self
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The zero matrix."""
+        return jnp.zeros((self.units.total, self.units.total))
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+        """No pair is coupled: every value is dropped."""
+        return self
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """False everywhere."""
+        return jnp.zeros((self.units.total, self.units.total), bool)
+
+    def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
+        """Zero."""
+        return jnp.zeros(x.shape[:-1], x.dtype)

@@ -1,0 +1,150 @@
+"""Couplings held as dense blocks between roles: only the blocks that exist are multiplied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from thermogen.couplings.base import ROLES, Couplings, Units
+
+
+def ends(link: str) -> tuple[str, str]:
+    """The two roles that a link such as 'visible-hidden' joins."""
+    first, second = link.split("-")
+    return first, second
+
+
+class BlockCouplings(Couplings):
+    """J as one dense block per link, e.g. 'visible-hidden' (n_v, n_h) and 'hidden-hidden' (n_h, n_h).
+
+    A block within one role is symmetric with a zero diagonal. `masks` holds, for the links that are
+    only partly wired, which pairs are (same shape as the block); a missing mask means all pairs.
+
+    Cost of `apply`: one multiply–add per entry of the blocks in each direction, e.g. for 784 + 512
+    published units 1.06 million instead of the 1.68 million of the full matrix.
+    """
+
+    blocks: dict[str, Array]
+    masks: dict[str, Array]
+    units: Units = eqx.field(static=True)
+
+    def __init__(self, units: Units, blocks: Mapping[str, Array], masks: Mapping[str, Array] | None = None):
+        """Take the blocks as they are; build checked ones with `thermogen.couplings.linked`."""
+        self.units = units
+        self.blocks = dict(blocks)
+        self.masks = dict(masks or {})
+
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The product J x by blocks."""
+        return self.prepared().apply(x)
+
+    def prepared(self) -> PreparedBlocks:
+        """One matrix per receiving role, the sources stacked: fewer and larger products in a time loop."""
+        rows: dict[str, list[tuple[str, Array]]] = {role: [] for role in ROLES}
+        for link, block in self.blocks.items():
+            first, second = ends(link)
+            rows[second].append((first, block))
+            if first != second:
+                rows[first].append((second, block.T))
+        products = []
+        for role in ROLES:
+            # Sources in the order of the state vector, so that neighbours in it need no copy.
+            sources = sorted(rows[role], key=lambda row: ROLES.index(row[0]))
+            if sources and getattr(self.units, role):
+                names = tuple(name for name, _ in sources)
+                products.append((role, names, jnp.concatenate([block for _, block in sources])))
+        return PreparedBlocks(
+            matrices=tuple(matrix for *_, matrix in products),
+            routes=tuple((role, names) for role, names, _ in products),
+            units=self.units,
+        )
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+        """Learning signal by blocks: two products over the steps per link, one for a link within a role."""
+        blocks = {}
+        for link in self.blocks:
+            a, b = (self.units.part(role) for role in ends(link))
+            signal = r[:, a].T @ x[:, b]
+            if a == b:
+                signal = signal + signal.T
+                signal = signal - jnp.diag(jnp.diagonal(signal))
+            else:
+                signal = signal + x[:, a].T @ r[:, b]
+            blocks[link] = jnp.where(self.masks[link], signal, 0) if link in self.masks else signal
+        return type(self)(self.units, blocks, self.masks)
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J, blocks in place."""
+        return self._assembled(self.blocks)
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+        """The blocks of `matrix` on this topology."""
+        blocks = {}
+        for link, block in self.blocks.items():
+            a, b = (self.units.part(role) for role in ends(link))
+            values = jnp.asarray(matrix, block.dtype)[a, b]
+            if a == b:
+                values = values - jnp.diag(jnp.diagonal(values))
+            blocks[link] = jnp.where(self.masks[link], values, 0) if link in self.masks else values
+        return type(self)(self.units, blocks, self.masks)
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where two units are coupled."""
+        wired = {
+            link: self.masks.get(link, jnp.ones(block.shape, bool)) for link, block in self.blocks.items()
+        }
+        return self._assembled(wired) & ~jnp.eye(self.units.total, dtype=bool)
+
+    def _assembled(self, blocks: Mapping[str, Array]) -> Array:
+        total = self.units.total
+        dtype = next(iter(blocks.values())).dtype if blocks else jnp.float32
+        matrix = jnp.zeros((total, total), dtype)
+        for link, block in blocks.items():
+            a, b = (self.units.part(role) for role in ends(link))
+            matrix = matrix.at[a, b].set(block)
+            matrix = matrix.at[b, a].set(block.T)
+        return matrix
+
+
+class PreparedBlocks(Couplings):
+    """Blocks stacked by receiving role, for the inner loop of a simulation (read-only)."""
+
+    matrices: tuple[Array, ...]
+    routes: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
+    units: Units = eqx.field(static=True)
+
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The product J x: one matrix product per receiving role."""
+        received = {}
+        for (role, sources), matrix in zip(self.routes, self.matrices, strict=True):
+            first, last = self.units.part(sources[0]), self.units.part(sources[-1])
+            if last.stop - first.start == matrix.shape[0]:
+                source = x[..., first.start : last.stop]
+            else:
+                source = jnp.concatenate([x[..., self.units.part(name)] for name in sources], -1)
+            received[role] = source @ matrix
+        parts = [
+            received.get(role, jnp.zeros((*x.shape[:-1], getattr(self.units, role)), x.dtype))
+            for role in ROLES
+        ]
+        return jnp.concatenate(parts, -1)
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+        """Not available: train the couplings this was prepared from."""
+        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J."""
+        return self.apply(jnp.eye(self.units.total, dtype=self.matrices[0].dtype))
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+        """Not available: change the couplings this was prepared from."""
+        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where J is not zero."""
+        return self.matrix() != 0

@@ -1,0 +1,38 @@
+"""Langevin dynamics: integrators, compiled trajectories, observers, exact equilibrium of single units."""
+
+from thermogen.langevin.equilibrium import sample_uncoupled
+from thermogen.langevin.integrators import (
+    INTEGRATORS,
+    EulerMaruyama,
+    Integrator,
+    LeimkuhlerMatthews,
+    StochasticHeun,
+    named_integrator,
+)
+from thermogen.langevin.noise import sample_keys, standard_normal
+from thermogen.langevin.observers import Energy, HeatAndWork, Observer, Snapshots
+from thermogen.langevin.simulate import Control, Trajectory, integrate, simulate, whole_steps
+from thermogen.langevin.stability import explain_divergence, stable_dt
+
+__all__ = [
+    "INTEGRATORS",
+    "Control",
+    "Energy",
+    "EulerMaruyama",
+    "HeatAndWork",
+    "Integrator",
+    "LeimkuhlerMatthews",
+    "Observer",
+    "Snapshots",
+    "StochasticHeun",
+    "Trajectory",
+    "explain_divergence",
+    "integrate",
+    "named_integrator",
+    "sample_keys",
+    "sample_uncoupled",
+    "simulate",
+    "stable_dt",
+    "standard_normal",
+    "whole_steps",
+]

@@ -1,0 +1,89 @@
+"""Exact equilibrium of uncoupled units: a product of one-dimensional Boltzmann densities."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.langevin.noise import sample_keys
+
+_DEPTH = 40.0  # the grid spans energies up to this many kT above the minimum: e^-40 of the density is cut
+_COARSE = 257
+
+
+def boltzmann_grid(
+    J2: Float[Array, "*units"],
+    J4: Float[Array, "*units"],
+    bias: Float[Array, "*units"],
+    kT: Float[Array, ""],
+    points: int = 1025,
+) -> tuple[Float[Array, "*units points"], Float[Array, "*units points"]]:
+    """Grid and density exp(-(J2 x^2 + J4 x^4 + b x) / kT), largest value 1, over all that matters of it.
+
+    Returns x and density, each with a last axis of `points`. Any confining J2, J4 (double wells too).
+    """
+    J2, J4, bias = (value[..., None] for value in jnp.broadcast_arrays(J2, J4, bias))
+
+    def energy(x):
+        return J2 * x**2 + J4 * x**4 + bias * x
+
+    # A half-width that certainly holds the density: the last power of two whose energy is within reach.
+    octaves = 2.0 ** jnp.arange(-20, 20).astype(bias.dtype)
+    lowest = jnp.minimum(jnp.minimum(energy(octaves), energy(-octaves)).min(-1, keepdims=True), 0)
+    reached = (jnp.minimum(energy(octaves), energy(-octaves)) - lowest) < _DEPTH * kT
+    half = 2 * jnp.max(jnp.where(reached, octaves, octaves[0]), -1, keepdims=True)
+    # Narrow it to where the density lives, then lay the fine grid.
+    x = half * jnp.linspace(-1, 1, _COARSE, dtype=bias.dtype)
+    depth = energy(x)
+    inside = depth - depth.min(-1, keepdims=True) < _DEPTH * kT
+    cell = 2 * half / (_COARSE - 1)
+    low = jnp.min(jnp.where(inside, x, jnp.inf), -1, keepdims=True) - cell
+    high = jnp.max(jnp.where(inside, x, -jnp.inf), -1, keepdims=True) + cell
+    x = low + (high - low) * jnp.linspace(0, 1, points, dtype=bias.dtype)
+    depth = energy(x)
+    return x, jnp.exp(-(depth - depth.min(-1, keepdims=True)) / kT)
+
+
+def _quantiles(x: Array, density: Array, u: Array) -> Array:
+    """Inverse of the cumulative distribution of a piecewise linear density at u, for one unit."""
+    width = x[1] - x[0]
+    mass = (density[1:] + density[:-1]) * (width / 2)
+    cumulative = jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(mass)])
+    target = u * cumulative[-1]
+    cell = jnp.clip(jnp.searchsorted(cumulative, target, side="right") - 1, 0, len(x) - 2)
+    left, slope = density[cell], (density[cell + 1] - density[cell]) / width
+    rest = jnp.maximum(target - cumulative[cell], 0)
+    # Root of left s + slope s^2 / 2 = rest, in the form that is stable for slope -> 0.
+    root = jnp.sqrt(jnp.maximum(left**2 + 2 * slope * rest, 0))
+    return x[cell] + jnp.clip(2 * rest / jnp.maximum(left + root, jnp.finfo(x.dtype).tiny), 0, width)
+
+
+@partial(jax.jit, static_argnames="points")
+def sample_uncoupled(
+    key: Key[Array, ""], computer: Computer, samples: Int[Array, " batch"], points: int = 1025
+) -> Float[Array, "batch N"]:
+    """Exact equilibrium states of the units of `computer` without their couplings.
+
+        p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)
+
+    One row per sample number; row n depends on (key, n) alone. If the bias has a batch axis (batch, N),
+    each sample has its own fields. The inverse cumulative distribution of a density tabulated at
+    `points` places (linear in between): moments agree with quadrature to 1e-5 (tests).
+    Cost: N x points exponentials, once for all samples or once per sample with its own fields.
+    """
+    total = computer.units.total
+    dtype = computer.bias.dtype
+    keys = sample_keys(key, samples)
+    u = jax.vmap(lambda k: jax.random.uniform(k, (total,), dtype))(keys)
+
+    def draw(bias, u):
+        x, density = boltzmann_grid(computer.J2, computer.J4, bias, computer.kT, points)
+        return jax.vmap(_quantiles)(x, density, u)
+
+    if computer.bias.ndim == 1:
+        return draw(computer.bias, u.T).T
+    return jax.lax.map(lambda row: draw(*row), (jnp.broadcast_to(computer.bias, u.shape), u))

@@ -1,0 +1,166 @@
+"""Whole trajectories of a batch of samples as one compiled scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.errors import InputError, require
+from thermogen.langevin.integrators import EulerMaruyama, Integrator
+from thermogen.langevin.noise import sample_keys, standard_normal
+from thermogen.langevin.observers import Observer, Step
+from thermogen.langevin.stability import explain_divergence
+
+
+@runtime_checkable
+class Control(Protocol):
+    """Parameters as a function of time. A `Computer` is the constant control."""
+
+    def at(self, t: Float[Array, ""] | float) -> Computer:
+        """The computer in force at time t."""
+        ...
+
+    def prepared(self) -> Control:
+        """The same control laid out for many time steps."""
+        ...
+
+
+class Trajectory(NamedTuple):
+    """End states (batch, N) and, per observer, its records stacked along a first axis of length R + 1.
+
+    Record 0 is the start; record r follows step r * every.
+    """
+
+    final: Float[Array, "batch N"]
+    records: dict[str, Any]
+
+
+def whole_steps(duration: float, dt: float) -> int:
+    """Number of steps of `dt` in `duration`; InputError unless dt is positive and divides the duration."""
+    require(bool(np.isfinite(dt)) and dt > 0, f"dt = {dt}: give a positive time step (reference: 0.001)")
+    require(bool(np.isfinite(duration)) and duration > 0, f"t_f = {duration}: give a positive duration")
+    steps = round(duration / dt)
+    if steps < 1 or abs(steps * dt - duration) > 1e-6 * duration:
+        near = duration / max(1, steps)
+        raise InputError(
+            f"dt = {dt:g} does not divide t_f = {duration:g} into whole steps: try dt = {near:.6g}"
+        )
+    return steps
+
+
+def integrate(
+    keys: Key[Array, " batch"],
+    control: Control,
+    x: Float[Array, "batch N"],
+    *,
+    steps: int,
+    dt: Float[Array, ""],
+    integrator: Integrator,
+    observers: Mapping[str, Observer],
+    every: int,
+    first_step: Int[Array, ""] | int = 0,
+) -> Trajectory:
+    """The scan behind `simulate`, without any check: for use inside other compiled functions."""
+    reference = control.at(0.0)
+    mobility, kT = reference.mobility, reference.kT
+    sigma = jnp.sqrt(2 * mobility * kT * dt)
+    control = control.prepared()
+    units = x.shape[-1]
+
+    def noise_at(k):
+        return standard_normal(keys, k, units, x.dtype)
+
+    def drift(x, t):
+        return mobility * control.at(t).force(x)
+
+    def one_step(state, k):
+        x, noise, carries = state
+        t = k * dt
+        if integrator.uses_next_noise:
+            next_noise = noise_at(k + 1)
+        else:
+            noise = next_noise = noise_at(k)
+        x_after = integrator.step(drift, x, t, dt, sigma, noise, next_noise)
+        if observers:
+            step = Step(control.at(t), control.at(t + dt), x, x_after)
+            carries = {name: observer.update(carries[name], step) for name, observer in observers.items()}
+        return (x_after, next_noise if integrator.uses_next_noise else (), carries), None
+
+    def records_of(k, x, carries):
+        now = control.at(k * dt)
+        return {name: observer.record(carries[name], now, x) for name, observer in observers.items()}
+
+    def stretch(state, start):
+        state, _ = jax.lax.scan(one_step, state, start + jnp.arange(every))
+        return state, records_of(start + every, state[0], state[2])
+
+    start = control.at(first_step * dt)
+    carries = {name: observer.start(start, x) for name, observer in observers.items()}
+    first = records_of(first_step, x, carries)
+    state = (x, noise_at(first_step) if integrator.uses_next_noise else (), carries)
+    full = steps // every
+    state, records = jax.lax.scan(stretch, state, first_step + every * jnp.arange(full))
+    if steps % every:
+        rest = first_step + every * full + jnp.arange(steps % every)
+        state, _ = jax.lax.scan(one_step, state, rest)
+    records = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, records)
+    return Trajectory(state[0], records)
+
+
+_integrate = eqx.filter_jit(integrate)
+
+
+def simulate(
+    key: Key[Array, ""],
+    control: Control,
+    x0: Float[Array, "batch N"],
+    *,
+    steps: int,
+    dt: float,
+    integrator: Integrator | None = None,
+    observers: Mapping[str, Observer] | None = None,
+    every: int | None = None,
+    samples: Int[Array, " batch"] | None = None,
+    first_step: int = 0,
+) -> Trajectory:
+    """Run `steps` steps of Langevin dynamics from `x0` (batch, N) and return the end states.
+
+        dx_i = -mu dV(x, t)/dx_i dt + sqrt(2 mu kT) dW_i
+
+    `control` is a Computer, or anything whose `at(t)` is the computer in force at time t. Observers
+    record every `every` steps (default: at the end only). `samples` are the numbers of the samples
+    (default 0 .. batch - 1): the noise of sample n at step k depends on (key, n, k) alone, so a sample
+    has the same noise in any batch; `first_step` continues an earlier run of that many steps.
+
+    Raises DivergenceError, naming step, unit and a stable dt, if any state leaves all physical scales;
+    InputError for a mis-shaped state or a dt or step count that is not positive.
+    Cost: one product J x per force and N Gaussians per step and sample; compiled once per shape.
+    """
+    require(bool(np.isfinite(dt)) and dt > 0, f"dt = {dt}: give a positive time step (reference: 0.001)")
+    require(steps > 0, f"steps = {steps}: give a positive number of steps")
+    total = control.at(0.0).units.total
+    if x0.ndim != 2 or x0.shape[1] != total:
+        raise InputError(f"x0 has shape {x0.shape} but the computer has {total} units: give (batch, {total})")
+    every = steps if every is None else every
+    require(0 < every <= steps, f"every = {every}: give a number from 1 to steps = {steps}")
+    numbers = jnp.arange(x0.shape[0]) if samples is None else jnp.asarray(samples)
+    arguments = dict(
+        dt=jnp.asarray(dt, x0.dtype),
+        integrator=integrator or EulerMaruyama(),
+        first_step=jnp.asarray(first_step),
+    )
+    keys = sample_keys(key, numbers)
+    result = _integrate(
+        keys, control, x0, steps=steps, observers=dict(observers or {}), every=every, **arguments
+    )
+    if not bool(jnp.isfinite(result.final).all()):
+        # Noise depends on (key, sample, step) alone, so the run can be repeated to find where it broke.
+        explain_divergence(keys, control, x0, steps=steps, **arguments)
+    return result

@@ -1,0 +1,132 @@
+"""When a time step is too large: which dt is stable, and where a run that broke left the physical scale."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.errors import DivergenceError
+from thermogen.langevin.integrators import Integrator
+from thermogen.langevin.noise import standard_normal
+
+
+def coupling_norm(computer: Computer, iterations: int = 60) -> float:
+    """Largest absolute eigenvalue of J (E0), by power iteration on J^2 from a fixed start."""
+    total = computer.units.total
+    prepared = computer.couplings.prepared()
+    start = jnp.cos(jnp.arange(total) * 1.7)
+
+    def iterate(_, vector):
+        vector = prepared.apply(prepared.apply(vector))
+        return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-30)
+
+    vector = jax.lax.fori_loop(0, iterations, iterate, start / jnp.linalg.norm(start))
+    return float(jnp.linalg.norm(prepared.apply(vector)))
+
+
+def amplitude(computer: Computer) -> float:
+    """Largest |x| a unit is expected to reach: where on-site force balances bias, couplings and heat.
+
+    Solves 2 J2 x + 4 J4 x^3 = |b| + |J| x for the largest root over the units and adds five thermal
+    widths. Infinite if J4 = 0 and the couplings overcome J2.
+    """
+    norm = coupling_norm(computer)
+    J2, J4 = computer.J2.astype(float), computer.J4.astype(float)
+    bias = jnp.max(jnp.abs(computer.bias).reshape(-1, computer.bias.shape[-1]), 0).astype(float)
+    stiffness = 2 * J2 - norm
+    if bool(jnp.any((J4 == 0) & (stiffness <= 0))):
+        return float("inf")
+    low, high = jnp.zeros_like(bias), jnp.ones_like(bias)
+
+    def excess(x):
+        return stiffness * x + 4 * J4 * x**3 - bias
+
+    for _ in range(60):
+        high = jnp.where(excess(high) < 0, 2 * high, high)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = jnp.where(excess(middle) < 0, middle, low), jnp.where(excess(middle) < 0, high, middle)
+    curvature = jnp.maximum(2 * J2 + 12 * J4 * high**2 - norm, 2 * jnp.abs(J2) * 1e-3 + 1e-12)
+    width = jnp.minimum(
+        jnp.sqrt(computer.kT / curvature), (computer.kT / jnp.maximum(J4, 1e-12)) ** 0.25 + high
+    )
+    return float(jnp.max(high + 5 * width))
+
+
+def stable_dt(computer: Computer) -> float:
+    """A time step at which explicit integrators stay stable: 2 / (mu x largest curvature reached).
+
+    The curvature bound is 2 J2 + 12 J4 x^2 + |J| at the largest expected amplitude x. Returns 0 if the
+    potential confines nothing (then no step is stable).
+    """
+    reach = amplitude(computer)
+    if reach == float("inf"):
+        return 0.0
+    curvature = jnp.max(2 * computer.J2 + 12 * computer.J4 * reach**2) + coupling_norm(computer)
+    return float(2 / (computer.mobility * curvature))
+
+
+@eqx.filter_jit
+def _first_escape(keys, control, x0, limit, steps, dt, integrator: Integrator, first_step):
+    reference = control.at(0.0)
+    sigma = jnp.sqrt(2 * reference.mobility * reference.kT * dt)
+    control = control.prepared()
+
+    def drift(x, t):
+        return reference.mobility * control.at(t).force(x)
+
+    def inside(x):
+        return jnp.abs(x) < limit  # False for NaN
+
+    def keep_going(state):
+        x, done = state
+        return jnp.all(inside(x)) & (done < steps)
+
+    def advance(state):
+        x, done = state
+        k = first_step + done
+        noise, next_noise = (standard_normal(keys, j, x.shape[-1], x.dtype) for j in (k, k + 1))
+        return integrator.step(drift, x, k * dt, dt, sigma, noise, next_noise), done + 1
+
+    x, done = jax.lax.while_loop(keep_going, advance, (x0, jnp.asarray(0)))
+    row, unit = jnp.divmod(jnp.argmin(inside(x)), x.shape[-1])
+    return done, row, unit, x[row, unit]
+
+
+def explain_divergence(
+    keys: Key[Array, " batch"],
+    control,
+    x0: Float[Array, "batch N"],
+    *,
+    steps: int,
+    dt: Float[Array, ""],
+    integrator: Integrator,
+    first_step: Int[Array, ""],
+) -> NoReturn:
+    """Repeat a run that broke up to the first state out of scale; raise DivergenceError naming it."""
+    start = control.at(first_step * dt)
+    reach = amplitude(start)
+    limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
+    done, row, unit, value = _first_escape(
+        keys, control, x0, jnp.asarray(limit, x0.dtype), steps, dt, integrator, first_step
+    )
+    stable = stable_dt(start)
+    remedy = (
+        f"a stable step is dt = {_two_digits_down(stable)}"
+        if stable > 0
+        else "no dt is stable, since J4 = 0 and the couplings overcome J2: give J4 > 0 or weaker couplings"
+    )
+    raise DivergenceError(
+        f"the state diverged at step {int(first_step) + int(done)} (batch row {int(row)}, unit {int(unit)}, "
+        f"x = {float(value):.3g}) with dt = {float(dt):g}: {remedy}"
+    )
+
+
+def _two_digits_down(value: float) -> float:
+    exponent = jnp.floor(jnp.log10(value))
+    return float(f"{float(jnp.floor(value / 10.0 ** (exponent - 1)) * 10.0 ** (exponent - 1)):.2g}")

@@ -1,0 +1,43 @@
+"""Checkpoints: the leaves of a pytree in one safetensors file, replaced atomically, with a JSON header."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from thermogen.errors import InputError
+
+
+def save_checkpoint(path: Path, tree: PyTree, header: dict[str, Any]) -> None:
+    """Write the array leaves of `tree` and `header`; a kill at any moment leaves the old file or the new."""
+    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(leaves, partial, metadata={"header": json.dumps(header)})
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    """The tree (of the structure of `like`) and the header; InputError for a damaged or foreign file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["header"])
+            leaves = [jnp.asarray(file.get_tensor(name)) for name in sorted(file.keys())]
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"checkpoint {path} is damaged ({error}): start again with --force") from error
+    wanted, structure = jax.tree.flatten(like)
+    shapes = [np.shape(leaf) for leaf in wanted]
+    if [leaf.shape for leaf in leaves] != shapes:
+        raise InputError(f"checkpoint {path} belongs to another computer: start again with --force")
+    return jax.tree.unflatten(structure, leaves), header

@@ -1,0 +1,190 @@
+"""The training loop: cycles with progress, a fixed-path validation loss, and resumable checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from thermogen.computer import Computer
+from thermogen.errors import InputError, require
+from thermogen.langevin import explain_divergence, named_integrator, sample_keys
+from thermogen.noising import RampedField, Schedule, noising_start
+from thermogen.training.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.training.rules import Rule, run_cycle, start_optimizer
+from thermogen.training.validation import path_loss
+
+
+class Progress(NamedTuple):
+    """Handed to the progress callback after each cycle."""
+
+    done: int
+    total: int
+    loss: float
+
+
+class TrainingResult(NamedTuple):
+    """The trained computer and how it came about.
+
+    loss: of each cycle, (cycles,). validation: pairs (cycle, mean loss on the fixed paths, standard
+    error of its difference from the untrained computer), (records, 3).
+    """
+
+    computer: Computer
+    loss: np.ndarray
+    validation: np.ndarray
+    seconds: float
+    compile_seconds: float
+
+
+def train(
+    key: Key[Array, ""],
+    computer: Computer,
+    fields: Float[Array, "P N"],
+    schedule: Schedule | None = None,
+    rule: Rule | None = None,
+    *,
+    cycles: int = 100,
+    validation_paths: int = 6,
+    validate_every: int = 10,
+    checkpoint: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainingResult:
+    """Train couplings and biases so that the computer most probably runs the noising process backwards.
+
+    Descends the reverse Onsager–Machlup action of noising trajectories of the images behind `fields`
+    (P, N) (see `thermogen.noising.fields`), starting from the parameters of `computer`.
+
+    With `checkpoint` (a file), the state is saved between cycles at least every second and on Ctrl-C; if
+    the file exists, training goes on from it and ends bit-identical to a run never interrupted.
+    `settings` is stored with it. Raises InputError if a checkpoint was made with other settings, and
+    DivergenceError if dt is too large for the noising process.
+
+    Source: Whitelam, PRL 136, 037101 (2026) (batch); Wang & Deng, arXiv:2609.15439 (online, delayed).
+    Cost: per cycle about 4 coupled-block products per step; 0.1 s for 1,296 units on two cores.
+    """
+    schedule = schedule or Schedule()
+    rule = (rule or Rule()).resolved(schedule)
+    total = computer.units.total
+    require(cycles >= 0, f"cycles = {cycles}: give 0 or more")
+    if fields.ndim != 2 or fields.shape[1] != total:
+        raise InputError(f"fields have shape {fields.shape} for {total} units: give (images, {total})")
+    require(bool(jnp.isfinite(fields).all()), "fields hold NaN or infinite values: check the images")
+    fields = fields.astype(computer.bias.dtype)
+    identity = {
+        "settings": settings or {},
+        "rule": asdict(rule),
+        "schedule": asdict(schedule),
+        "cycles": cycles,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+    }
+    run_key, validation_key = jax.random.split(key)
+    paths = jnp.arange(validation_paths)
+    state = (computer, start_optimizer(rule, computer))
+    losses: list[float] = []
+    records: list[list[float]] = []
+    done = 0
+
+    def validate() -> None:
+        values = np.asarray(path_loss(validation_key, state[0], fields, schedule, paths), float)
+        base.append(values) if not base else None
+        difference = values - base[0]
+        error = difference.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        records.append([done, float(values.mean()), float(error)])
+
+    def save() -> None:
+        if checkpoint is not None:
+            log = {"done": done, "loss": losses, "validation": records, "base": [b.tolist() for b in base]}
+            save_checkpoint(checkpoint, _arrays(state), {"identity": identity, **log})
+
+    base: list[np.ndarray] = []
+    if checkpoint is not None and checkpoint.exists():
+        arrays, header = load_checkpoint(checkpoint, _arrays(state))
+        _same_settings(header["identity"], identity)
+        state = eqx.combine(arrays, state)
+        done, losses, records = header["done"], header["loss"], header["validation"]
+        base.extend(np.asarray(values) for values in header["base"])
+
+    started, compile_seconds = time.perf_counter(), 0.0
+    if done < cycles:
+        lowered = time.perf_counter()
+        run_cycle.lower(run_key, *state, fields, schedule, rule, jnp.asarray(0)).compile()
+        compile_seconds = time.perf_counter() - lowered
+    if not records and validation_paths:
+        validate()
+    saved = time.perf_counter()
+    try:
+        while done < cycles:
+            result = run_cycle(run_key, *state, fields, schedule, rule, jnp.asarray(done))
+            loss = float(result.loss)
+            if not math.isfinite(loss):
+                _explain(run_key, computer, fields, schedule, rule, done, result.final)
+            state = (result.computer, result.optimizer_state)
+            losses.append(loss)
+            done += 1
+            if validation_paths and (done % validate_every == 0 or done == cycles):
+                validate()
+            if time.perf_counter() - saved > 1:
+                save()
+                saved = time.perf_counter()
+            if progress is not None:
+                progress(Progress(done, cycles, loss))
+    finally:
+        # On Ctrl-C `state`, `losses` and `done` still describe the last whole cycle.
+        if len(losses) == done:
+            save()
+    seconds = time.perf_counter() - started
+    return TrainingResult(
+        state[0], np.array(losses), np.array(records).reshape(-1, 3), seconds, compile_seconds
+    )
+
+
+def _arrays(state):
+    return eqx.filter(state, eqx.is_inexact_array_like)
+
+
+def _same_settings(stored: dict, wanted: dict) -> None:
+    def flat(tree, prefix=""):
+        if isinstance(tree, dict):
+            return {k: v for name, sub in tree.items() for k, v in flat(sub, f"{prefix}{name}.").items()}
+        return {prefix.rstrip("."): tree}
+
+    old, new = flat(stored), flat(wanted)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"cannot resume: {name} was {old.get(name)!r} and is now {new.get(name)!r}; "
+                "repeat the old value, or start again with --force"
+            )
+
+
+def _explain(key, computer, fields, schedule, rule, cycle, final) -> None:
+    """Say why a cycle's loss is not a number: the noising step is too large, or the learning rate is."""
+    if not bool(jnp.isfinite(final).all()):
+        samples = cycle * rule.trajectories + jnp.arange(rule.trajectories)
+        start_key, path_key = jax.random.split(key)
+        control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+        x0 = noising_start(start_key, control.reference, control.field, samples)
+        explain_divergence(
+            sample_keys(path_key, samples),
+            control,
+            x0,
+            steps=schedule.steps,
+            dt=jnp.asarray(schedule.dt, x0.dtype),
+            integrator=named_integrator("euler"),
+            first_step=jnp.asarray(0),
+        )
+    raise InputError(
+        f"training diverged in cycle {cycle} with learning rate {rule.rate:g}: give a smaller one "
+        f"(published: dt / t_f = {schedule.dt / schedule.t_f:g})"
+    )

@@ -1,0 +1,186 @@
+"""One training cycle: noising trajectories of a few images, and the change of the parameters they cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from thermogen.computer import Computer
+from thermogen.couplings import BlockCouplings
+from thermogen.errors import InputError, require
+from thermogen.langevin import sample_keys
+from thermogen.noising import RampedField, Schedule
+from thermogen.path import Gradient, action_of_residuals, gradient_of_residuals, residuals
+from thermogen.training.online import online_stretch
+from thermogen.training.stretches import over_noising
+
+RULES = ("batch", "online", "delayed")
+"""When the gradient is applied: after the trajectory, after every step, after every `delay` steps."""
+
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
+    "adam": optax.adam,
+    "rmsprop": optax.rmsprop,
+}
+"""Optimisers by name; 'sgd' is the published plain descent."""
+
+_HISTORY = 64  # steps x trajectories between two updates of the stored matrix in the exact online recursion
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How parameters follow the gradient of the reverse action.
+
+    name: 'batch', 'online' or 'delayed'. delay: steps between updates of the delayed rule.
+    trajectories: noising trajectories averaged per cycle. rate: learning rate (None: dt / t_f as
+    published). optimizer: a name in `OPTIMIZERS`. visible_biases: train them too (published: hidden only).
+    """
+
+    name: str = "batch"
+    delay: int = 10
+    trajectories: int = 1
+    rate: float | None = None
+    optimizer: str = "sgd"
+    visible_biases: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no rule."""
+        if self.name not in RULES:
+            raise InputError(f"unknown training rule {self.name!r}: choose one of {', '.join(RULES)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"unknown optimizer {self.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+        require(self.delay >= 1, f"delay = {self.delay}: give a number of steps of 1 or more")
+        require(self.trajectories >= 1, f"trajectories = {self.trajectories}: give 1 or more per cycle")
+        require(
+            self.rate is None or (0 < self.rate < float("inf")),
+            f"learning rate = {self.rate}: give a positive number",
+        )
+
+    def resolved(self, schedule: Schedule) -> Rule:
+        """The rule with its learning rate as a number."""
+        return replace(self, rate=schedule.dt / schedule.t_f) if self.rate is None else self
+
+    @property
+    def updates_every(self) -> int | None:
+        """Steps between updates; None for once per trajectory."""
+        return {"batch": None, "online": 1, "delayed": self.delay}[self.name]
+
+
+class CycleResult(NamedTuple):
+    """Parameters after a cycle, the optimiser's state, and the mean loss of its trajectories."""
+
+    computer: Computer
+    optimizer_state: PyTree
+    loss: Float[Array, ""]
+    final: Float[Array, "batch N"]
+
+
+def parameters(computer: Computer) -> PyTree:
+    """The trained arrays of a computer as an optax tree."""
+    return eqx.filter((computer.couplings, computer.bias), eqx.is_inexact_array)
+
+
+def start_optimizer(rule: Rule, computer: Computer) -> PyTree:
+    """The optimiser's state before the first update."""
+    return OPTIMIZERS[rule.optimizer](rule.rate).init(parameters(computer))
+
+
+def _updated(rule: Rule, computer: Computer, state: PyTree, gradient: Gradient) -> tuple[Computer, PyTree]:
+    roles = ("visible", "hidden", "output") if rule.visible_biases else ("hidden", "output")
+    trained = jnp.where(computer.units.mask(*roles), gradient.bias / rule.trajectories, 0)
+    slope = jax.tree.map(
+        lambda g: g / rule.trajectories, eqx.filter(gradient.couplings, eqx.is_inexact_array)
+    )
+    optimizer = OPTIMIZERS[rule.optimizer](rule.rate)
+    change, state = optimizer.update((slope, trained), state, parameters(computer))
+    couplings, bias = eqx.apply_updates((computer.couplings, computer.bias), change)
+    return eqx.tree_at(lambda c: (c.couplings, c.bias), computer, (couplings, bias)), state
+
+
+def _zero_gradient(computer: Computer) -> Gradient:
+    zero = jnp.zeros((1, computer.units.total), computer.bias.dtype)
+    return Gradient(computer.couplings.outer(zero, zero), zero[0])
+
+
+def _sum(a: Gradient, b: Gradient) -> Gradient:
+    return jax.tree.map(lambda x, y: x + y if eqx.is_inexact_array(x) else x, a, b)
+
+
+@eqx.filter_jit
+def run_cycle(
+    key: Key[Array, ""],
+    computer: Computer,
+    optimizer_state: PyTree,
+    fields: Float[Array, "P N"],
+    schedule: Schedule,
+    rule: Rule,
+    cycle: Int[Array, ""],
+) -> CycleResult:
+    """One cycle: trajectories number cycle * n .. cycle * n + n - 1, trajectory s of image s mod P.
+
+        loss = (dt / t_f) x reverse action, averaged over the n trajectories;  N / 2 is its noise floor
+
+    batch: theta -= rate x (sum over the trajectory of the gradient). online, delayed: the sum over one,
+    or `delay`, steps is applied at once. With plain descent on fully wired blocks the online rule runs
+    by an exact recursion in the residuals (`training.online`) at about the cost of the batch rule.
+    """
+    count = rule.trajectories
+    samples = cycle * count + jnp.arange(count)
+    start_key, path_key = jax.random.split(key)
+    keys = sample_keys(path_key, samples)
+    control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+    dt = jnp.asarray(schedule.dt, computer.bias.dtype)
+    every = rule.updates_every
+    zero = jnp.zeros((), computer.bias.dtype)
+
+    def mean_action(computer, r):
+        return jnp.mean(action_of_residuals(computer, r, dt))
+
+    if every is None:
+
+        def accumulate(carry, path, _):
+            gradient, action = carry
+            r = residuals(computer, path, dt)
+            return _sum(gradient, gradient_of_residuals(computer, r, path)), action + mean_action(computer, r)
+
+        (gradient, action), final = over_noising(
+            keys, start_key, samples, control, (_zero_gradient(computer), zero), accumulate
+        )
+        computer, optimizer_state = _updated(rule, computer, optimizer_state, gradient)
+    elif rule.optimizer == "sgd" and _fully_wired(computer) and every * count <= _HISTORY:
+        biases = computer.units.mask(
+            *(("visible", "hidden", "output") if rule.visible_biases else ("hidden", "output"))
+        )
+        length = every * max(1, _HISTORY // (every * count))
+
+        def recur(carry, path, _):
+            computer, action = carry
+            after, r = online_stretch(computer, path, dt, rule.rate / count, every, biases)
+            return after, action + mean_action(computer, r)
+
+        (computer, action), final = over_noising(
+            keys, start_key, samples, control, (computer, zero), recur, length
+        )
+    else:
+
+        def apply(carry, path, _):
+            computer, state, action = carry
+            r = residuals(computer, path, dt)
+            gradient = gradient_of_residuals(computer, r, path)
+            return *_updated(rule, computer, state, gradient), action + mean_action(computer, r)
+
+        (computer, optimizer_state, action), final = over_noising(
+            keys, start_key, samples, control, (computer, optimizer_state, zero), apply, every
+        )
+    return CycleResult(computer, optimizer_state, action * dt / schedule.t_f, final)
+
+
+def _fully_wired(computer: Computer) -> bool:
+    return isinstance(computer.couplings, BlockCouplings) and not computer.couplings.masks

@@ -1,0 +1,39 @@
+"""The loss on a fixed set of noising paths: the same noise for every computer, so differences are sharp."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.langevin import sample_keys
+from thermogen.noising import RampedField, Schedule
+from thermogen.path import reverse_action
+from thermogen.training.stretches import over_noising
+
+
+@eqx.filter_jit
+def path_loss(
+    key: Key[Array, ""],
+    computer: Computer,
+    fields: Float[Array, "P N"],
+    schedule: Schedule,
+    samples: Int[Array, " batch"],
+) -> Float[Array, " batch"]:
+    """(dt / t_f) x reverse action of each noising path, path s being one of image s mod P.
+
+    The path of sample s depends on (key, s) alone, not on the computer: compare two computers on the
+    same samples and take the mean and standard error of the difference. N / 2 is the noise floor.
+    """
+    start_key, path_key = jax.random.split(key)
+    control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+    dt = jnp.asarray(schedule.dt, computer.bias.dtype)
+
+    def add(action, path, _):
+        return action + reverse_action(computer, path, dt)
+
+    zero = jnp.zeros(len(samples), computer.bias.dtype)
+    action, _ = over_noising(sample_keys(path_key, samples), start_key, samples, control, zero, add)
+    return action * dt / schedule.t_f
