@@ -145,9 +145,9 @@ def log_ratio(
     minus = _forward_gradients(reference, path, jnp.asarray(dt, path.dtype), first_step)
     plus = _reverse_gradients(computer, path)
     mobility, kT = computer.mobility, computer.kT
-    total = _action(-displacement, mobility * plus * dt, computer, dt) - _action(
-        displacement, mobility * minus * dt, computer, dt
-    )
+    # The two actions are about N K / 2 each: subtract term by term, so that their sums do not cancel.
+    terms = (mobility * plus * dt - displacement) ** 2 - (mobility * minus * dt + displacement) ** 2
+    total = jnp.sum(terms, (0, -1)) / (4 * mobility * kT * dt)
     heat_part = -jnp.sum(displacement * (plus + minus), (0, -1)) / (2 * kT)
     force_part = jnp.sum(plus**2 - minus**2, (0, -1)) * mobility * dt / (4 * kT)
     return PathRatio(total, heat_part, force_part)

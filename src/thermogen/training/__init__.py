@@ -1,6 +1,6 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
-from thermogen.training.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.fit import Progress, TrainingResult, train
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
 from thermogen.training.validation import path_loss

@@ -19,7 +19,7 @@ from thermogen.computer import Computer
 from thermogen.errors import InputError, require
 from thermogen.langevin import explain_divergence, named_integrator, sample_keys
 from thermogen.noising import RampedField, Schedule, noising_start
-from thermogen.training.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.rules import Rule, run_cycle, start_optimizer
 from thermogen.training.validation import path_loss
 

@@ -1,0 +1,1 @@
+"""Figures, films and the one-page report of a run."""
