@@ -85,7 +85,7 @@ class Computer(eqx.Module):
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
 
 
-def computer(
+def make_computer(
     couplings: Couplings,
     *,
     J2: float | np.ndarray = 1.0,
@@ -121,7 +121,8 @@ def computer(
     if len(loose):
         i = int(loose[0])
         raise InputError(
-            f"unit {i} with J2 = {J2s[i]:g}, J4 = {J4s[i]:g} is not confined: give J4 > 0, or J4 = 0 with J2 > 0"
+            f"unit {i} with J2 = {J2s[i]:g}, J4 = {J4s[i]:g} is not confined: "
+            "give J4 > 0, or J4 = 0 with J2 > 0"
         )
     return Computer(
         couplings=couplings,

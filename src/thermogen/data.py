@@ -79,7 +79,8 @@ def load_digits(labels: Sequence[int] | None = None, each: int = 1) -> Images:
     digest = hashlib.sha256(content).hexdigest()
     require(
         digest == card["sha256"],
-        f"the shipped digits.npz has checksum {digest[:12]}…, not {card['sha256'][:12]}…: reinstall thermogen",
+        f"the shipped digits.npz has checksum {digest[:12]}…, not {card['sha256'][:12]}…: "
+        "reinstall thermogen",
     )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         images, numbers = arrays["images"].astype(float), arrays["labels"].astype(int)
@@ -120,16 +121,19 @@ def checked_images(images: np.ndarray, labels: np.ndarray | None, source: str, s
     height, width = images.shape[1:]
     require(
         height * width >= 2 and max(height, width) <= _LARGEST_SIDE,
-        f"{source} has images of {height} x {width} pixels: give 2 pixels or more, sides up to {_LARGEST_SIDE}",
+        f"{source} has images of {height} x {width} pixels: "
+        f"give 2 pixels or more, sides up to {_LARGEST_SIDE}",
     )
     bad = np.flatnonzero(~np.isfinite(images).all((1, 2)))
     require(
-        not len(bad), f"image {bad[0] if len(bad) else ''} of {source} holds NaN or infinite pixels: replace them"
+        not len(bad),
+        f"image {bad[0] if len(bad) else ''} of {source} holds NaN or infinite pixels: replace them",
     )
     flat = np.flatnonzero(np.ptp(images, (1, 2)) == 0)
     require(
         not len(flat),
-        f"image {flat[0] if len(flat) else ''} of {source} is constant: it cannot be scaled to unit variance; drop it",
+        f"image {flat[0] if len(flat) else ''} of {source} is constant: "
+        "it cannot be scaled to unit variance; drop it",
     )
     if labels is None:
         labels = np.arange(len(images))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import equinox as eqx
@@ -126,7 +127,7 @@ def generate(
             done += useful * steps
         else:
             frames = [x[:film_samples, computer.units.part("visible")]]
-            for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+            for low, high in pairwise(bounds):
                 x = simulate(
                     path_key,
                     computer,

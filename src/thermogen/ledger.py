@@ -107,10 +107,16 @@ def compare(
     readout = line(f"read-out of {visible} units", visible * device.joules_per_readout, "assumed")
     writing = line(f"writing {couplings:,} couplings", couplings * device.joules_per_write, "assumed")
     rival = line(
-        f"digital denoiser {'-'.join(map(str, digital.widths))}, {digital.steps} steps", digital.joules, "modelled"
+        f"digital denoiser {'-'.join(map(str, digital.widths))}, {digital.steps} steps",
+        digital.joules,
+        "modelled",
     )
     spent, ratios = 0.0, {}
-    for label, part in (("heat alone", heat), ("and read-out", readout), ("and rewriting every coupling", writing)):
+    for label, part in (
+        ("heat alone", heat),
+        ("and read-out", readout),
+        ("and rewriting every coupling", writing),
+    ):
         spent += part.joules
         ratios[label] = digital.joules / spent if spent > 0 else float("inf")
     return Comparison((heat, readout, writing, rival), ratios)

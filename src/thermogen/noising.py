@@ -75,7 +75,7 @@ class RampedField(eqx.Module):
 
 
 class Imprinted(NamedTuple):
-    """What an imprint may use: images (P, pixels) of zero mean and unit variance, labels (P,), amplitude A."""
+    """What an imprint may use: images (P, pixels), zero mean and unit variance; labels (P,); amplitudes."""
 
     images: np.ndarray
     labels: np.ndarray

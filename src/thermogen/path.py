@@ -53,7 +53,7 @@ def _reverse_gradients(computer: Computer, path: Array) -> Array:
     return computer.gradient(path[1:])
 
 
-def _action(displacement: Array, drift: Array, computer: Computer, dt: Array) -> Array:
+def _action(displacement: Array, drift: Array, computer: Computer, dt: Array | float) -> Array:
     scale = 4 * computer.mobility * computer.kT * dt
     return jnp.sum((displacement + drift) ** 2, (0, -1)) / scale
 

@@ -33,7 +33,8 @@ def noising_path_ratio(
     """ln P_0[w | x_0] / P~_theta[w~ | x_K] of `count` noising trajectories w, with its exact two parts.
 
     Trajectory s noises image s mod P. The path is simulated in the computer's precision and judged in
-    float64, because the two actions are about N K / 2 each and their difference is small. Arrays (count,) of numpy float64.
+    float64, because the two actions are about N K / 2 each and their difference is small. Arrays (count,),
+    float64.
     Cost: one product J x per step in float64; 0.2 s per trajectory of 1,296 units on two cores.
     """
     schedule = schedule or Schedule()

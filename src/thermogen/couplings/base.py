@@ -84,7 +84,7 @@ class Couplings(eqx.Module):
 
     @abstractmethod
     def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
-        """Couplings of the same topology with the values of `matrix` (entries off the topology are dropped)."""
+        """Couplings of the same topology with the values of `matrix` (others are dropped)."""
 
     @abstractmethod
     def mask(self) -> Bool[Array, "N N"]:

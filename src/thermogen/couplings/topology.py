@@ -102,7 +102,8 @@ def checked_matrix(
     total = units.total
     if matrix.shape != (total, total):
         raise InputError(
-            f"{name} has shape {matrix.shape} but the computer has {total} units: give shape ({total}, {total})"
+            f"{name} has shape {matrix.shape} but the computer has {total} units: "
+            f"give shape ({total}, {total})"
         )
     require(bool(np.isfinite(matrix).all()), f"{name} holds NaN or infinite values: replace them by numbers")
     unequal = np.argwhere(matrix != matrix.T)

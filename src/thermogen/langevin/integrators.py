@@ -21,7 +21,7 @@ class Integrator(eqx.Module):
     next one (used by methods that correlate neighbouring steps). `sigma` = sqrt(2 mu kT dt).
     """
 
-    weak_order: eqx.AbstractClassVar[int]
+    weak_order: ClassVar[int]
     """Order of the bias of averages, in powers of dt; measured in `tests/test_langevin.py`."""
 
     uses_next_noise: ClassVar[bool] = False

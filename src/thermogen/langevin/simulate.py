@@ -151,11 +151,11 @@ def simulate(
     every = steps if every is None else every
     require(0 < every <= steps, f"every = {every}: give a number from 1 to steps = {steps}")
     numbers = jnp.arange(x0.shape[0]) if samples is None else jnp.asarray(samples)
-    arguments = dict(
-        dt=jnp.asarray(dt, x0.dtype),
-        integrator=integrator or EulerMaruyama(),
-        first_step=jnp.asarray(first_step),
-    )
+    arguments: dict[str, Any] = {
+        "dt": jnp.asarray(dt, x0.dtype),
+        "integrator": integrator or EulerMaruyama(),
+        "first_step": jnp.asarray(first_step),
+    }
     keys = sample_keys(key, numbers)
     result = _integrate(
         keys, control, x0, steps=steps, observers=dict(observers or {}), every=every, **arguments

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.computer import Computer
 from thermogen.errors import InputError, require
 from thermogen.langevin import explain_divergence, named_integrator, sample_keys
 from thermogen.noising import RampedField, Schedule, noising_start
-from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.rules import Rule, run_cycle, start_optimizer
 from thermogen.training.validation import path_loss
 
@@ -43,7 +43,6 @@ class TrainingResult(NamedTuple):
     loss: np.ndarray
     validation: np.ndarray
     seconds: float
-    compile_seconds: float
 
 
 def train(
@@ -74,7 +73,7 @@ def train(
     Cost: per cycle about 4 coupled-block products per step; 0.1 s for 1,296 units on two cores.
     """
     schedule = schedule or Schedule()
-    rule = (rule or Rule()).resolved(schedule)
+    rule = rule or Rule()
     total = computer.units.total
     require(cycles >= 0, f"cycles = {cycles}: give 0 or more")
     if fields.ndim != 2 or fields.shape[1] != total:
@@ -90,7 +89,7 @@ def train(
     }
     run_key, validation_key = jax.random.split(key)
     paths = jnp.arange(validation_paths)
-    state = (computer, start_optimizer(rule, computer))
+    state = (computer, start_optimizer(rule, computer, schedule))
     losses: list[float] = []
     records: list[list[float]] = []
     done = 0
@@ -115,11 +114,7 @@ def train(
         done, losses, records = header["done"], header["loss"], header["validation"]
         base.extend(np.asarray(values) for values in header["base"])
 
-    started, compile_seconds = time.perf_counter(), 0.0
-    if done < cycles:
-        lowered = time.perf_counter()
-        run_cycle.lower(run_key, *state, fields, schedule, rule, jnp.asarray(0)).compile()
-        compile_seconds = time.perf_counter() - lowered
+    started = time.perf_counter()
     if not records and validation_paths:
         validate()
     saved = time.perf_counter()
@@ -141,11 +136,10 @@ def train(
                 progress(Progress(done, cycles, loss))
     finally:
         # On Ctrl-C `state`, `losses` and `done` still describe the last whole cycle.
-        if len(losses) == done:
+        if done and len(losses) == done:
             save()
-    seconds = time.perf_counter() - started
     return TrainingResult(
-        state[0], np.array(losses), np.array(records).reshape(-1, 3), seconds, compile_seconds
+        state[0], np.array(losses), np.array(records).reshape(-1, 3), time.perf_counter() - started
     )
 
 
@@ -185,6 +179,6 @@ def _explain(key, computer, fields, schedule, rule, cycle, final) -> None:
             first_step=jnp.asarray(0),
         )
     raise InputError(
-        f"training diverged in cycle {cycle} with learning rate {rule.rate:g}: give a smaller one "
-        f"(published: dt / t_f = {schedule.dt / schedule.t_f:g})"
+        f"training diverged in cycle {cycle} with learning rate {rule.rate_in(schedule):g}: "
+        f"give a smaller one (published: dt / t_f = {schedule.dt / schedule.t_f:g})"
     )

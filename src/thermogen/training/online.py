@@ -65,9 +65,9 @@ def online_stretch(
         change = jnp.where(trained_biases, jnp.sum(seen, 0), 0) * jnp.ones_like(now)
         for role in roles:
             part = units.part(role)
-            by_x = sum(overlap_x[other] for other in neighbours[role])
-            by_r = sum(overlap_r[other] for other in neighbours[role])
-            moved = by_x.T @ seen[:, part] + by_r.T @ x[:, part]
+            moved = jnp.zeros_like(now[:, part])
+            for other in neighbours[role]:
+                moved += overlap_x[other].T @ seen[:, part] + overlap_r[other].T @ x[:, part]
             if role in neighbours[role]:  # no unit is coupled to itself
                 moved = moved - 2 * jnp.sum(seen[:, part] * x[:, part], 0) * now[:, part]
             change = change.at[:, part].add(moved)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from thermogen.computer import Computer
 from thermogen.couplings import BlockCouplings
+from thermogen.couplings.base import ROLES
 from thermogen.errors import InputError, require
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule
@@ -63,9 +64,9 @@ class Rule:
             f"learning rate = {self.rate}: give a positive number",
         )
 
-    def resolved(self, schedule: Schedule) -> Rule:
-        """The rule with its learning rate as a number."""
-        return replace(self, rate=schedule.dt / schedule.t_f) if self.rate is None else self
+    def rate_in(self, schedule: Schedule) -> float:
+        """The learning rate: the one given, or dt / t_f as published."""
+        return schedule.dt / schedule.t_f if self.rate is None else self.rate
 
     @property
     def updates_every(self) -> int | None:
@@ -87,18 +88,24 @@ def parameters(computer: Computer) -> PyTree:
     return eqx.filter((computer.couplings, computer.bias), eqx.is_inexact_array)
 
 
-def start_optimizer(rule: Rule, computer: Computer) -> PyTree:
+def trained_biases(rule: Rule, computer: Computer) -> Bool[Array, " N"]:
+    """True for the units whose bias is trained."""
+    return computer.units.mask(*(ROLES if rule.visible_biases else ("hidden", "output")))
+
+
+def start_optimizer(rule: Rule, computer: Computer, schedule: Schedule) -> PyTree:
     """The optimiser's state before the first update."""
-    return OPTIMIZERS[rule.optimizer](rule.rate).init(parameters(computer))
+    return OPTIMIZERS[rule.optimizer](rule.rate_in(schedule)).init(parameters(computer))
 
 
-def _updated(rule: Rule, computer: Computer, state: PyTree, gradient: Gradient) -> tuple[Computer, PyTree]:
-    roles = ("visible", "hidden", "output") if rule.visible_biases else ("hidden", "output")
-    trained = jnp.where(computer.units.mask(*roles), gradient.bias / rule.trajectories, 0)
+def _updated(
+    rule: Rule, computer: Computer, state: PyTree, gradient: Gradient, schedule: Schedule
+) -> tuple[Computer, PyTree]:
+    trained = jnp.where(trained_biases(rule, computer), gradient.bias / rule.trajectories, 0)
     slope = jax.tree.map(
         lambda g: g / rule.trajectories, eqx.filter(gradient.couplings, eqx.is_inexact_array)
     )
-    optimizer = OPTIMIZERS[rule.optimizer](rule.rate)
+    optimizer = OPTIMIZERS[rule.optimizer](rule.rate_in(schedule))
     change, state = optimizer.update((slope, trained), state, parameters(computer))
     couplings, bias = eqx.apply_updates((computer.couplings, computer.bias), change)
     return eqx.tree_at(lambda c: (c.couplings, c.bias), computer, (couplings, bias)), state
@@ -139,6 +146,7 @@ def run_cycle(
     dt = jnp.asarray(schedule.dt, computer.bias.dtype)
     every = rule.updates_every
     zero = jnp.zeros((), computer.bias.dtype)
+    trained = trained_biases(rule, computer)
 
     def mean_action(computer, r):
         return jnp.mean(action_of_residuals(computer, r, dt))
@@ -153,16 +161,13 @@ def run_cycle(
         (gradient, action), final = over_noising(
             keys, start_key, samples, control, (_zero_gradient(computer), zero), accumulate
         )
-        computer, optimizer_state = _updated(rule, computer, optimizer_state, gradient)
+        computer, optimizer_state = _updated(rule, computer, optimizer_state, gradient, schedule)
     elif rule.optimizer == "sgd" and _fully_wired(computer) and every * count <= _HISTORY:
-        biases = computer.units.mask(
-            *(("visible", "hidden", "output") if rule.visible_biases else ("hidden", "output"))
-        )
         length = every * max(1, _HISTORY // (every * count))
 
         def recur(carry, path, _):
             computer, action = carry
-            after, r = online_stretch(computer, path, dt, rule.rate / count, every, biases)
+            after, r = online_stretch(computer, path, dt, rule.rate_in(schedule) / count, every, trained)
             return after, action + mean_action(computer, r)
 
         (computer, action), final = over_noising(
@@ -174,7 +179,7 @@ def run_cycle(
             computer, state, action = carry
             r = residuals(computer, path, dt)
             gradient = gradient_of_residuals(computer, r, path)
-            return *_updated(rule, computer, state, gradient), action + mean_action(computer, r)
+            return *_updated(rule, computer, state, gradient, schedule), action + mean_action(computer, r)
 
         (computer, optimizer_state, action), final = over_noising(
             keys, start_key, samples, control, (computer, optimizer_state, zero), apply, every

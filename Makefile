@@ -1,0 +1,40 @@
+# make reproduce   install into .venv and run the main job: runs/reproduce/report.html
+# make test        install into .venv and run the whole test suite
+# make lint        style, types and the direction of imports
+# make bench       the figures of the documentation (long; see benchmarks/README.md)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := pyproject.toml constraints.txt
+
+.PHONY: reproduce test lint bench clean
+
+reproduce: $(VENV)/.installed
+	$(BIN)/thermogen reproduce --resume $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+	$(MAKE) lint
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.installed: $(SETUP)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thermogen needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

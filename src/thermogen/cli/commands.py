@@ -1,0 +1,292 @@
+"""The commands. Heavy imports happen inside them, so that help is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thermogen.cli import options as o
+
+app = typer.Typer(
+    name="thermogen",
+    help="Computers that turn heat noise into pictures: train a network of fluctuating units so that its own "
+    "thermal motion assembles images, and account for the heat.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"thermogen {version('thermogen')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def reproduce(
+    digits: o.Digits = "0,1,2",
+    imprint: o.Imprint = "tile",
+    trainer: o.Trainer = "batch",
+    cycles: o.Cycles = 100,
+    samples: Annotated[
+        int, typer.Option(help="Denoising trajectories to generate.", rich_help_panel="The run")
+    ] = 1000,
+    paths: Annotated[
+        int, typer.Option(help="Noising paths for the path ratio.", rich_help_panel="The run")
+    ] = 30,
+    dt: o.Dt = 1e-3,
+    seed: o.Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the run.", rich_help_panel="The run")] = Path(
+        "runs/reproduce"
+    ),
+    resume: o.Resume = False,
+    force: o.Force = False,
+    json: o.Json = False,
+    integrator: o.Integrator = "euler",
+    hidden: o.Hidden = 512,
+    topology: o.Topology = "published",
+    couplings: o.StartCouplings = None,
+    kT: o.Temperature = 0.1,
+    amplitude: o.Amplitude = 2.0,
+    hidden_amplitude: o.HiddenAmplitude = 6.0,
+    trajectories: o.Trajectories = 1,
+    delay: o.Delay = 10,
+    optimizer: o.Optimizer = "sgd",
+    learning_rate: o.LearningRate = None,
+    train_visible_biases: o.VisibleBiases = False,
+) -> None:
+    """Reproduce the published result end to end: train, generate, measure, write the report.
+
+    Defaults are the published setting: digits 0, 1, 2, tiled imprint, batch rule, 100 cycles,
+    dt = 1e-3, 1,000 denoising trajectories. Writes report.html, results.json, samples.npz,
+    samples.gif, figures/ and model/ into --out. Takes about two minutes on two cores.
+
+    Examples:
+
+        thermogen reproduce
+
+        thermogen reproduce --imprint code --train-visible-biases --out runs/code
+    """
+    from thermogen.cli.console import print_json, print_results, stage, stoppable
+    from thermogen.experiment import Settings
+    from thermogen.reproduce import Measures
+    from thermogen.reproduce import reproduce as run
+
+    settings = Settings(
+        digits=o.parse_digits(digits),
+        imprint=imprint,
+        trainer=trainer,
+        cycles=cycles,
+        delay=delay,
+        trajectories=trajectories,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        train_visible_biases=train_visible_biases,
+        hidden=hidden,
+        topology=topology,
+        couplings=couplings,
+        amplitude=amplitude,
+        hidden_amplitude=hidden_amplitude,
+        kT=kT,
+        dt=dt,
+        seed=seed,
+    )
+    measures = Measures(samples=samples, paths=paths, integrator=integrator)
+    with stoppable(f"what is done is kept in {out}: go on with --resume"):
+        results = run(settings, measures, out, resume=resume, force=force, stage=stage)
+    if json:
+        print_json(results)
+    else:
+        print_results(results)
+        print(f"\nreport: {out / 'report.html'}")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Model folder to write.", rich_help_panel="The run")],
+    images: o.ImageFile = None,
+    digits: o.Digits = "",
+    imprint: o.Imprint = "tile",
+    trainer: o.Trainer = "batch",
+    cycles: o.Cycles = 100,
+    dt: o.Dt = 1e-3,
+    seed: o.Seed = 0,
+    resume: o.Resume = False,
+    force: o.Force = False,
+    json: o.Json = False,
+    hidden: o.Hidden = 512,
+    topology: o.Topology = "published",
+    couplings: o.StartCouplings = None,
+    kT: o.Temperature = 0.1,
+    amplitude: o.Amplitude = 2.0,
+    hidden_amplitude: o.HiddenAmplitude = 6.0,
+    trajectories: o.Trajectories = 1,
+    delay: o.Delay = 10,
+    optimizer: o.Optimizer = "sgd",
+    learning_rate: o.LearningRate = None,
+    train_visible_biases: o.VisibleBiases = False,
+) -> None:
+    """Train a computer on the shipped digits or on your own images, and save it as a model folder.
+
+    Examples:
+
+        thermogen train --out models/digits
+
+        thermogen train --images faces.npz --out models/faces --trainer online
+    """
+    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.experiment import Settings, prepare
+    from thermogen.store import check_free, read_card
+
+    settings = Settings(
+        digits=o.parse_digits(digits or ("" if images else "0,1,2")),
+        images=images,
+        imprint=imprint,
+        trainer=trainer,
+        cycles=cycles,
+        delay=delay,
+        trajectories=trajectories,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        train_visible_biases=train_visible_biases,
+        hidden=hidden,
+        topology=topology,
+        couplings=couplings,
+        amplitude=amplitude,
+        hidden_amplitude=hidden_amplitude,
+        kT=kT,
+        dt=dt,
+        seed=seed,
+    )
+    experiment = prepare(settings)
+    check_free(out, force)
+    checkpoint = out.with_name(out.name + ".unfinished")
+    _claim_checkpoint(checkpoint, resume, force)
+    with stoppable(f"what is done is kept in {checkpoint}: go on with --resume"):
+        result = experiment.train(checkpoint, stage)
+    experiment.model(result).save_pretrained(out, force=force)
+    checkpoint.unlink(missing_ok=True)
+    if json:
+        print_json(read_card(out))
+    else:
+        print(f"{cycles} cycles in {result.seconds:.1f} s; model: {out}")
+
+
+def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:
+    from thermogen.errors import require
+
+    require(not (resume and force), "--resume and --force contradict each other: give one of them")
+    if checkpoint.exists():
+        require(
+            resume or force,
+            f"{checkpoint} is an unfinished training: go on with --resume, or start with --force",
+        )
+        if force:
+            checkpoint.unlink()
+
+
+@app.command()
+def sample(
+    model: o.ModelFolder,
+    out: Annotated[
+        Path, typer.Option(help="FILE.npz (states, heat, work), FILE.png (grid) or FILE.gif (film).")
+    ],
+    count: Annotated[int, typer.Option(help="Number of samples.")] = 100,
+    seed: o.Seed = 0,
+    dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
+    integrator: o.Integrator = "euler",
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    json: o.Json = False,
+) -> None:
+    """Generate images with a trained computer.
+
+    Sample n depends on the seed and n alone: asking for more keeps the first ones.
+
+    Examples:
+
+        thermogen sample runs/reproduce/model --count 100 --out digits.png
+
+        thermogen sample runs/reproduce/model --count 10 --out film.gif
+    """
+    from thermogen.cli.console import print_json, stage, stoppable, with_error
+    from thermogen.cli.work import generate_from, write_samples
+    from thermogen.measure import summary
+    from thermogen.store import Model
+
+    write = write_samples(out, force)
+    loaded = Model.from_pretrained(model)
+    with stoppable(f"nothing was written to {out}"):
+        samples = generate_from(loaded, count, seed, dt, integrator, stage)
+    write(samples, loaded.image_shape)
+    results = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT), "out": str(out)}
+    if json:
+        print_json(results)
+    else:
+        print(f"{count} samples, heat {with_error(results['heat_kT'])} kT: {out}")
+
+
+@app.command()
+def measure(
+    model: o.ModelFolder,
+    count: Annotated[int, typer.Option(help="Number of samples.")] = 1000,
+    paths: Annotated[int, typer.Option(help="Noising paths for the path ratio (0: none).")] = 30,
+    seed: o.Seed = 0,
+    dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
+    integrator: o.Integrator = "euler",
+    out: Annotated[Path | None, typer.Option(help="Also write the numbers to this .json file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
+    json: o.Json = False,
+) -> None:
+    """Measure a trained computer: heat, work, energies, resemblance to what it learnt, path ratio.
+
+    Every number comes with its standard error and n.
+
+    Example:
+
+        thermogen measure runs/reproduce/model --count 200 --json
+    """
+    from thermogen.cli.console import print_json, print_results, stage, stoppable
+    from thermogen.cli.work import check_file, measure_model
+    from thermogen.runfolder import write_atomically
+    from thermogen.store import Model
+
+    if out is not None:
+        check_file(out, force, (".json",))
+    loaded = Model.from_pretrained(model)
+    with stoppable("nothing was written"):
+        results = measure_model(loaded, count, paths, seed, dt, integrator, stage)
+    if out is not None:
+        import json as json_module
+
+        write_atomically(out, json_module.dumps(results, indent=2) + "\n")
+    if json:
+        print_json(results)
+    else:
+        print_results(results)
+
+
+@app.command()
+def show(model: o.ModelFolder, json: o.Json = False) -> None:
+    """Show what a model folder holds: units, couplings, protocol, data, training, figures; check it."""
+    from thermogen.cli.console import print_json
+    from thermogen.cli.work import print_card
+    from thermogen.store import Model, read_card
+
+    Model.from_pretrained(model)  # the weights are checked too
+    card = read_card(model)
+    print_json(card) if json else print_card(card)

@@ -1,0 +1,96 @@
+"""What a person sees: progress with time left on standard error, results as tables on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+
+@contextmanager
+def stage(name: str, total: int) -> Iterator[Any]:
+    """A progress bar for one stage of long work."""
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=max(total, 1), note="")
+
+        def tick(done: int, note: str = "") -> None:
+            progress.update(task, completed=done, note=note)
+
+        yield tick
+        progress.update(task, completed=max(total, 1))
+
+
+@contextmanager
+def stoppable(remedy: str) -> Iterator[None]:
+    """On Ctrl-C say how to go on, and end with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"\nthermogen: stopped; {remedy}", highlight=False)
+        raise typer.Exit(130) from None
+
+
+def print_json(value: Any) -> None:
+    """Machine-readable output."""
+    print(json.dumps(value, indent=2))
+
+
+def with_error(figure: dict[str, Any], digits: int = 4) -> str:
+    """'1204 ± 18 (sd 181, n 100)'."""
+    if figure["sem"] is None:
+        return f"{figure['mean']:.{digits}g} (n {figure['n']})"
+    return f"{figure['mean']:.{digits}g} ± {figure['sem']:.2g} (sd {figure['std']:.3g}, n {figure['n']})"
+
+
+def print_results(results: dict[str, Any]) -> None:
+    """The main numbers of a run, beside the published ones where there are any."""
+    published = results.get("published", {})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "this run (± standard error)", "published"):
+        table.add_column(column, overflow="fold")
+    theirs = ""
+    if published:
+        paper, other = published["heat_kT"], published["heat_kT_wang_deng"]
+        theirs = f"{paper['mean']:.3g} ± {paper['std']:.2g} (sd); Wang & Deng about {other['mean']:.4g}"
+    table.add_row("heat of generation / kT", with_error(results["heat_kT"]), theirs)
+    table.add_row("work of switching on / kT", with_error(results["work_kT"], 3), "")
+    correlation = results.get("prototype_correlation")
+    if correlation:
+        table.add_row("correlation with nearest prototype", with_error(correlation, 3), "")
+        counts = "  ".join(f"{label}: {n}" for label, n in results["prototype_counts"].items())
+        table.add_row("samples per prototype", counts, "")
+    if "path_ratio" in results:
+        ratio = results["path_ratio"]
+        table.add_row("ln path ratio", with_error(ratio["total"]), "")
+        table.add_row("  heat part", with_error(ratio["heat_part"]), "the whole, as published")
+        table.add_row("  force-squared part", with_error(ratio["force_part"]), "")
+    if "energy" in results:
+        alone = results["energy"]["ratios"]["heat alone"]
+        theirs = f"above {published['ratio']:.0e}" if published else ""
+        table.add_row("digital denoiser / heat alone", f"{alone:.2g}", theirs)
+    if "seconds" in results:
+        seconds = "  ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items())
+        table.add_row("seconds", seconds, "")
+    Console().print(table)

@@ -1,0 +1,133 @@
+"""What the commands on a model folder do between parsing and printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from thermogen.errors import InputError, require
+from thermogen.experiment import Settings, Stage
+from thermogen.generation import Samples, generate
+from thermogen.langevin import named_integrator
+from thermogen.measure import ratio_measures, sample_measures
+from thermogen.noising import fields
+from thermogen.report.films import write_gif, write_png_grid
+from thermogen.store import Model
+from thermogen.thermodynamics import noising_path_ratio
+
+FORMATS = (".npz", ".png", ".gif")
+
+
+def check_file(path: Path, force: bool, formats: tuple[str, ...]) -> None:
+    """InputError for a file of unknown kind, one that exists (without `force`), or one in no folder."""
+    if path.suffix.lower() not in formats:
+        raise InputError(f"{path} has no known ending: name it {' or '.join('FILE' + f for f in formats)}")
+    require(not path.is_dir(), f"{path} is a folder: name a file")
+    require(force or not path.exists(), f"{path} exists: it is kept; choose another name, or use --force")
+    require(path.parent.is_dir(), f"folder {path.parent} does not exist: create it first")
+
+
+def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]], None]:
+    """A writer of samples to `path` by its ending, the path being checked before any work is done."""
+    check_file(path, force, FORMATS)
+
+    def write(samples: Samples, shape: tuple[int, int]) -> None:
+        if path.suffix.lower() == ".png":
+            write_png_grid(path, samples.visible, shape)
+        elif path.suffix.lower() == ".gif":
+            write_gif(path, samples.film, shape)
+        else:
+            np.savez_compressed(
+                path,
+                visible=samples.visible,
+                hidden=samples.hidden,
+                heat_kT=samples.heat_kT,
+                work_kT=samples.work_kT,
+                image_shape=np.array(shape),
+            )
+
+    return write
+
+
+def generate_from(
+    model: Model, count: int, seed: int, dt: float | None, integrator: str, stage: Stage
+) -> Samples:
+    """Samples of a stored model with its own schedule, another dt if given."""
+    settings = Settings(seed=seed)
+    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    method = named_integrator(integrator)
+    require(count >= 1, f"count = {count}: ask for 1 sample or more")
+    with stage("generating", count) as tick:
+        return generate(
+            settings.stream("generation"),
+            model.computer,
+            count,
+            schedule,
+            integrator=method,
+            progress=lambda done, total: tick(done * count // total, ""),
+        )
+
+
+def measure_model(
+    model: Model, count: int, paths: int, seed: int, dt: float | None, integrator: str, stage: Stage
+) -> dict[str, Any]:
+    """All numbers of a stored model that its folder allows to compute."""
+    require(paths >= 0, f"paths = {paths}: give 0 or more")
+    if model.prototypes is None:
+        raise InputError(
+            f"the model learnt {model.data.get('prototypes')} images and carries none: use 'thermogen sample'"
+        )
+    samples = generate_from(model, count, seed, dt, integrator, stage)
+    labels = model.data["labels"]
+    results = sample_measures(samples, model.prototypes, labels, model.computer.couplings.count())
+    if paths:
+        trained = model.training
+        force = fields(
+            model.prototypes,
+            np.asarray(labels),
+            model.computer.units.hidden,
+            imprint=trained["imprint"],
+            amplitude=trained["amplitude"],
+            hidden_amplitude=trained["hidden_amplitude"],
+            key=Settings(seed=trained["seed"]).stream("imprint"),
+        )
+        with stage("path ratio", paths) as tick:
+            key = Settings(seed=seed).stream("path")
+            ratio = noising_path_ratio(
+                key, model.computer, force, paths, model.schedule, progress=lambda done, _: tick(done, "")
+            )
+        results["path_ratio"] = ratio_measures(jax.tree.map(np.asarray, ratio))
+    return results
+
+
+def print_card(card: dict[str, Any]) -> None:
+    """A model card as a table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    units = ", ".join(f"{n} {role}" for role, n in card["units"].items() if n)
+    height, width = card["image_shape"]
+    table.add_row("units", f"{units}; images of {height} x {width}")
+    table.add_row("couplings", f"{card['couplers']:,} in {card['couplings']}")
+    table.add_row("protocol", ", ".join(f"{name} {value:g}" for name, value in card["schedule"].items()))
+    data = card["data"]
+    shown = ", ".join(map(str, data["labels"][:12])) + (" …" if len(data["labels"]) > 12 else "")
+    table.add_row("data", f"{data['source']}, {data['prototypes']} images of classes {shown}")
+    training = card["training"]
+    names = ("trainer", "imprint", "cycles", "optimizer", "trajectories", "kT", "amplitude", "seed")
+    table.add_row("training", ", ".join(f"{name} {training[name]}" for name in names))
+    if training.get("validation_loss"):
+        table.add_row("validation loss", f"{training['validation_loss']['loss']:.4f}")
+    for name, figure in card["figures"].items():
+        error = "" if figure.get("sem") is None else f" ± {figure['sem']:.2g}"
+        table.add_row(name, f"{figure['mean']:.4g}{error} (n {figure['n']})")
+    table.add_row("versions", ", ".join(f"{name} {v}" for name, v in card["versions"].items()))
+    table.add_row("weights", f"sha256 {card['weights']['sha256'][:16]}…, verified")
+    Console().print(table)

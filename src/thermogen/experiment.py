@@ -1,0 +1,199 @@
+"""A training run from its settings: images, computer, fields, schedule and rule, and the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from thermogen.computer import Computer, make_computer
+from thermogen.couplings import (
+    Couplings,
+    Units,
+    all_to_all,
+    checked_matrix,
+    from_mask,
+    linked,
+    planes,
+    published,
+)
+from thermogen.data import Images, load_digits, load_images
+from thermogen.errors import InputError, require
+from thermogen.noising import IMPRINTS, Schedule, fields
+from thermogen.store import Model
+from thermogen.training import Rule, TrainingResult, train
+
+_FEW = 100  # prototypes up to this number travel with the model
+
+Tick = Callable[[int, str], None]
+"""tick(done, note): progress of a stage."""
+Stage = Callable[[str, int], AbstractContextManager[Tick]]
+"""stage(name, total): opens a stage of long work and gives its tick."""
+
+
+def silent(name: str, total: int) -> AbstractContextManager[Tick]:
+    """A stage that shows nothing."""
+    return nullcontext(lambda done, note: None)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides a training run. Defaults are the published setting (PRL 136, 037101).
+
+    Energies in E0, times in 1 / (mobility E0). learning_rate None means dt / t_f. topology: 'published',
+    'all', 'planes', links such as 'visible-hidden,visible-visible', or a .npy file with an (N, N) mask.
+    couplings: a .npy file with the (N, N) matrix to start from (default 0).
+    """
+
+    digits: tuple[int, ...] = (0, 1, 2)
+    images: str | None = None
+    imprint: str = "tile"
+    trainer: str = "batch"
+    cycles: int = 100
+    delay: int = 10
+    trajectories: int = 1
+    optimizer: str = "sgd"
+    learning_rate: float | None = None
+    train_visible_biases: bool = False
+    hidden: int = 512
+    topology: str = "published"
+    couplings: str | None = None
+    amplitude: float = 2.0
+    hidden_amplitude: float = 6.0
+    kT: float = 0.1
+    t_f: float = 2.5
+    dt: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before any work."""
+        if self.imprint not in IMPRINTS:
+            raise InputError(f"unknown imprint {self.imprint!r}: choose one of {', '.join(IMPRINTS)}")
+        require(self.hidden >= 0, f"hidden = {self.hidden}: give 0 or more hidden units")
+        require(self.cycles >= 0, f"cycles = {self.cycles}: give 0 or more")
+        for name in ("amplitude", "hidden_amplitude"):
+            value = getattr(self, name)
+            require(bool(np.isfinite(value)), f"{name} = {value}: give a finite field in E0")
+        require(
+            self.kT > 0 and bool(np.isfinite(self.kT)),
+            f"kT = {self.kT}: give a positive number (reference: 0.1)",
+        )
+        require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
+
+    def stream(self, name: str) -> Array:
+        """An independent key for each use of randomness: imprint, training, generation, path ratio."""
+        number = ("imprint", "training", "generation", "path").index(name)
+        return jax.random.fold_in(jax.random.key(self.seed), number)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings turned into what training needs; building it finds every error in them."""
+
+    settings: Settings
+    images: Images
+    computer: Computer
+    fields: Float[Array, "P N"]
+    schedule: Schedule
+    rule: Rule
+
+    def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
+        """Train, with progress, going on from `checkpoint` if that file exists."""
+        with stage("training", self.settings.cycles) as tick:
+            return train(
+                self.settings.stream("training"),
+                self.computer,
+                self.fields,
+                self.schedule,
+                self.rule,
+                cycles=self.settings.cycles,
+                checkpoint=checkpoint,
+                settings=fingerprint(self),
+                progress=lambda p: tick(p.done, f"loss {p.loss:.3f}"),
+            )
+
+    def model(self, result: TrainingResult, figures: dict[str, Any] | None = None) -> Model:
+        """The trained computer with its card."""
+        last = result.validation[-1].tolist() if len(result.validation) else None
+        training = {
+            **asdict(self.settings),
+            "validation_loss": None
+            if last is None
+            else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
+        }
+        data = {
+            "source": self.images.source,
+            "sha256": self.images.sha256,
+            "labels": self.images.labels.tolist(),
+            "prototypes": len(self.images),
+        }
+        prototypes = self.images.standardised() if len(self.images) <= _FEW else None
+        return Model(
+            result.computer, self.schedule, self.images.shape, data, training, figures or {}, prototypes
+        )
+
+
+def fingerprint(experiment: Experiment) -> dict[str, Any]:
+    """What must be equal for one run to continue another."""
+    return {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+
+
+def prepare(settings: Settings) -> Experiment:
+    """Read the images and build everything; InputError, before any work, for whatever cannot be used."""
+    source = load_digits() if settings.images is None else load_images(settings.images)
+    images = source.choose(settings.digits) if settings.images is None or settings.digits else source
+    schedule = Schedule(settings.t_f, settings.dt)
+    rule = Rule(
+        settings.trainer,
+        settings.delay,
+        settings.trajectories,
+        settings.learning_rate,
+        settings.optimizer,
+        settings.train_visible_biases,
+    )
+    units = Units(visible=images.shape[0] * images.shape[1], hidden=settings.hidden)
+    couplings = wiring(settings.topology, units, images.shape)
+    if settings.couplings is not None:
+        matrix = checked_matrix(
+            _read_matrix(settings.couplings), units, f"coupling matrix {settings.couplings}"
+        )
+        couplings = couplings.with_matrix(jnp.asarray(matrix, jnp.float32))
+    force = fields(
+        images.standardised(),
+        images.labels,
+        settings.hidden,
+        imprint=settings.imprint,
+        amplitude=settings.amplitude,
+        hidden_amplitude=settings.hidden_amplitude,
+        key=settings.stream("imprint"),
+    )
+    return Experiment(settings, images, make_computer(couplings, kT=settings.kT), force, schedule, rule)
+
+
+def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
+    """Zero couplings of a topology by name, by links, or by the file of a mask."""
+    if topology == "published":
+        return published(units) if units.hidden else all_to_all(units)
+    if topology == "all":
+        return all_to_all(units)
+    if topology == "planes":
+        return planes(units, *image_shape)
+    if topology.endswith(".npy"):
+        return from_mask(units, _read_matrix(topology))
+    return linked(units, *topology.split(","))
+
+
+def _read_matrix(path: str) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"matrix file {path} does not exist: check the path") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is no .npy matrix: save it with numpy.save") from error
