@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from thermogen.computer import Computer
 from thermogen.couplings import BlockCouplings
+from thermogen.couplings.base import ROLES
 from thermogen.couplings.blocks import ends
 from thermogen.path import residuals
 
@@ -52,30 +53,47 @@ def online_stretch(
     unaware = residuals(computer, path, dt)  # as if nothing were learnt within the stretch
     ends_of_steps = path[1:]
     x = ends_of_steps.reshape(-1, total)
-    gram = {role: x[:, units.part(role)] @ x[:, units.part(role)].T for role in roles}
+    parts = {role: units.part(role) for role in roles}
+    own = {role: x[:, part] for role, part in parts.items()}
+    gram = {role: values @ values.T for role, values in own.items()}
+    # What a role hears of the others, summed over the roles that it is linked to: (rows, rows).
+    heard = {role: sum((gram[other] for other in neighbours[role]), jnp.zeros(())) for role in roles}
     step_of_row = jnp.repeat(jnp.arange(steps), batch)
+    within = jnp.concatenate(
+        [
+            jnp.full(getattr(units, role), 2.0 if role in neighbours.get(role, ()) else 0.0, x.dtype)
+            for role in ROLES
+        ]
+    )
 
-    def step(history, inputs):
+    def step(carry, inputs):
+        history, in_force, waiting = carry
         k, now, r = inputs
-        learnt = (step_of_row < delay * (k // delay))[:, None].astype(x.dtype)
-        seen = history * learnt  # residuals whose updates are already in force
-        columns = k * batch + jnp.arange(batch)
-        overlap_x = {role: gram[role][:, columns] * learnt for role in roles}
-        overlap_r = {role: seen[:, units.part(role)] @ now[:, units.part(role)].T for role in roles}
-        change = jnp.where(trained_biases, jnp.sum(seen, 0), 0) * jnp.ones_like(now)
-        for role in roles:
-            part = units.part(role)
-            moved = jnp.zeros_like(now[:, part])
-            for other in neighbours[role]:
-                moved += overlap_x[other].T @ seen[:, part] + overlap_r[other].T @ x[:, part]
-            if role in neighbours[role]:  # no unit is coupled to itself
-                moved = moved - 2 * jnp.sum(seen[:, part] * x[:, part], 0) * now[:, part]
-            change = change.at[:, part].add(moved)
-        r = r - gain * rate * change
+        # Running sums of (r, r x) over the updates in force: biases, and the diagonal that J has not.
+        due = k % delay == 0
+        in_force = jnp.where(due, in_force + waiting, in_force)
+        waiting = jnp.where(due, 0, waiting)
+        seen = history
+        if delay > 1:  # rows of later steps are zero anyway; hide those whose update is still to come
+            seen = jnp.where((step_of_row < delay * (k // delay))[:, None], history, 0)
+        overlap = {role: seen[:, part] @ now[:, part].T for role, part in parts.items()}
+        change = jnp.where(trained_biases, in_force[0], 0) - within * in_force[1] * now
+        moved = []
+        for role in ROLES:
+            if role not in neighbours:
+                moved.append(jnp.zeros((batch, getattr(units, role)), x.dtype))
+                continue
+            by_x = jax.lax.dynamic_slice_in_dim(heard[role], k * batch, batch, 1)
+            by_r = sum((overlap[other] for other in neighbours[role]), jnp.zeros(()))
+            moved.append(by_x.T @ seen[:, parts[role]] + by_r.T @ own[role])
+        r = r - gain * rate * (change + jnp.concatenate(moved, -1))
+        waiting = waiting + jnp.stack([jnp.sum(r, 0), jnp.sum(r * now, 0)])
         history = jax.lax.dynamic_update_slice(history, r, (k * batch, 0))
-        return history, None
+        return (history, in_force, waiting), None
 
-    history, _ = jax.lax.scan(step, jnp.zeros_like(x), (jnp.arange(steps), ends_of_steps, unaware))
+    sums = jnp.zeros((2, total), x.dtype)
+    start = (jnp.zeros_like(x), sums, sums)
+    (history, *_), _ = jax.lax.scan(step, start, (jnp.arange(steps), ends_of_steps, unaware))
     learnt = couplings.outer(history, x)
     blocks = {link: block - rate * learnt.blocks[link] for link, block in couplings.blocks.items()}
     bias = computer.bias - rate * jnp.where(trained_biases, jnp.sum(history, 0), 0)

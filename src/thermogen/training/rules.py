@@ -32,7 +32,7 @@ OPTIMIZERS = {
 }
 """Optimisers by name; 'sgd' is the published plain descent."""
 
-_HISTORY = 64  # steps x trajectories between two updates of the stored matrix in the exact online recursion
+_HISTORY = 50  # steps x trajectories between two updates of the stored matrix in the exact online recursion
 
 
 @dataclass(frozen=True)

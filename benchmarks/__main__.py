@@ -1,0 +1,20 @@
+"""Run benchmarks by name: python -m benchmarks [NAME ...] (all of them without a name)."""
+
+import sys
+from importlib import import_module
+
+NAMES = ("speed", "physics_table", "online_against_batch", "image_scale", "end_to_end")
+
+
+def main() -> None:
+    """Run the named benchmarks, or all."""
+    unknown = [name for name in sys.argv[1:] if name not in NAMES]
+    if unknown:
+        sys.exit(f"unknown benchmark {unknown[0]!r}: choose among {', '.join(NAMES)}")
+    for name in sys.argv[1:] or NAMES:
+        print(f"== {name}", flush=True)
+        import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

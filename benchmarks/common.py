@@ -1,0 +1,62 @@
+"""What the benchmarks share: trained computers, intervals, and where the figures are kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from thermogen.experiment import Settings, prepare
+from thermogen.generation import Samples, generate
+from thermogen.quality import PrototypeScores, prototype_scores
+from thermogen.store import versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interval(values: Any, level: float = 0.95) -> dict[str, float | int]:
+    """Mean with its Student-t interval over independent runs."""
+    values = np.asarray(values, float)
+    n = len(values)
+    sem = values.std(ddof=1) / math.sqrt(n)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * sem
+    mean = float(values.mean())
+    return {"mean": mean, "low": mean - half, "high": mean + half, "sem": float(sem), "n": n}
+
+
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """Write figures with versions and machine to benchmarks/results/NAME.json."""
+    RESULTS.mkdir(exist_ok=True)
+    content = {**figures, "versions": versions(), "machine": {"cpu": platform.machine(), "cores": _cores()}}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))
+
+
+def trained_and_sampled(settings: Settings, count: int) -> tuple[Samples, PrototypeScores, dict[str, Any]]:
+    """Train with `settings`, generate `count` samples, judge them against the prototypes."""
+    experiment = prepare(settings)
+    result = experiment.train()
+    samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
+    scores = prototype_scores(samples.visible, experiment.images.standardised())
+    row = {
+        "seed": settings.seed,
+        "heat_kT": float(samples.heat_kT.mean()),
+        "heat_sd": float(samples.heat_kT.std(ddof=1)),
+        "correlation": float(scores.best.mean()),
+        "counts": scores.counts.tolist(),
+        "validation_loss": result.validation[-1].tolist(),
+        "train_seconds": result.seconds,
+        "settings": asdict(settings),
+    }
+    return samples, scores, row
