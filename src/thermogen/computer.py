@@ -16,12 +16,12 @@ from thermogen.errors import InputError, require
 class EnergyParts(NamedTuple):
     """The potential energy split by origin, in E0; `total` is their sum."""
 
-    on_site: Float[Array, "*batch"]
-    bias: Float[Array, "*batch"]
-    coupling: Float[Array, "*batch"]
+    on_site: Float[Array | np.ndarray, "*batch"]
+    bias: Float[Array | np.ndarray, "*batch"]
+    coupling: Float[Array | np.ndarray, "*batch"]
 
     @property
-    def total(self) -> Float[Array, "*batch"]:
+    def total(self) -> Float[Array | np.ndarray, "*batch"]:
         """V(x), in E0."""
         return self.on_site + self.bias + self.coupling
 
@@ -62,7 +62,7 @@ class Computer(eqx.Module):
 
     def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """V(x), in E0."""
-        return self.energy_parts(x).total
+        return jnp.asarray(self.energy_parts(x).total)
 
     def gradient(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""

@@ -54,6 +54,8 @@ class Images:
     def choose(self, labels: Sequence[int], each: int = 1) -> Images:
         """The first `each` images of every label, in the order of `labels`; InputError for an empty class."""
         require(len(labels) > 0, "no digit asked for: name at least one, e.g. 0,1,2")
+        twice = [label for label in labels if list(labels).count(label) > 1]
+        require(not twice, f"class {twice[0] if twice else ''} is asked for twice: name each class once")
         present = sorted({int(label) for label in self.labels})
         places = []
         for label in labels:

@@ -103,7 +103,7 @@ def compare(
     def line(name: str, joules: float, evidence: str) -> Line:
         return Line(name, joules / device.kT, joules, evidence)
 
-    heat = line("heat of generation", float(heat_kT) * device.kT, "simulated")
+    heat = line("heat of generation", heat_kT * device.kT, "simulated")
     readout = line(f"read-out of {visible} units", visible * device.joules_per_readout, "assumed")
     writing = line(f"writing {couplings:,} couplings", couplings * device.joules_per_write, "assumed")
     rival = line(

@@ -40,7 +40,7 @@ def sample_measures(
     scores = prototype_scores(samples.visible, prototypes)
     parts = ("on_site", "bias", "coupling")
     heat = summary(samples.heat_kT)
-    comparison = compare(samples.heat_kT.mean(), couplers, samples.units.visible)
+    comparison = compare(float(samples.heat_kT.mean()), couplers, samples.units.visible)
     return {
         "heat_kT": heat,
         "work_kT": summary(samples.work_kT),

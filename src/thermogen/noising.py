@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -124,7 +124,7 @@ IMPRINTS: dict[str, Imprint] = {"tile": tile, "projection": projection, "code": 
 
 def fields(
     images: np.ndarray,
-    labels: np.ndarray,
+    labels: np.ndarray | Sequence[int],
     hidden: int,
     *,
     imprint: str = "tile",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer
@@ -32,12 +33,12 @@ class PathRatio(NamedTuple):
     from forces and displacements (see `log_ratio`).
     """
 
-    total: Float[Array, " batch"]
-    heat_part: Float[Array, " batch"]
-    force_part: Float[Array, " batch"]
+    total: Float[Array | np.ndarray, " batch"]
+    heat_part: Float[Array | np.ndarray, " batch"]
+    force_part: Float[Array | np.ndarray, " batch"]
 
     @property
-    def identity_residual(self) -> Float[Array, " batch"]:
+    def identity_residual(self) -> Float[Array | np.ndarray, " batch"]:
         """total - heat_part - force_part: zero to rounding."""
         return self.total - self.heat_part - self.force_part
 

@@ -176,7 +176,7 @@ def _arrays(computer: Computer) -> dict[str, np.ndarray]:
         arrays |= {f"wired.{link}": mask for link, mask in couplings.masks.items()}
     elif isinstance(couplings, EdgeCouplings):
         arrays |= {"couplings.values": couplings.values, "couplings.pairs": couplings.pairs}
-    return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    return {name: np.asarray(value, order="C") for name, value in arrays.items()}
 
 
 def _computer(units: Units, kind: str, arrays: dict[str, np.ndarray], source: str) -> Computer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -72,7 +71,7 @@ class Couplings(eqx.Module):
         """The product J x, i.e. sum_j J_ij x_j for every unit i of every state in the batch."""
 
     @abstractmethod
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
         """Couplings with entries sum_k (r_ki x_kj + r_kj x_ki) on the coupled pairs, 0 elsewhere.
 
         This is the local learning signal: a coupling needs only the two units that it joins.
@@ -83,7 +82,7 @@ class Couplings(eqx.Module):
         """The dense matrix J."""
 
     @abstractmethod
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
         """Couplings of the same topology with the values of `matrix` (others are dropped)."""
 
     @abstractmethod
@@ -112,7 +111,7 @@ class NoCouplings(Couplings):
         """Zero, for every unit."""
         return jnp.zeros_like(x)
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
         """No pair is coupled: nothing to learn."""
         return self
 
@@ -120,7 +119,7 @@ class NoCouplings(Couplings):
         """The zero matrix."""
         return jnp.zeros((self.units.total, self.units.total))
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
         """No pair is coupled: every value is dropped."""
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -63,7 +62,7 @@ class BlockCouplings(Couplings):
             units=self.units,
         )
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> BlockCouplings:
         """Learning signal by blocks: two products over the steps per link, one for a link within a role."""
         blocks = {}
         for link in self.blocks:
@@ -81,7 +80,7 @@ class BlockCouplings(Couplings):
         """The dense matrix J, blocks in place."""
         return self._assembled(self.blocks)
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> BlockCouplings:
         """The blocks of `matrix` on this topology."""
         blocks = {}
         for link, block in self.blocks.items():
@@ -133,7 +132,7 @@ class PreparedBlocks(Couplings):
         ]
         return jnp.concatenate(parts, -1)
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
         """Not available: train the couplings this was prepared from."""
         raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
 
@@ -141,7 +140,7 @@ class PreparedBlocks(Couplings):
         """The dense matrix J."""
         return self.apply(jnp.eye(self.units.total, dtype=self.matrices[0].dtype))
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
         """Not available: change the couplings this was prepared from."""
         raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
 

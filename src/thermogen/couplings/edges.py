@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -57,7 +56,7 @@ class EdgeCouplings(Couplings):
         weights = jnp.append(self.values, 0)[self.edge_of]
         return jnp.sum(x[..., self.neighbours] * weights, -1)
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Self:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> EdgeCouplings:
         """Learning signal per edge: sum_k (r_ki x_kj + r_kj x_ki)."""
         i, j = self.pairs[:, 0], self.pairs[:, 1]
         signal = jnp.sum(r[:, i] * x[:, j] + r[:, j] * x[:, i], 0)
@@ -69,7 +68,7 @@ class EdgeCouplings(Couplings):
         matrix = jnp.zeros((self.units.total, self.units.total), self.values.dtype)
         return matrix.at[i, j].set(self.values).at[j, i].set(self.values)
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Self:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> EdgeCouplings:
         """The values of `matrix` on these edges."""
         values = jnp.asarray(matrix, self.values.dtype)[self.pairs[:, 0], self.pairs[:, 1]]
         return eqx.tree_at(lambda c: c.values, self, values)

@@ -144,7 +144,7 @@ def train(
 
 
 def _arrays(state):
-    return eqx.filter(state, eqx.is_inexact_array_like)
+    return eqx.filter(state, eqx.is_array)  # integers too: optimisers count their steps
 
 
 def _same_settings(stored: dict, wanted: dict) -> None:

@@ -1,0 +1,297 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thermogen.cli import main
+
+SMALL = ["--hidden", "12", "--cycles", "3", "--dt", "0.025"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["thermogen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small trained model folder."""
+    folder = tmp_path_factory.mktemp("models") / "m"
+    code = "import sys; from thermogen.cli import main; sys.argv[0] = 'thermogen'; main()"
+    subprocess.run([sys.executable, "-c", code, "train", "--out", folder, *SMALL], check=True)
+    return folder
+
+
+def small_reproduce(*more):
+    return ["reproduce", *SMALL, "--samples", "6", "--paths", "2", "--out", "r", *more]
+
+
+def test_reproduce_end_to_end(run, tmp_path):
+    code, out, _ = run(*small_reproduce("--json"))
+    assert code == 0
+    results = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert json.loads(out)["heat_kT"] == results["heat_kT"]
+    assert {"mean", "std", "sem", "n"} == set(results["heat_kT"])
+    assert {"total", "heat_part", "force_part", "identity_residual"} == set(results["path_ratio"])
+    assert {"compile", "train", "sample", "total"} <= set(results["seconds"])
+    for name in (
+        "loss",
+        "work_kT",
+        "prototype_correlation",
+        "prototype_counts",
+        "settings",
+        "versions",
+        "energy",
+    ):
+        assert results[name], name
+    assert results["heat_kT"]["n"] == 6
+    assert results["path_ratio"]["identity_residual"] < 1e-8
+    assert results["settings"]["digits"] == [0, 1, 2]
+    names = sorted(p.name for p in (tmp_path / "r").iterdir())
+    assert names == ["figures", "model", "report.html", "results.json", "samples.gif", "samples.npz"]
+    with np.load(tmp_path / "r" / "samples.npz") as arrays:
+        assert arrays["visible"].shape == (6, 784)
+        assert arrays["heat_kT"].mean() == pytest.approx(results["heat_kT"]["mean"], rel=1e-5)
+
+    # The same command again: kept, resumed as it is, or replaced.
+    code, out, err = run(*small_reproduce())
+    assert (code, out) == (2, "")
+    assert "holds a finished run" in err
+    assert "--force" in err
+    code, out, _ = run(*small_reproduce("--resume", "--json"))
+    assert code == 0
+    assert json.loads(out)["heat_kT"] == results["heat_kT"]
+    code, _, err = run(*small_reproduce("--resume", "--seed", "3"))
+    assert code == 2
+    assert "seed = 0, not 3" in err
+    code, out, _ = run(*small_reproduce("--force", "--json"))
+    assert code == 0
+    assert json.loads(out)["heat_kT"] == results["heat_kT"]
+
+
+KILLED = """
+import os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+from thermogen.experiment import Settings
+from thermogen.reproduce import Measures, reproduce
+
+@contextmanager
+def stage(name, total):
+    def tick(done, note):
+        stored = Path("r/.unfinished/samples").glob("*.safetensors")
+        if name == sys.argv[1] and (name != "generating" or any(stored)):
+            os.kill(os.getpid(), signal.SIGKILL)
+    yield tick
+
+settings = Settings(hidden=12, cycles=3, dt=0.025)
+reproduce(settings, Measures(samples=9, paths=2, batch=4), Path(sys.argv[2]), resume=True, stage=stage)
+"""
+
+
+@pytest.mark.parametrize("stage", ["training", "generating", "path ratio"])
+def test_a_killed_run_resumes_to_the_same_numbers(tmp_path, stage):
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, *arguments], cwd=tmp_path, check=False
+        ).returncode
+
+    assert call(stage, "r") == -signal.SIGKILL
+    assert (tmp_path / "r" / ".unfinished" / "run.json").exists()
+    assert not (tmp_path / "r" / "results.json").exists()
+    assert call("never", "r") == 0
+    assert call("never", "whole") == 0
+    resumed, whole = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("r", "whole"))
+    for results in (resumed, whole):
+        del results["seconds"]
+    assert resumed == whole
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("r", "whole")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "r" / ".unfinished").exists()
+
+
+def test_train_sample_measure_show(run, model, tmp_path):
+    code, out, _ = run("sample", model, "--count", "5", "--out", "s.npz", "--json")
+    assert code == 0
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["visible"].shape == (5, 784)
+        assert arrays["hidden"].shape == (5, 12)
+        assert arrays["heat_kT"].mean() == pytest.approx(json.loads(out)["heat_kT"]["mean"], rel=1e-5)
+        first = arrays["visible"][:2]
+    assert run("sample", model, "--count", "3", "--out", "s.png")[0] == 0
+    with Image.open(tmp_path / "s.png") as picture:
+        assert min(picture.size) >= 28
+    assert run("sample", model, "--count", "2", "--out", "s.gif")[0] == 0
+    with Image.open(tmp_path / "s.gif") as film:
+        assert film.n_frames > 5
+    assert run("sample", model, "--count", "2", "--out", "t.npz")[0] == 0
+    with np.load(tmp_path / "t.npz") as arrays:
+        assert np.allclose(arrays["visible"], first, atol=1e-4)
+    code, out, _ = run("measure", model, "--count", "8", "--paths", "2", "--out", "n.json", "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "n.json").read_text())
+    assert json.loads(out)["heat_kT"]["n"] == 8
+    assert json.loads(out)["path_ratio"]["total"]["n"] == 2
+    code, out, _ = run("show", model)
+    assert code == 0
+    assert "784 visible, 12 hidden" in out
+    assert json.loads(run("show", model, "--json")[1])["training"]["cycles"] == 3
+
+
+def test_own_images_train(run, tmp_path):
+    images = np.random.default_rng(0).normal(size=(4, 5, 6))
+    np.savez(tmp_path / "mine.npz", images=images, labels=[0, 0, 1, 1])
+    arguments = ["train", "--images", "mine.npz", *SMALL, "--json"]
+    code, out, _ = run(*arguments, "--out", "m")
+    assert code == 0
+    card = json.loads(out)
+    assert card["units"] == {"visible": 30, "hidden": 12, "output": 0}
+    assert card["data"]["labels"] == [0, 0, 1, 1]
+    code, _, err = run(*arguments, "--digits", "0,5", "--out", "n")
+    assert code == 2
+    assert "class 5 has 0 of 1" in err
+    assert not (tmp_path / "n").exists()
+
+
+def asymmetric(n):
+    matrix = np.zeros((n, n))
+    matrix[0, 1] = 1
+    return matrix
+
+
+BAD = {
+    "digits": (["--digits", "0,x"], "'0,x' are no list of whole numbers"),
+    "class": (["--digits", "0,11"], "class 11 has 0 of 1"),
+    "imprint": (["--imprint", "stamp"], "unknown imprint 'stamp': choose one of tile, projection, code"),
+    "code needs two": (["--imprint", "code", "--digits", "1"], "needs at least two labels"),
+    "trainer": (["--trainer", "guess"], "unknown training rule 'guess'"),
+    "optimizer": (["--optimizer", "guess"], "unknown optimizer 'guess'"),
+    "kT": (["--kT", "-0.1"], "kT = -0.1: give a positive number"),
+    "dt": (["--dt", "-0.001"], "dt = -0.001: give a positive time step"),
+    "nan": (["--dt", "nan"], "dt = nan"),
+    "uneven dt": (["--dt", "0.03"], "does not divide t_f = 2.5 into whole steps: try dt = "),
+    "diverging dt": (["--dt", "0.5"], "diverged at step"),
+    "rate": (["--learning-rate", "0"], "learning rate = 0"),
+    "diverging rate": (["--learning-rate", "1e30"], "training diverged in cycle"),
+    "topology": (["--topology", "ring"], "unknown link 'ring'"),
+    "cycles": (["--cycles", "-1"], "cycles = -1"),
+    "seed": (["--seed", "-1"], "seed = -1"),
+    "asymmetric": (["--couplings", "asymmetric.npy"], "is not symmetric: entry (0, 1) is 1.0"),
+    "mis-shaped": (["--couplings", "small.npy"], "has shape (3, 3) but the computer has 796 units"),
+    "mask": (["--topology", "asymmetric.npy"], "mask is not symmetric"),
+    "no matrix": (["--couplings", "none.npy"], "none.npy does not exist"),
+    "contradiction": (["--resume", "--force"], "contradict each other"),
+}
+
+
+@pytest.mark.parametrize("command", ["reproduce", "train"])
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(run, tmp_path, command, name):
+    np.save(tmp_path / "asymmetric.npy", asymmetric(796))
+    np.save(tmp_path / "small.npy", np.zeros((3, 3)))
+    arguments, message = BAD[name]
+    code, out, err = run(command, *SMALL, *arguments, "--out", "r")
+    last = err.strip().splitlines()[-1]
+    assert code == 2
+    assert message in last
+    assert out == ""
+    assert "Traceback" not in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["asymmetric.npy", "small.npy"]
+
+
+def test_bad_files_are_one_line_and_exit_code_2(run, model, tmp_path):
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "mine.txt").write_text("x")
+    (tmp_path / "taken.png").write_text("x")
+    cases = {
+        ("train", "--images", "text.npz", "--out", "m"): "is no image set",
+        ("train", "--images", "none.npz", "--out", "m"): "does not exist",
+        ("train", "--out", "kept", *SMALL): "it is kept",
+        ("train", "--out", "kept", *SMALL, "--force"): "it is kept",
+        ("reproduce", "--out", "kept", *SMALL): "is not empty",
+        ("sample", "kept", "--out", "s.png"): "no model folder",
+        ("sample", model, "--out", "s.jpg"): "no known ending",
+        ("sample", model, "--out", "taken.png"): "exists: it is kept",
+        ("sample", model, "--out", "none/s.png"): "does not exist",
+        ("sample", model, "--count", "0", "--out", "s.png"): "count = 0",
+        ("sample", model, "--integrator", "rk4", "--out", "s.png"): "unknown integrator 'rk4'",
+        ("sample", model, "--dt", "0.5", "--out", "s.png"): "a stable step is",
+        ("measure", model, "--paths", "-1"): "paths = -1",
+    }
+    for arguments, message in cases.items():
+        code, out, err = run(*arguments)
+        assert code == 2, arguments
+        assert message in err.strip().splitlines()[-1], arguments
+        assert out == ""
+    assert (tmp_path / "kept" / "mine.txt").read_text() == "x"
+    assert (tmp_path / "taken.png").read_text() == "x"
+    assert not (tmp_path / "s.png").exists()
+
+
+def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
+    from thermogen import experiment
+
+    whole_train = experiment.train
+
+    def interrupted(*arguments, progress, **settings):
+        def stop(state):
+            progress(state)
+            if state.done == 2:
+                raise KeyboardInterrupt
+
+        return whole_train(*arguments, progress=stop, **settings)
+
+    monkeypatch.setattr(experiment, "train", interrupted)
+    code, _, err = run("train", *SMALL, "--out", "m")
+    assert code == 130
+    assert "go on with --resume" in err
+    assert not (tmp_path / "m").exists()
+    monkeypatch.setattr(experiment, "train", whole_train)
+    code, _, err = run("train", *SMALL, "--out", "m")
+    assert code == 2
+    assert "unfinished training" in err
+    code, _, err = run("train", *SMALL, "--out", "m", "--resume", "--kT", "0.2")
+    assert code == 2
+    assert "kT was 0.1 and is now 0.2" in err
+    assert run("train", *SMALL, "--out", "m", "--resume")[0] == 0
+    assert run("train", *SMALL, "--out", "whole")[0] == 0
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("m", "whole")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "m.unfinished").exists()
+
+
+def test_help_and_version(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("reproduce", "train", "sample", "measure", "show"):
+        assert command in out
+        code, text, _ = run(command, "--help")
+        assert code == 0
+        assert "--json" in text
+    assert run("--version")[1].startswith("thermogen ")
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, thermogen, thermogen.cli; assert not {'jax', 'numpy', 'matplotlib'} & set(sys.modules)"
+    )
+    environment = {**os.environ}
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -1,0 +1,116 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thermogen import InputError, load_digits, load_images
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 255, (4, 6, 5)).astype(np.uint8)
+
+
+def test_shipped_digits_are_the_first_hundred_of_each_class():
+    digits = load_digits()
+    assert digits.images.shape == (1000, 28, 28)
+    assert np.bincount(digits.labels).tolist() == [100] * 10
+
+
+def test_first_image_of_each_class_in_the_order_asked_for():
+    assert load_digits([2, 0, 1]).labels.tolist() == [2, 0, 1]
+    everything = load_digits()
+    first_two = everything.images[np.flatnonzero(everything.labels == 2)[0]]
+    assert np.array_equal(load_digits([2, 0]).images[0], first_two)
+
+
+def test_standardised_images_have_zero_mean_and_unit_variance():
+    flat = load_digits([3, 7]).standardised()
+    assert flat.shape == (2, 784)
+    assert np.allclose(flat.mean(1), 0, atol=1e-12)
+    assert np.allclose(flat.var(1), 1, atol=1e-12)
+
+
+def write_idx(path, images, compress):
+    content = struct.pack(">HBB3I", 0, 8, 3, *images.shape) + images.tobytes()
+    path.write_bytes(gzip.compress(content) if compress else content)
+
+
+@pytest.mark.parametrize("kind", ["npz", "train npz", "npy", "idx", "idx.gz"])
+def test_image_files_of_every_kind_read_alike(tmp_path, images, kind):
+    path = tmp_path / f"set.{kind.split()[-1]}"
+    if kind == "npz":
+        np.savez(path, images=images, labels=[3, 1, 4, 1])
+    elif kind == "train npz":
+        np.savez(path, train_images=images, train_labels=[3, 1, 4, 1])
+    elif kind == "npy":
+        np.save(path, images)
+    else:
+        write_idx(path, images, kind.endswith("gz"))
+    read = load_images(path)
+    assert np.array_equal(read.images, images)
+    assert read.labels.tolist() == ([3, 1, 4, 1] if "npz" in kind else [0, 1, 2, 3])
+    assert len(read.sha256) == 64
+
+
+def test_a_png_is_one_image(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "one.png")
+    assert np.array_equal(load_images(tmp_path / "one.png").images, images[:1])
+
+
+@pytest.mark.parametrize("name", ["set.npz", "set.npy", "set.png", "set.idx", "set.gz", "set"])
+def test_a_file_that_is_no_image_set_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"not an image set at all")
+    with pytest.raises(InputError, match=f"{name} is no image set"):
+        load_images(path)
+
+
+def nan_image(images):
+    changed = images.astype(float)
+    changed[2, 1, 1] = np.nan
+    return {"images": changed}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (nan_image, "image 2 of .* holds NaN"),
+        (lambda i: {"images": np.where(np.arange(4)[:, None, None] == 1, 7, i)}, "image 1 of .* is constant"),
+        (lambda i: {"images": i, "labels": [1, 2]}, r"4 images but labels of shape \(2,\)"),
+        (lambda i: {"images": i, "labels": [0.5, 1, 2, 3]}, "labels that are not whole numbers"),
+        (lambda i: {"images": i.reshape(-1)}, r"shape \(120,\): give images"),
+        (lambda i: {"images": i[:0]}, r"shape \(0, 6, 5\)"),
+        (lambda i: {"images": np.zeros((1, 1, 1))}, "1 x 1 pixels"),
+        (lambda i: {"images": np.zeros((1, 2, 300))}, "sides up to 256"),
+        (lambda i: {"images": np.full((2, 3, 3), "a")}, "give numbers"),
+        (lambda i: {"pictures": i}, "name the array of images 'images'"),
+    ],
+)
+def test_bad_image_sets_are_refused_with_the_value(tmp_path, images, change, message):
+    np.savez(tmp_path / "set.npz", **change(images))
+    with pytest.raises(InputError, match=message):
+        load_images(tmp_path / "set.npz")
+
+
+def test_a_pickled_array_is_never_loaded(tmp_path):
+    np.save(tmp_path / "set.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(InputError, match="is no image set"):
+        load_images(tmp_path / "set.npy")
+
+
+def test_missing_files_and_classes_are_named(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        load_images(tmp_path / "none.npz")
+    with pytest.raises(InputError, match="is a folder"):
+        load_images(tmp_path)
+    with pytest.raises(InputError, match="class 12 has 0 of 1"):
+        load_digits([12])
+    with pytest.raises(InputError, match="class 3 has 100 of 101"):
+        load_digits([3], each=101)
+    with pytest.raises(InputError, match="class 1 is asked for twice"):
+        load_digits([1, 1])
+    with pytest.raises(InputError, match="no digit asked for"):
+        load_digits([])
