@@ -289,9 +289,7 @@ def test_help_and_version(run):
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    code = (
-        "import sys, thermogen, thermogen.cli; assert not {'jax', 'numpy', 'matplotlib'} & set(sys.modules)"
-    )
+    code = "import sys, thermogen.cli; assert not {'jax', 'numpy', 'matplotlib'} & set(sys.modules)"
     environment = {**os.environ}
     environment.pop("PYTEST_CURRENT_TEST", None)
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -47,7 +47,7 @@ def silent(name: str, total: int) -> AbstractContextManager[Tick]:
 class Settings:
     """All that decides a training run. Defaults are the published setting (PRL 136, 037101).
 
-    Energies in E0, times in 1 / (mobility E0). learning_rate None means dt / t_f. topology: 'published',
+    Energies in E0, times in 1 / (mobility E0). learning_rate None means 1e-3 / t_f. topology: 'published',
     'all', 'planes', links such as 'visible-hidden,visible-visible', or a .npy file with an (N, N) mask.
     couplings: a .npy file with the (N, N) matrix to start from (default 0).
     """
@@ -63,6 +63,7 @@ class Settings:
     learning_rate: float | None = None
     train_visible_biases: bool = False
     hidden: int = 512
+    output: int = 0
     topology: str = "published"
     couplings: str | None = None
     amplitude: float = 2.0
@@ -76,7 +77,8 @@ class Settings:
         """Refuse what can be refused before any work."""
         if self.imprint not in IMPRINTS:
             raise InputError(f"unknown imprint {self.imprint!r}: choose one of {', '.join(IMPRINTS)}")
-        require(self.hidden >= 0, f"hidden = {self.hidden}: give 0 or more hidden units")
+        for name in ("hidden", "output"):
+            require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)}: give 0 or more {name} units")
         require(self.cycles >= 0, f"cycles = {self.cycles}: give 0 or more")
         for name in ("amplitude", "hidden_amplitude"):
             value = getattr(self, name)
@@ -158,7 +160,7 @@ def prepare(settings: Settings) -> Experiment:
         settings.optimizer,
         settings.train_visible_biases,
     )
-    units = Units(visible=images.shape[0] * images.shape[1], hidden=settings.hidden)
+    units = Units(visible=images.shape[0] * images.shape[1], hidden=settings.hidden, output=settings.output)
     couplings = wiring(settings.topology, units, images.shape)
     if settings.couplings is not None:
         matrix = checked_matrix(
@@ -169,6 +171,7 @@ def prepare(settings: Settings) -> Experiment:
         images.standardised(),
         images.labels,
         settings.hidden,
+        output=settings.output,
         imprint=settings.imprint,
         amplitude=settings.amplitude,
         hidden_amplitude=settings.hidden_amplitude,

@@ -102,7 +102,7 @@ def projection(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarra
 
 
 def code(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
-    """One group of hidden units per label: +A' on the image's own group, -A' / (P - 1) on the others.
+    """One group of units per label: +A' on the image's own group, -A' / (P - 1) on the others.
 
     A' = `hidden_amplitude` (5 to 8 E0 work well), P the number of distinct labels. Meant to be trained
     together with the visible biases.
@@ -127,12 +127,15 @@ def fields(
     labels: np.ndarray | Sequence[int],
     hidden: int,
     *,
+    output: int = 0,
     imprint: str = "tile",
     amplitude: float = 2.0,
     hidden_amplitude: float = 6.0,
     key: Key[Array, ""] | None = None,
 ) -> Float[Array, "P N"]:
     """Fields of all units for each image: A s_i on the visible units, the imprint on the hidden ones, in E0.
+
+    Output units, if any, always feel the code of the image's label (see `code`).
 
     `images` (P, pixels), each of zero mean and unit variance; `amplitude` A = 2 belongs to J2 = 1, kT = 0.1.
     The hidden units must feel the image too: with J = 0 the expected gradient of every visible–hidden
@@ -144,8 +147,10 @@ def fields(
     images = np.asarray(images, float).reshape(len(images), -1)
     source = Imprinted(images, np.asarray(labels), amplitude, hidden_amplitude)
     key = jax.random.key(0) if key is None else key
-    imprinted = IMPRINTS[imprint](source, hidden, key) if hidden else np.zeros((len(images), 0))
-    return jnp.asarray(np.concatenate([amplitude * images, imprinted], 1), jnp.float32)
+    nothing = np.zeros((len(images), 0))
+    imprinted = IMPRINTS[imprint](source, hidden, key) if hidden else nothing
+    labelled = code(source, output, key) if output else nothing
+    return jnp.asarray(np.concatenate([amplitude * images, imprinted, labelled], 1), jnp.float32)
 
 
 # --- noising trajectories ----------------------------------------------------------------------------------

@@ -38,6 +38,13 @@ HiddenAmplitude = Annotated[
     float, typer.Option(help="Field of the 'code' imprint, in E0; 5 to 8 work well.", rich_help_panel=_DATA)
 ]
 Hidden = Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=_COMPUTER)]
+Output = Annotated[
+    int,
+    typer.Option(
+        help="Number of output units: they feel a code of the label and are coupled to the hidden units.",
+        rich_help_panel=_COMPUTER,
+    ),
+]
 Topology = Annotated[
     str,
     typer.Option(
@@ -79,7 +86,7 @@ Optimizer = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option(help="Learning rate (default: dt / t_f, as published).", rich_help_panel=_TRAINING),
+    typer.Option(help="Learning rate (default: 1e-3 / t_f = 4e-4, as published).", rich_help_panel=_TRAINING),
 ]
 VisibleBiases = Annotated[
     bool,

@@ -93,6 +93,7 @@ def measure_model(
             model.prototypes,
             np.asarray(labels),
             model.computer.units.hidden,
+            output=model.computer.units.output,
             imprint=trained["imprint"],
             amplitude=trained["amplitude"],
             hidden_amplitude=trained["hidden_amplitude"],

@@ -180,5 +180,5 @@ def _explain(key, computer, fields, schedule, rule, cycle, final) -> None:
         )
     raise InputError(
         f"training diverged in cycle {cycle} with learning rate {rule.rate_in(schedule):g}: "
-        f"give a smaller one (published: dt / t_f = {schedule.dt / schedule.t_f:g})"
+        f"give a smaller one (published: {Rule().rate_in(schedule):g})"
     )

@@ -40,7 +40,7 @@ class Rule:
     """How parameters follow the gradient of the reverse action.
 
     name: 'batch', 'online' or 'delayed'. delay: steps between updates of the delayed rule.
-    trajectories: noising trajectories averaged per cycle. rate: learning rate (None: dt / t_f as
+    trajectories: noising trajectories averaged per cycle. rate: learning rate (None: 1e-3 / t_f, as
     published). optimizer: a name in `OPTIMIZERS`. visible_biases: train them too (published: hidden only).
     """
 
@@ -65,8 +65,12 @@ class Rule:
         )
 
     def rate_in(self, schedule: Schedule) -> float:
-        """The learning rate: the one given, or dt / t_f as published."""
-        return schedule.dt / schedule.t_f if self.rate is None else self.rate
+        """The learning rate: the one given, or 1e-3 / t_f, the published 4e-4 at t_f = 2.5.
+
+        Published as dt / t_f at dt = 1e-3. The gradient summed over a trajectory does not depend on dt, so
+        neither may the rate: dt / t_f itself diverges at dt = 1e-2.
+        """
+        return 1e-3 / schedule.t_f if self.rate is None else self.rate
 
     @property
     def updates_every(self) -> int | None:
