@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -98,6 +99,7 @@ def make_computer(
     """Build a computer from couplings (see `thermogen.couplings.published`) and on-site parameters.
 
     `J2`, `J4`, `bias`: one number, or one per unit (N,), in E0. `kT` in E0, `mobility` in 1 / (E0 time).
+    Everything, couplings included, is held in `dtype`.
     Raises InputError for kT or mobility that is not positive, a non-finite or mis-shaped parameter, or
     a potential that does not confine a unit (J4 < 0, or J4 = 0 with J2 <= 0).
     """
@@ -124,6 +126,9 @@ def make_computer(
             f"unit {i} with J2 = {J2s[i]:g}, J4 = {J4s[i]:g} is not confined: "
             "give J4 > 0, or J4 = 0 with J2 > 0"
         )
+    couplings = jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, couplings
+    )
     return Computer(
         couplings=couplings,
         mobility=jnp.asarray(mobility, dtype),

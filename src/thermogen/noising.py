@@ -138,8 +138,8 @@ def fields(
     Output units, if any, always feel the code of the image's label (see `code`).
 
     `images` (P, pixels), each of zero mean and unit variance; `amplitude` A = 2 belongs to J2 = 1, kT = 0.1.
-    The hidden units must feel the image too: with J = 0 the expected gradient of every visible–hidden
-    coupling vanishes otherwise, and training learns only noise.
+    The hidden units must feel the image too: with J = 0 and no hidden field the expected gradient of every
+    visible–hidden coupling vanishes, and training learns only noise.
     `key` seeds the projection matrix. Raises InputError for an unknown imprint.
     """
     if imprint not in IMPRINTS:

@@ -138,8 +138,9 @@ def log_ratio(
         total = -(1 / 2kT) sum_k dx_k . (g+ + g-)  +  (mu dt / 4kT) sum_k (|g+|^2 - |g-|^2)
         g+ = grad V_theta(x_{k+1}),   g- = grad V_0(x_k, t_k)
 
-    The first sum is (Q_0 + Q_theta) / 2kT up to O(dt). The second does not vanish when the two
-    potentials differ, so a small ratio is not the same as a small heat.
+    For equal on-site parts the first sum is (Q_0 + Q_theta) / 2kT - (1 / 4kT) sum_k dx_k . J dx_k, with the
+    Stratonovich heats along the path; the last term has mean O(dt). The second sum does not vanish when
+    the two potentials differ, so a small ratio is not the same as a small heat.
     Needs equal kT and mobility in `reference` and `computer` (their constants then cancel).
     """
     displacement = path[1:] - path[:-1]

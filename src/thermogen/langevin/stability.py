@@ -51,10 +51,8 @@ def amplitude(computer: Computer) -> float:
     for _ in range(60):
         middle = (low + high) / 2
         low, high = jnp.where(excess(middle) < 0, middle, low), jnp.where(excess(middle) < 0, high, middle)
-    curvature = jnp.maximum(2 * J2 + 12 * J4 * high**2 - norm, 2 * jnp.abs(J2) * 1e-3 + 1e-12)
-    width = jnp.minimum(
-        jnp.sqrt(computer.kT / curvature), (computer.kT / jnp.maximum(J4, 1e-12)) ** 0.25 + high
-    )
+    # Where the bare potential is kT deep: J2 w^2 + J4 w^4 = kT.
+    width = jnp.sqrt(2 * computer.kT / (J2 + jnp.sqrt(J2**2 + 4 * J4 * computer.kT)))
     return float(jnp.max(high + 5 * width))
 
 

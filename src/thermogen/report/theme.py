@@ -1,0 +1,82 @@
+"""Colours and type of the figures, once for light pages and once for dark ones."""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 200
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours: text and axes, secondary text, hairlines, background, and three for data.
+
+    `heat` marks this run, `force` its counterpart, `other` published figures.
+    """
+
+    ink: str
+    muted: str
+    hairline: str
+    paper: str
+    heat: str
+    force: str
+    other: str
+
+    def typography(self) -> AbstractContextManager[Any]:
+        """Fonts, lines and colours of a figure, in force while it is made and drawn."""
+        return matplotlib.rc_context(
+            {
+                "font.family": "STIXGeneral",
+                "mathtext.fontset": "stix",
+                "font.size": 12,
+                "axes.labelsize": 12,
+                "axes.titlesize": 12,
+                "xtick.labelsize": 11,
+                "ytick.labelsize": 11,
+                "text.color": self.ink,
+                "axes.labelcolor": self.ink,
+                "axes.edgecolor": self.muted,
+                "axes.linewidth": 0.7,
+                "axes.facecolor": "none",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.unicode_minus": True,
+                "xtick.color": self.muted,
+                "ytick.color": self.muted,
+                "xtick.labelcolor": self.ink,
+                "ytick.labelcolor": self.ink,
+                "xtick.major.width": 0.7,
+                "ytick.major.width": 0.7,
+                "xtick.major.size": 3.5,
+                "ytick.major.size": 3.5,
+                "figure.facecolor": self.paper,
+                "legend.frameon": False,
+                "legend.fontsize": 11,
+                "savefig.dpi": DPI,
+            }
+        )
+
+
+LIGHT = Theme("#1c2024", "#646b73", "#d9dce0", "#ffffff", "#c2410c", "#2563a8", "#646b73")
+DARK = Theme("#e6e8ea", "#9aa2ab", "#33383e", "#131518", "#f08a4b", "#6aa9e9", "#9aa2ab")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of inches `width` x `height`, drawn by Agg without any global state."""
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()
