@@ -188,7 +188,7 @@ BAD = {
     "uneven dt": (["--dt", "0.03"], "does not divide t_f = 2.5 into whole steps: try dt = "),
     "diverging dt": (["--dt", "0.5"], "diverged at step"),
     "rate": (["--learning-rate", "0"], "learning rate = 0"),
-    "diverging rate": (["--learning-rate", "1e30"], "training diverged in cycle"),
+    "diverging rate": (["--learning-rate", "1e30"], "training diverged by cycle"),
     "topology": (["--topology", "ring"], "unknown link 'ring'"),
     "cycles": (["--cycles", "-1"], "cycles = -1"),
     "seed": (["--seed", "-1"], "seed = -1"),

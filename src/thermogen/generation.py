@@ -88,7 +88,7 @@ def generate(
     *,
     integrator: Integrator | None = None,
     batch: int = BATCH,
-    film_frames: int = 25,
+    film_frames: int = 30,
     film_samples: int = 10,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,

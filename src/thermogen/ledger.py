@@ -78,11 +78,12 @@ class Line:
 class Comparison:
     """Energy per sample, thermodynamic against digital, and the ratio as more of the device is counted.
 
-    `ratios` maps what is included to digital energy divided by thermodynamic energy.
+    `ratios` maps what is included to digital energy divided by thermodynamic energy (None if no energy is
+    spent: an untrained computer).
     """
 
     lines: tuple[Line, ...]
-    ratios: dict[str, float]
+    ratios: dict[str, float | None]
 
 
 def compare(
@@ -118,5 +119,5 @@ def compare(
         ("and rewriting every coupling", writing),
     ):
         spent += part.joules
-        ratios[label] = digital.joules / spent if spent > 0 else float("inf")
+        ratios[label] = digital.joules / spent if spent > 0 else None
     return Comparison((heat, readout, writing, rival), ratios)

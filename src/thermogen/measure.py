@@ -71,9 +71,10 @@ def ratio_measures(ratio: PathRatio) -> dict[str, Any]:
     }
 
 
-def loss_measures(loss: np.ndarray, validation: np.ndarray, units: int) -> dict[str, Any]:
-    """The loss along training; N / 2 is what the noise alone costs."""
+def loss_measures(loss: np.ndarray, validation: np.ndarray, units: int, paths: int) -> dict[str, Any]:
+    """The loss along training, and on `paths` fixed paths; N / 2 is what the noise alone costs."""
     return {
+        "validation_paths": paths,
         "first": float(loss[0]) if len(loss) else None,
         "last": float(loss[-1]) if len(loss) else None,
         "noise_floor": units / 2,

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
 from thermogen.errors import InputError, require
-from thermogen.langevin import sample_uncoupled, standard_normal, whole_steps
+from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
 
 
 @dataclass(frozen=True)
@@ -188,3 +188,22 @@ def noising_stretch(
 
     _, path = jax.lax.scan(step, x, (numbers, noise))
     return jnp.concatenate([x[None], path])
+
+
+def check_noising(
+    keys: Key[Array, " batch"],
+    control: RampedField,
+    start: Float[Array, "batch N"],
+    final: Float[Array, "batch N"],
+) -> None:
+    """Raise DivergenceError if noising from `start` to `final` left all physical scales (dt too large)."""
+    check_escape(
+        keys,
+        control,
+        start,
+        final,
+        steps=control.schedule.steps,
+        dt=jnp.asarray(control.schedule.dt, start.dtype),
+        integrator=EulerMaruyama(),
+        first_step=jnp.asarray(0),
+    )

@@ -21,7 +21,7 @@ from thermogen.report.record import Record
 from thermogen.runfolder import RunFolder
 from thermogen.store import versions
 from thermogen.thermodynamics import noising_path_ratio
-from thermogen.training import TrainingResult
+from thermogen.training import VALIDATION_PATHS, TrainingResult
 
 OUTPUTS = ("report.html", "samples.npz", "samples.gif", "figures", "model")
 
@@ -86,7 +86,9 @@ def reproduce(
         raise
     prototypes, labels = experiment.images.standardised(), experiment.images.labels.tolist()
     results = {
-        "loss": loss_measures(result.loss, result.validation, experiment.computer.units.total),
+        "loss": loss_measures(
+            result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
+        ),
         **sample_measures(samples, prototypes, labels, result.computer.couplings.count()),
         "path_ratio": ratio_measures(ratio),
         "published": PUBLISHED,

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from thermogen.computer import Computer
-from thermogen.langevin import EulerMaruyama, explain_divergence, sample_keys
-from thermogen.noising import RampedField, Schedule, noising_start, noising_stretch
+from thermogen.langevin import sample_keys
+from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
 from thermogen.path import PathRatio, log_ratio
 
 ROWS = 1280
@@ -49,7 +49,7 @@ def noising_path_ratio(
         samples = first + jnp.arange(batch)
         keys = sample_keys(path_key, samples)
         control = RampedField(idle, fields[samples % len(fields)], schedule)
-        x = noising_start(start_key, idle, control.field, samples)
+        x = start = noising_start(start_key, idle, control.field, samples)
         ratio = None
         for step in range(0, schedule.steps, length):
             # As an array: a Python number would be a constant of the program and compile each stretch anew.
@@ -59,16 +59,7 @@ def noising_path_ratio(
             with jax.enable_x64(True):
                 part = _ratio(_as_float64(control), exact, _as_float64(path), at)
                 ratio = part if ratio is None else jax.tree.map(jnp.add, ratio, part)
-        if not bool(jnp.isfinite(x).all()):
-            explain_divergence(
-                keys,
-                control,
-                noising_start(start_key, idle, control.field, samples),
-                steps=schedule.steps,
-                dt=jnp.asarray(schedule.dt, x.dtype),
-                integrator=EulerMaruyama(),
-                first_step=jnp.asarray(0),
-            )
+        check_noising(keys, control, start, x)
         parts.append(jax.tree.map(np.asarray, ratio))
         if progress is not None:
             progress(min(first + batch, count), count)

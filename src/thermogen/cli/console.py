@@ -89,7 +89,7 @@ def print_results(results: dict[str, Any]) -> None:
     if "energy" in results:
         alone = results["energy"]["ratios"]["heat alone"]
         theirs = f"above {published['ratio']:.0e}" if published else ""
-        table.add_row("digital denoiser / heat alone", f"{alone:.2g}", theirs)
+        table.add_row("digital denoiser / heat alone", "-" if alone is None else f"{alone:.2g}", theirs)
     if "seconds" in results:
         seconds = "  ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items())
         table.add_row("seconds", seconds, "")

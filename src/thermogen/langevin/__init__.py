@@ -12,7 +12,7 @@ from thermogen.langevin.integrators import (
 from thermogen.langevin.noise import sample_keys, standard_normal
 from thermogen.langevin.observers import Energy, HeatAndWork, Observer, Snapshots
 from thermogen.langevin.simulate import Control, Trajectory, integrate, simulate, whole_steps
-from thermogen.langevin.stability import explain_divergence, stable_dt
+from thermogen.langevin.stability import check_escape, stable_dt
 
 __all__ = [
     "INTEGRATORS",
@@ -26,7 +26,7 @@ __all__ = [
     "Snapshots",
     "StochasticHeun",
     "Trajectory",
-    "explain_divergence",
+    "check_escape",
     "integrate",
     "named_integrator",
     "sample_keys",

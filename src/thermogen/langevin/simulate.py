@@ -16,7 +16,7 @@ from thermogen.errors import InputError, require
 from thermogen.langevin.integrators import EulerMaruyama, Integrator
 from thermogen.langevin.noise import sample_keys, standard_normal
 from thermogen.langevin.observers import Observer, Step
-from thermogen.langevin.stability import explain_divergence
+from thermogen.langevin.stability import check_escape
 
 
 @runtime_checkable
@@ -160,7 +160,5 @@ def simulate(
     result = _integrate(
         keys, control, x0, steps=steps, observers=dict(observers or {}), every=every, **arguments
     )
-    if not bool(jnp.isfinite(result.final).all()):
-        # Noise depends on (key, sample, step) alone, so the run can be repeated to find where it broke.
-        explain_divergence(keys, control, x0, steps=steps, **arguments)
+    check_escape(keys, control, x0, result.final, steps=steps, **arguments)
     return result

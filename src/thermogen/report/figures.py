@@ -43,7 +43,7 @@ def strips(
     sheet = plate(levels.swapaxes(0, 1).reshape(-1, pixels), image_shape, frames, scale=scale, gap=gap)
     # One sheet pixel is one figure pixel, so that the grey levels stay as they are.
     (height, width), (left, right, top, bottom) = sheet.shape, (64, 24 if notes is None else 120, 8, 104)
-    top += 42 if heading else 0
+    top += 52 if heading else 0
     full_width, full_height = max(width + left + right, 420), height + top + bottom
     with theme.typography():
         figure = new_figure(full_width / DPI, full_height / DPI)
@@ -170,7 +170,7 @@ def resemblance_figure(
     def strongest(table):
         return np.take_along_axis(table, np.abs(table).argmax(1)[:, None], 1)[:, 0]
 
-    values, edges = strongest(correlation), np.linspace(-1, 1, 41)
+    values, edges = strongest(correlation), np.linspace(-1, 1, 41).tolist()
     with theme.typography():
         figure = new_figure(_WIDTH, 2.7)
         axes = figure.subplots()
@@ -264,3 +264,11 @@ def ratio_figure(ratio: dict[str, Any], *, theme: Theme = LIGHT) -> bytes:
         axes.xaxis.set_major_locator(_ticks(7))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace("-", "−"))
         return to_png(figure)
+
+
+def equation(tex: str, *, theme: Theme = LIGHT) -> bytes:
+    """A formula in the mathematics of TeX, cropped to its ink, so that it reads the same in every browser."""
+    with theme.typography():
+        figure = new_figure(8, 1)
+        figure.text(0, 0.5, f"${tex}$", size=13)
+        return to_png(figure, bbox_inches="tight", pad_inches=0.02)

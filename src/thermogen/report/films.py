@@ -115,7 +115,8 @@ def nearest_png(
         tiles = tiles.reshape(-1, *shape).swapaxes(1, 2).reshape(len(tiles), -1)
         shape = (shape[1], shape[0])
     scale = magnification(image_shape)
-    sheet = plate(tiles, shape, places + 1, scale=scale, gap_after_first=5 * scale)
+    apart = (15 if rows else 5) * scale
+    sheet = plate(tiles, shape, places + 1, scale=scale, gap_after_first=apart)
     return png(sheet if rows else np.ascontiguousarray(sheet.T))
 
 

@@ -48,6 +48,9 @@ class Theme:
                 "axes.spines.top": False,
                 "axes.spines.right": False,
                 "axes.unicode_minus": True,
+                "text.usetex": False,
+                "figure.autolayout": False,
+                "figure.constrained_layout.use": False,
                 "xtick.color": self.muted,
                 "ytick.color": self.muted,
                 "xtick.labelcolor": self.ink,
@@ -75,8 +78,8 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+def to_png(figure: Figure, **options: Any) -> bytes:
+    """The figure as the bytes of a PNG file; `options` are those of `savefig`."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None}, **options)
     return stream.getvalue()

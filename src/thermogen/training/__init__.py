@@ -1,13 +1,14 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
-from thermogen.training.fit import Progress, TrainingResult, train
+from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
 from thermogen.training.validation import path_loss
 
 __all__ = [
     "OPTIMIZERS",
     "RULES",
+    "VALIDATION_PATHS",
     "Progress",
     "Rule",
     "TrainingResult",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -18,10 +19,13 @@ from jaxtyping import Array, Float, Key
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.computer import Computer
 from thermogen.errors import InputError, require
-from thermogen.langevin import explain_divergence, named_integrator, sample_keys
-from thermogen.noising import RampedField, Schedule, noising_start
+from thermogen.langevin import sample_keys
+from thermogen.noising import RampedField, Schedule, check_noising, noising_start
 from thermogen.training.rules import Rule, run_cycle, start_optimizer
 from thermogen.training.validation import path_loss
+
+VALIDATION_PATHS = 6
+"""Noising paths, the same throughout, on which the loss of the computer is followed."""
 
 
 class Progress(NamedTuple):
@@ -53,7 +57,7 @@ def train(
     rule: Rule | None = None,
     *,
     cycles: int = 100,
-    validation_paths: int = 6,
+    validation_paths: int = VALIDATION_PATHS,
     validate_every: int = 10,
     checkpoint: Path | None = None,
     settings: dict[str, Any] | None = None,
@@ -66,8 +70,8 @@ def train(
 
     With `checkpoint` (a file), the state is saved between cycles at least every second and on Ctrl-C; if
     the file exists, training goes on from it and ends bit-identical to a run never interrupted.
-    `settings` is stored with it. Raises InputError if a checkpoint was made with other settings, and
-    DivergenceError if dt is too large for the noising process.
+    `settings` is stored with it. Raises InputError if a checkpoint was made with other settings or
+    the learning rate is too large, and DivergenceError if dt is too large for the noising process.
 
     Source: Whitelam, PRL 136, 037101 (2026) (batch); Wang & Deng, arXiv:2609.15439 (online, delayed).
     Cost: per cycle about 4 coupled-block products per step; 0.1 s for 1,296 units on two cores.
@@ -87,6 +91,7 @@ def train(
         "cycles": cycles,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
     }
+    identity = json.loads(json.dumps(identity))  # as it will read back: tuples are lists
     run_key, validation_key = jax.random.split(key)
     paths = jnp.arange(validation_paths)
     state = (computer, start_optimizer(rule, computer, schedule))
@@ -97,15 +102,28 @@ def train(
     def validate() -> None:
         values = np.asarray(path_loss(validation_key, state[0], fields, schedule, paths), float)
         base.append(values) if not base else None
+        if not np.isfinite(values).all():
+            _check_step(validation_key, computer, fields, schedule, paths)
+            raise _diverged("the loss on fixed paths is no longer a number", done, rule.rate_in(schedule))
         difference = values - base[0]
-        error = difference.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        error = difference.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         records.append([done, float(values.mean()), float(error)])
+        if not values.mean() < 1.5 * base[0].mean():
+            raise _diverged(
+                f"the loss on fixed paths went from {base[0].mean():.4g} to {values.mean():.4g}",
+                done,
+                rule.rate_in(schedule),
+            )
 
     def save() -> None:
-        if checkpoint is not None:
-            log = {"done": done, "loss": losses, "validation": records, "base": [b.tolist() for b in base]}
-            save_checkpoint(checkpoint, _arrays(state), {"identity": identity, **log})
+        # `whole` is bound in one statement, so an interruption never shows half a cycle.
+        if checkpoint is not None and whole is not None:
+            kept, cycle, count = whole
+            log = {"done": cycle, "loss": losses[:cycle], "validation": records[:count]}
+            log["base"] = [values.tolist() for values in base]
+            save_checkpoint(checkpoint, _arrays(kept), {"identity": identity, **log})
 
+    whole: tuple[Any, int, int] | None = None
     base: list[np.ndarray] = []
     if checkpoint is not None and checkpoint.exists():
         arrays, header = load_checkpoint(checkpoint, _arrays(state))
@@ -122,22 +140,30 @@ def train(
         while done < cycles:
             result = run_cycle(run_key, *state, fields, schedule, rule, jnp.asarray(done))
             loss = float(result.loss)
+            if done == 0 or not math.isfinite(loss):
+                samples = done * rule.trajectories + jnp.arange(rule.trajectories)
+                _check_step(run_key, computer, fields, schedule, samples, result.final)
             if not math.isfinite(loss):
-                _explain(run_key, computer, fields, schedule, rule, done, result.final)
+                raise _diverged("the loss is no longer a number", done, rule.rate_in(schedule))
             state = (result.computer, result.optimizer_state)
             losses.append(loss)
             done += 1
             if validation_paths and (done % validate_every == 0 or done == cycles):
                 validate()
+            whole = (state, done, len(records))
             if time.perf_counter() - saved > 1:
                 save()
                 saved = time.perf_counter()
             if progress is not None:
                 progress(Progress(done, cycles, loss))
-    finally:
-        # On Ctrl-C `state`, `losses` and `done` still describe the last whole cycle.
-        if done and len(losses) == done:
-            save()
+    except InputError:
+        if checkpoint is not None:  # nothing in a training that diverged is worth going on from
+            checkpoint.unlink(missing_ok=True)
+        raise
+    except KeyboardInterrupt:
+        save()
+        raise
+    save()
     return TrainingResult(
         state[0], np.array(losses), np.array(records).reshape(-1, 3), time.perf_counter() - started
     )
@@ -162,23 +188,14 @@ def _same_settings(stored: dict, wanted: dict) -> None:
             )
 
 
-def _explain(key, computer, fields, schedule, rule, cycle, final) -> None:
-    """Say why a cycle's loss is not a number: the noising step is too large, or the learning rate is."""
-    if not bool(jnp.isfinite(final).all()):
-        samples = cycle * rule.trajectories + jnp.arange(rule.trajectories)
-        start_key, path_key = jax.random.split(key)
-        control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
-        x0 = noising_start(start_key, control.reference, control.field, samples)
-        explain_divergence(
-            sample_keys(path_key, samples),
-            control,
-            x0,
-            steps=schedule.steps,
-            dt=jnp.asarray(schedule.dt, x0.dtype),
-            integrator=named_integrator("euler"),
-            first_step=jnp.asarray(0),
-        )
-    raise InputError(
-        f"training diverged in cycle {cycle} with learning rate {rule.rate_in(schedule):g}: "
-        f"give a smaller one (published: {Rule().rate_in(schedule):g})"
-    )
+def _check_step(key, computer, fields, schedule, samples, final=None) -> None:
+    """DivergenceError if the noising paths of `samples`, by end state or on suspicion, left all scales."""
+    start_key, path_key = jax.random.split(key)
+    control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+    start = noising_start(start_key, control.reference, control.field, samples)
+    suspect = jnp.full_like(start, jnp.nan) if final is None else final
+    check_noising(sample_keys(path_key, samples), control, start, suspect)
+
+
+def _diverged(what: str, cycle: int, rate: float) -> InputError:
+    return InputError(f"training diverged by cycle {cycle}: {what}; give a learning rate below {rate:g}")
