@@ -22,7 +22,7 @@ class Integrator(eqx.Module):
     """
 
     weak_order: ClassVar[int]
-    """Order of the bias of averages, in powers of dt; measured in `tests/test_langevin.py`."""
+    """Order of the bias of averages, in powers of dt; measured in `tests/test_oracles.py`."""
 
     uses_next_noise: ClassVar[bool] = False
 
