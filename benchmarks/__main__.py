@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("speed", "physics_table", "online_against_batch", "image_scale", "end_to_end")
+NAMES = ("speed", "physics_table", "online_against_batch", "image_scale", "end_to_end", "exact_training")
 
 
 def main() -> None:

@@ -251,6 +251,20 @@ def test_bad_files_are_one_line_and_exit_code_2(run, model, tmp_path):
     assert not (tmp_path / "s.png").exists()
 
 
+def test_exact_training_from_the_command_line(run, tmp_path):
+    arguments = ["--hidden", "12", "--dt", "0.025", "--trainer", "exact", "--imprint", "code"]
+    code, out, _ = run("train", *arguments, "--train-visible-biases", "--out", "m", "--json")
+    assert code == 0
+    assert json.loads(out)["training"]["trainer"] == "exact"
+    code, out, _ = run("reproduce", *arguments, "--samples", "4", "--paths", "2", "--out", "r", "--json")
+    assert code == 0
+    before, after = json.loads(out)["loss"]["validation"]
+    assert after["loss"] < before["loss"]
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert "trained exactly" in report
+    assert "No trajectory was sampled" in report
+
+
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
     from thermogen import experiment
 

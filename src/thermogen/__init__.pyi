@@ -33,7 +33,7 @@ from .path import forward_action, local_gradient, log_ratio, residuals, reverse_
 from .quality import prototype_scores
 from .store import Model
 from .thermodynamics import noising_path_ratio
-from .training import Rule, path_loss, train
+from .training import Rule, path_loss, train, train_exact
 
 __all__ = [
     "BlockCouplings",
@@ -83,4 +83,5 @@ __all__ = [
     "simulate",
     "stable_dt",
     "train",
+    "train_exact",
 ]

@@ -28,7 +28,7 @@ from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import InputError, require
 from thermogen.noising import IMPRINTS, Schedule, fields
 from thermogen.store import Model
-from thermogen.training import Rule, TrainingResult, train
+from thermogen.training import Rule, TrainingResult, train, train_exact
 
 _FEW = 100  # prototypes up to this number travel with the model
 
@@ -107,7 +107,16 @@ class Experiment:
     rule: Rule
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
-        """Train, with progress, going on from `checkpoint` if that file exists."""
+        """Train, with progress, going on from `checkpoint` if that file exists ('exact' needs none)."""
+        if self.settings.trainer == "exact":
+            with stage("training", 1):
+                return train_exact(
+                    self.settings.stream("training"),
+                    self.computer,
+                    self.fields,
+                    self.schedule,
+                    visible_biases=self.rule.visible_biases,
+                )
         with stage("training", self.settings.cycles) as tick:
             return train(
                 self.settings.stream("training"),
@@ -153,7 +162,7 @@ def prepare(settings: Settings) -> Experiment:
     images = source.choose(settings.digits) if settings.images is None or settings.digits else source
     schedule = Schedule(settings.t_f, settings.dt)
     rule = Rule(
-        settings.trainer,
+        "batch" if settings.trainer == "exact" else settings.trainer,
         settings.delay,
         settings.trajectories,
         settings.learning_rate,

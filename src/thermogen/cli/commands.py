@@ -188,7 +188,8 @@ def train(
     if json:
         print_json(read_card(out))
     else:
-        print(f"{cycles} cycles in {result.seconds:.1f} s; model: {out}")
+        work = "exact" if trainer == "exact" else f"{cycles} cycles"
+        print(f"{work} in {result.seconds:.1f} s; model: {out}")
 
 
 def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:

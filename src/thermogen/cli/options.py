@@ -66,7 +66,7 @@ Trainer = Annotated[
     str,
     typer.Option(
         help="When the gradient is applied: 'batch' (after each trajectory), 'online' (after every step) or "
-        "'delayed' (every --delay steps).",
+        "'delayed' (every --delay steps); or 'exact': the optimum over all thermal noise, no trajectories.",
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -164,6 +164,7 @@ def context(record: Record) -> dict[str, Any]:
         "labels": sorted(set(record.labels)),
         "image_shape": record.image_shape,
         "cycles": len(record.loss),
+        "exact": results["settings"].get("trainer") == "exact",
         "digital": digital,
         "room_kT": digital["joules"] / digital["kT"],
         "comparison": _beside(results, digital),

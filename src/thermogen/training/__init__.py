@@ -1,6 +1,7 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.training.exact import ExactResult, Statistics, solve, statistics, train_exact
 from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
 from thermogen.training.validation import path_loss
@@ -9,11 +10,16 @@ __all__ = [
     "OPTIMIZERS",
     "RULES",
     "VALIDATION_PATHS",
+    "ExactResult",
     "Progress",
     "Rule",
+    "Statistics",
     "TrainingResult",
     "load_checkpoint",
     "path_loss",
     "save_checkpoint",
+    "solve",
+    "statistics",
     "train",
+    "train_exact",
 ]

@@ -1,0 +1,182 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import thermogen as tg
+from thermogen.langevin import sample_keys
+from thermogen.moments import unit_moments
+from thermogen.noising import noising_start, noising_stretch
+from thermogen.path import gradient_of_residuals, residuals
+from thermogen.training import solve, statistics
+
+UNITS = tg.Units(visible=6, hidden=5)
+SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)
+
+
+def problem(images=3, seed=0):
+    return tg.fields(np.random.default_rng(seed).normal(size=(images, 6)), np.arange(images), 5)
+
+
+def test_moments_of_a_linear_unit_are_those_of_its_ornstein_uhlenbeck_process():
+    moments = unit_moments(1.0, 0.0, 0.1, 1.0, tg.Schedule(), 3.0)
+    ramp = 0.75 * 2.5
+
+    def slope(t, mean):
+        return -2 * mean + max(0.0, 1 - t / ramp) * moments.fields
+
+    exact = solve_ivp(
+        slope, (0, 2.5), moments.fields / 2, t_eval=moments.times, rtol=1e-11, atol=1e-12, max_step=0.01
+    ).y
+    assert np.abs(moments.mean - exact).max() < 2e-6
+    assert np.abs(moments.square - exact**2 - 0.05).max() < 2e-6
+    assert np.allclose(moments.slope, 2 * moments.mean)
+    assert moments.weights.sum() == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(("J2", "J4", "kT"), [(1.0, 1.0, 0.1), (-0.5, 1.0, 0.1), (0.0, 2.0, 0.3)])
+def test_moments_start_from_the_exact_equilibrium(J2, J4, kT):
+    moments = unit_moments(J2, J4, kT, 1.0, tg.Schedule(), 4.0)
+    x = np.linspace(-3, 3, 200001)
+    for i in (0, 7, 32):
+        depth = -(J2 * x**2 + J4 * x**4 - moments.fields[i] * x) / kT
+        weight = np.exp(depth - depth.max())
+        assert moments.mean[i, 0] == pytest.approx((weight * x).sum() / weight.sum(), abs=1e-9)
+        assert moments.square[i, 0] == pytest.approx((weight * x**2).sum() / weight.sum(), abs=1e-9)
+
+
+def test_moments_converge_and_state_their_error():
+    rough, fine = (
+        unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 6.0, cells=cells, steps=steps)
+        for cells, steps in ((200, 160), (400, 320))
+    )
+    difference = np.abs(rough.mean - fine.mean[:, ::2]).max()
+    assert difference < 1e-6
+    assert difference < rough.error
+
+
+def test_moments_agree_with_simulated_paths():
+    computer = tg.make_computer(tg.published(tg.Units(4, 1)))
+    schedule = tg.Schedule(t_f=2.5, dt=0.0025)
+    field = jnp.array([0.5, 1.5, 3.0, 5.0, 6.0])
+    control = tg.RampedField(computer.uncoupled(), jnp.broadcast_to(field, (8000, 5)), schedule)
+    start = noising_start(jax.random.key(0), control.reference, control.field, jnp.arange(8000))
+    film = tg.simulate(
+        jax.random.key(1),
+        control,
+        start,
+        steps=1000,
+        dt=0.0025,
+        integrator=tg.StochasticHeun(),
+        observers={"film": tg.Snapshots()},
+        every=250,
+    ).records["film"]
+    moments = unit_moments(1.0, 1.0, 0.1, 1.0, schedule, 6.0, fields=25)
+    for record, t in enumerate((0, 0.625, 1.25, 1.875, 2.5)):
+        place = np.abs(moments.times - t).argmin()
+        assert moments.times[place] == pytest.approx(t)
+        x = np.asarray(film[record], float)
+        columns = np.searchsorted(moments.fields, np.asarray(field) - 1e-9)
+        for values, exact in ((x, moments.mean), (x * x, moments.square)):
+            error = values.std(0, ddof=1) / np.sqrt(len(values))
+            assert (np.abs(values.mean(0) - exact[columns, place]) / error).max() < 4
+
+
+@pytest.mark.parametrize("visible_biases", [False, True])
+@pytest.mark.parametrize("name", ["published", "all", "planes"])
+def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
+    wiring = {
+        "published": tg.published(UNITS),
+        "all": tg.all_to_all(UNITS),
+        "planes": tg.planes(UNITS, 2, 3),
+    }[name]
+    computer = tg.make_computer(wiring, J2=np.linspace(0.5, 1.5, 11))
+    known = statistics(computer, problem(), SCHEDULE)
+    result = solve(computer, known, SCHEDULE, visible_biases=visible_biases, tolerance=1e-10)
+    C = known.factor @ known.factor.T + np.diag(known.diagonal)
+    U = known.response @ known.factor.T
+    pairs = np.argwhere(np.triu(np.asarray(wiring.mask())))
+    biased = np.arange(0 if visible_biases else 6, 11)
+    size = len(pairs) + len(biased)
+
+    def gradient(theta):
+        J, b = np.zeros((11, 11)), np.zeros(11)
+        J[pairs[:, 0], pairs[:, 1]] = J[pairs[:, 1], pairs[:, 0]] = theta[: len(pairs)]
+        b[biased] = theta[len(pairs) :]
+        half = J @ C + np.outer(b, known.mean) + U
+        full = half + half.T
+        return np.concatenate(
+            [full[pairs[:, 0], pairs[:, 1]], (J @ known.mean + b * 2.5 + known.drive)[biased]]
+        )
+
+    offset = gradient(np.zeros(size))
+    matrix = np.stack([gradient(column) - offset for column in np.eye(size)], 1)
+    assert np.allclose(matrix, matrix.T)
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    theta = np.linalg.solve(matrix, -offset)
+    J = np.asarray(result.computer.couplings.matrix())
+    assert np.allclose(J[pairs[:, 0], pairs[:, 1]], theta[: len(pairs)], atol=1e-5)
+    assert np.allclose(np.asarray(result.computer.bias)[biased], theta[len(pairs) :], atol=1e-5)
+    assert result.residual < 1e-10
+
+
+def test_the_mean_stochastic_gradient_is_the_exact_one_and_vanishes_at_the_solution():
+    computer = tg.make_computer(tg.published(UNITS))
+    fields = problem(images=2)
+    known = statistics(computer, fields, SCHEDULE)
+    trained = solve(computer, known, SCHEDULE).computer
+    C, U = known.factor @ known.factor.T + np.diag(known.diagonal), known.response @ known.factor.T
+    samples = jnp.arange(600)
+    control = tg.RampedField(computer.uncoupled(), fields[samples % 2], tg.Schedule(2.5, 0.0025))
+    start = noising_start(jax.random.key(0), control.reference, control.field, samples)
+    path = noising_stretch(sample_keys(jax.random.key(1), samples), control, start, 0, 1000)
+    mask = np.asarray(computer.couplings.mask())
+    for each in (computer, trained):
+        J, b = np.asarray(each.couplings.matrix(), float), np.asarray(each.bias, float)
+        half = J @ C + np.outer(b, known.mean) + U
+        exact = np.where(mask, half + half.T, 0) / (2 * 0.1)
+
+        def of_one(one, each=each):
+            r = residuals(each, one[:, None], 0.0025)
+            return gradient_of_residuals(each, r, one[:, None]).couplings.matrix()
+
+        sampled = np.asarray(jax.lax.map(of_one, path.transpose(1, 0, 2)), float)
+        error = sampled.std(0, ddof=1) / np.sqrt(len(samples))
+        z = np.abs(sampled.mean(0) - exact)[mask] / error[mask]
+        assert z.max() < 4
+        if each is trained:
+            assert np.abs(exact).max() < 1e-4
+
+
+def test_exact_training_beats_descent_on_paths_neither_has_seen():
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    exact = tg.train_exact(jax.random.key(0), computer, fields, SCHEDULE).computer
+    descended = tg.train(jax.random.key(0), computer, fields, SCHEDULE, cycles=60).computer
+    paths = jnp.arange(300)
+    losses = [
+        np.asarray(tg.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths), float)
+        for each in (exact, descended)
+    ]
+    difference = losses[0] - losses[1]
+    assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(len(difference))
+
+
+def test_statistics_of_shards_add_up():
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=5)
+    whole = statistics(computer, fields, SCHEDULE)
+    parts = statistics(computer, fields[:2], SCHEDULE).merged(statistics(computer, fields[2:], SCHEDULE))
+    assert parts.images == 5
+    assert np.allclose(parts.factor @ parts.factor.T, whole.factor @ whole.factor.T, atol=1e-6)
+    assert np.allclose(parts.response @ parts.factor.T, whole.response @ whole.factor.T, atol=1e-6)
+    for name in ("diagonal", "mean", "drive"):
+        assert np.allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)
+
+
+def test_no_convergence_and_no_field_are_said():
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    known = statistics(computer, fields, SCHEDULE)
+    with pytest.raises(tg.InputError, match=r"stopped at a residual of .* after 2 iterations"):
+        solve(computer, known, SCHEDULE, iterations=2)
+    with pytest.raises(tg.InputError, match="largest field = 0"):
+        statistics(computer, fields * 0, SCHEDULE)
