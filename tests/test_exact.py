@@ -10,6 +10,7 @@ from thermogen.moments import unit_moments
 from thermogen.noising import noising_start, noising_stretch
 from thermogen.path import gradient_of_residuals, residuals
 from thermogen.training import solve, statistics
+from thermogen.training.statistics import Dense, Factored
 
 UNITS = tg.Units(visible=6, hidden=5)
 SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)
@@ -17,6 +18,14 @@ SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)
 
 def problem(images=3, seed=0):
     return tg.fields(np.random.default_rng(seed).normal(size=(images, 6)), np.arange(images), 5)
+
+
+def equilibrium(J2, J4, kT, field):
+    """Mean and mean square of a unit at rest in a field, by quadrature."""
+    x = np.linspace(-3, 3, 200001)
+    depth = -(J2 * x**2 + J4 * x**4 - field * x) / kT
+    weight = np.exp(depth - depth.max())
+    return (weight * x).sum() / weight.sum(), (weight * x**2).sum() / weight.sum()
 
 
 def test_moments_of_a_linear_unit_are_those_of_its_ornstein_uhlenbeck_process():
@@ -35,15 +44,30 @@ def test_moments_of_a_linear_unit_are_those_of_its_ornstein_uhlenbeck_process():
     assert moments.weights.sum() == pytest.approx(2.5)
 
 
+def test_moments_between_the_nodes_are_those_of_the_equilibrium_and_none_lie_beyond_the_table():
+    moments = unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 8.0)
+    fields = np.linspace(-7.9, 7.9, 12)
+    exact = [equilibrium(1.0, 1.0, 0.1, field) for field in fields]
+    inside = moments.at(fields)
+    assert np.abs(inside.mean[:, 0] - [one[0] for one in exact]).max() < 1e-8
+    assert np.abs(inside.square[:, 0] - [one[1] for one in exact]).max() < 1e-8
+    with pytest.raises(tg.InputError, match=r"field 8\.1 is beyond the table, which ends at 8"):
+        moments.at(np.array([0.0, 8.1]))
+
+
+def test_segments_have_their_own_quadrature():
+    moments = unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 4.0, segments=3)
+    assert np.allclose(moments.weights.sum(1), 2.5 / 3)
+    assert np.allclose(moments.weights @ moments.times**3, np.diff((np.arange(4) * 2.5 / 3) ** 4) / 4)
+
+
 @pytest.mark.parametrize(("J2", "J4", "kT"), [(1.0, 1.0, 0.1), (-0.5, 1.0, 0.1), (0.0, 2.0, 0.3)])
 def test_moments_start_from_the_exact_equilibrium(J2, J4, kT):
     moments = unit_moments(J2, J4, kT, 1.0, tg.Schedule(), 4.0)
-    x = np.linspace(-3, 3, 200001)
-    for i in (0, 7, 32):
-        depth = -(J2 * x**2 + J4 * x**4 - moments.fields[i] * x) / kT
-        weight = np.exp(depth - depth.max())
-        assert moments.mean[i, 0] == pytest.approx((weight * x).sum() / weight.sum(), abs=1e-9)
-        assert moments.square[i, 0] == pytest.approx((weight * x**2).sum() / weight.sum(), abs=1e-9)
+    for i in (0, 7, 15):
+        mean, square = equilibrium(J2, J4, kT, moments.fields[i])
+        assert moments.mean[i, 0] == pytest.approx(mean, abs=1e-9)
+        assert moments.square[i, 0] == pytest.approx(square, abs=1e-9)
 
 
 def test_moments_converge_and_state_their_error():
@@ -72,15 +96,14 @@ def test_moments_agree_with_simulated_paths():
         observers={"film": tg.Snapshots()},
         every=250,
     ).records["film"]
-    moments = unit_moments(1.0, 1.0, 0.1, 1.0, schedule, 6.0, fields=25)
+    moments = unit_moments(1.0, 1.0, 0.1, 1.0, schedule, 6.5).at(np.asarray(field))
     for record, t in enumerate((0, 0.625, 1.25, 1.875, 2.5)):
         place = np.abs(moments.times - t).argmin()
         assert moments.times[place] == pytest.approx(t)
         x = np.asarray(film[record], float)
-        columns = np.searchsorted(moments.fields, np.asarray(field) - 1e-9)
         for values, exact in ((x, moments.mean), (x * x, moments.square)):
             error = values.std(0, ddof=1) / np.sqrt(len(values))
-            assert (np.abs(values.mean(0) - exact[columns, place]) / error).max() < 4
+            assert (np.abs(values.mean(0) - exact[:, place]) / error).max() < 4
 
 
 @pytest.mark.parametrize("visible_biases", [False, True])
@@ -91,11 +114,10 @@ def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
         "all": tg.all_to_all(UNITS),
         "planes": tg.planes(UNITS, 2, 3),
     }[name]
-    computer = tg.make_computer(wiring, J2=np.linspace(0.5, 1.5, 11))
-    known = statistics(computer, problem(), SCHEDULE)
-    result = solve(computer, known, SCHEDULE, visible_biases=visible_biases, tolerance=1e-10)
-    C = known.factor @ known.factor.T + np.diag(known.diagonal)
-    U = known.response @ known.factor.T
+    computer = tg.make_computer(wiring, J2=np.repeat([0.7, 1.2], [4, 7]))
+    known = statistics(computer, problem(), SCHEDULE)[0]
+    result = solve(computer, known, visible_biases=visible_biases, tolerance=1e-10)
+    C, U = known.second_moment(), known.cross_moment()
     pairs = np.argwhere(np.triu(np.asarray(wiring.mask())))
     biased = np.arange(0 if visible_biases else 6, 11)
     size = len(pairs) + len(biased)
@@ -104,10 +126,10 @@ def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
         J, b = np.zeros((11, 11)), np.zeros(11)
         J[pairs[:, 0], pairs[:, 1]] = J[pairs[:, 1], pairs[:, 0]] = theta[: len(pairs)]
         b[biased] = theta[len(pairs) :]
-        half = J @ C + np.outer(b, known.mean) + U
+        half = J @ C + np.outer(b, known.units.mean) + U
         full = half + half.T
         return np.concatenate(
-            [full[pairs[:, 0], pairs[:, 1]], (J @ known.mean + b * 2.5 + known.drive)[biased]]
+            [full[pairs[:, 0], pairs[:, 1]], (J @ known.units.mean + b * 2.5 + known.units.drive)[biased]]
         )
 
     offset = gradient(np.zeros(size))
@@ -124,9 +146,9 @@ def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
 def test_the_mean_stochastic_gradient_is_the_exact_one_and_vanishes_at_the_solution():
     computer = tg.make_computer(tg.published(UNITS))
     fields = problem(images=2)
-    known = statistics(computer, fields, SCHEDULE)
-    trained = solve(computer, known, SCHEDULE).computer
-    C, U = known.factor @ known.factor.T + np.diag(known.diagonal), known.response @ known.factor.T
+    known = statistics(computer, fields, SCHEDULE)[0]
+    trained = solve(computer, known).computer
+    C, U = known.second_moment(), known.cross_moment()
     samples = jnp.arange(600)
     control = tg.RampedField(computer.uncoupled(), fields[samples % 2], tg.Schedule(2.5, 0.0025))
     start = noising_start(jax.random.key(0), control.reference, control.field, samples)
@@ -134,7 +156,7 @@ def test_the_mean_stochastic_gradient_is_the_exact_one_and_vanishes_at_the_solut
     mask = np.asarray(computer.couplings.mask())
     for each in (computer, trained):
         J, b = np.asarray(each.couplings.matrix(), float), np.asarray(each.bias, float)
-        half = J @ C + np.outer(b, known.mean) + U
+        half = J @ C + np.outer(b, known.units.mean) + U
         exact = np.where(mask, half + half.T, 0) / (2 * 0.1)
 
         def of_one(one, each=each):
@@ -162,21 +184,66 @@ def test_exact_training_beats_descent_on_paths_neither_has_seen():
     assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(len(difference))
 
 
-def test_statistics_of_shards_add_up():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=5)
-    whole = statistics(computer, fields, SCHEDULE)
-    parts = statistics(computer, fields[:2], SCHEDULE).merged(statistics(computer, fields[2:], SCHEDULE))
-    assert parts.images == 5
-    assert np.allclose(parts.factor @ parts.factor.T, whole.factor @ whole.factor.T, atol=1e-6)
-    assert np.allclose(parts.response @ parts.factor.T, whole.response @ whole.factor.T, atol=1e-6)
-    for name in ("diagonal", "mean", "drive"):
-        assert np.allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)
+@pytest.mark.parametrize("images", [5, 40])
+def test_statistics_of_shards_add_up_and_sums_are_those_of_the_factors(images):
+    computer, fields = (
+        tg.make_computer(tg.published(UNITS), J2=np.repeat([0.7, 1.2], [4, 7])),
+        problem(images),
+    )
+    whole = statistics(computer, fields, SCHEDULE, segments=2)[1]
+    blocks = [fields[:2], fields[2:3], fields[3:]]
+    shards = [statistics(computer, block, SCHEDULE, segments=2)[1] for block in blocks]
+    for parts in (
+        shards[0].merged(shards[1].merged(shards[2])),
+        shards[2].merged(shards[0]).merged(shards[1]),
+    ):
+        assert parts.images == images
+        assert np.allclose(parts.second_moment(), whole.second_moment(), rtol=0, atol=3e-6)
+        assert np.allclose(parts.cross_moment(), whole.cross_moment(), rtol=0, atol=2e-5)
+        assert all(
+            np.allclose(a, b, rtol=0, atol=3e-6) for a, b in zip(parts.units, whole.units, strict=True)
+        )
+    assert isinstance(shards[0].pairs, Factored)
+    assert isinstance(whole.pairs, Factored if images == 5 else Dense)
+    streamed = statistics(computer, iter(blocks), SCHEDULE, segments=2)[1]
+    assert np.allclose(streamed.second_moment(), whole.second_moment(), rtol=0, atol=3e-6)
+
+
+def test_segments_add_up_to_the_whole():
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    whole = statistics(computer, fields, SCHEDULE)[0]
+    parts = statistics(computer, fields, SCHEDULE, segments=3)
+    for name in ("second_moment", "cross_moment"):
+        total = sum(getattr(part, name)() for part in parts)
+        assert np.allclose(total, getattr(whole, name)(), rtol=0, atol=1e-7)
+    for all_three, one in zip(zip(*(part.units for part in parts), strict=True), whole.units, strict=True):
+        assert np.allclose(sum(all_three), one, rtol=0, atol=1e-7)
+
+
+def test_statistics_are_those_of_simulated_noising():
+    """Every entry of C and U against sampled paths, the diagonal included."""
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=1)
+    known = statistics(computer, fields, SCHEDULE)[0]
+    schedule = tg.Schedule(2.5, 0.0025)
+    control = tg.RampedField(computer.uncoupled(), jnp.broadcast_to(fields, (1500, 11)), schedule)
+    samples = jnp.arange(1500)
+    start = noising_start(jax.random.key(0), control.reference, control.field, samples)
+    path = noising_stretch(sample_keys(jax.random.key(1), samples), control, start, 0, 1000)
+    x, dx = path[1:], path[1:] - path[:-1]
+    slope = 2 * x + 4 * x**3
+    second = jnp.einsum("tbi,tbj->bij", x, x) * 0.0025
+    # Minus the displacement plus the drift of the reversed step is what couples to x' (physics, section 4).
+    cross = jnp.einsum("tbi,tbj->bij", -dx + slope * 0.0025, x)
+    for values, exact in ((second, known.second_moment()), (cross, known.cross_moment())):
+        values = np.asarray(values, float)
+        error = values.std(0, ddof=1) / np.sqrt(len(samples))
+        assert (np.abs(values.mean(0) - exact) / error).max() < 4.5
 
 
 def test_no_convergence_and_no_field_are_said():
     computer, fields = tg.make_computer(tg.published(UNITS)), problem()
-    known = statistics(computer, fields, SCHEDULE)
+    known = statistics(computer, fields, SCHEDULE)[0]
     with pytest.raises(tg.InputError, match=r"stopped at a residual of .* after 2 iterations"):
-        solve(computer, known, SCHEDULE, iterations=2)
+        solve(computer, known, iterations=2)
     with pytest.raises(tg.InputError, match="largest field = 0"):
         statistics(computer, fields * 0, SCHEDULE)

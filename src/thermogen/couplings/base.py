@@ -97,6 +97,10 @@ class Couplings(eqx.Module):
         """Coupling energy sum_{i<j} J_ij x_i x_j = x . J x / 2, in E0."""
         return jnp.sum(x * self.apply(x), -1) / 2
 
+    def dot(self, other: Couplings) -> Float[Array, ""]:
+        """Scalar product over the coupled pairs, sum_{i<j} J_ij K_ij, with couplings of the same topology."""
+        return jnp.sum(self.matrix() * other.matrix()) / 2
+
     def count(self) -> int:
         """Number of distinct couplings, i.e. of physical couplers to build."""
         return int(self.mask().sum()) // 2

@@ -91,6 +91,15 @@ class BlockCouplings(Couplings):
             blocks[link] = jnp.where(self.masks[link], values, 0) if link in self.masks else values
         return type(self)(self.units, blocks, self.masks)
 
+    def dot(self, other: Couplings) -> Float[Array, ""]:
+        """Scalar product over the coupled pairs: a block within one role holds each pair twice."""
+        assert isinstance(other, BlockCouplings)
+        products = [
+            jnp.vdot(block, other.blocks[link]) / (1 + (len(set(ends(link))) == 1))
+            for link, block in self.blocks.items()
+        ]
+        return jnp.sum(jnp.stack(products))
+
     def mask(self) -> Bool[Array, "N N"]:
         """True where two units are coupled."""
         wired = {

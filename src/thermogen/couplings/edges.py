@@ -72,6 +72,11 @@ class EdgeCouplings(Couplings):
         values = jnp.asarray(matrix, self.values.dtype)[self.pairs[:, 0], self.pairs[:, 1]]
         return eqx.tree_at(lambda c: c.values, self, values)
 
+    def dot(self, other: Couplings) -> Float[Array, ""]:
+        """Scalar product over the edges."""
+        assert isinstance(other, EdgeCouplings)
+        return jnp.vdot(self.values, other.values)
+
     def mask(self) -> Bool[Array, "N N"]:
         """True where two units are coupled."""
         i, j = self.pairs[:, 0], self.pairs[:, 1]

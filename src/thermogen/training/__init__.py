@@ -1,9 +1,10 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
-from thermogen.training.exact import ExactResult, Statistics, solve, statistics, train_exact
+from thermogen.training.exact import ExactResult, solve, train_exact
 from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
+from thermogen.training.statistics import Statistics, statistics
 from thermogen.training.validation import path_loss
 
 __all__ = [
