@@ -210,8 +210,21 @@ def test_imprints_by_hand():
     images = np.array([[1.0, -1.0, 2.0], [0.0, 3.0, -3.0]])
     tiled = tg.fields(images, [0, 1], 5)
     assert np.allclose(tiled[0], 2 * np.array([1, -1, 2, 1, -1, 2, 1, -1]))
+    grouped = np.asarray(tg.fields(images, [4, 9], 4, imprint="groups", hidden_amplitude=6.0))[:, 3:]
+    assert np.allclose(grouped, [[6, 6, -6, -6], [-6, -6, 6, 6]])
+    # Two labels over two hidden units per sign of the difference of the first two Walsh functions.
     coded = np.asarray(tg.fields(images, [4, 9], 4, imprint="code", hidden_amplitude=6.0))[:, 3:]
-    assert np.allclose(coded, [[6, 6, -6, -6], [-6, -6, 6, 6]])
+    assert np.allclose(coded, [[0, -6, 6, 0], [0, 6, -6, 0]])
+    for classes, hidden in ((3, 512), (10, 100), (5, 9)):
+        labels = np.arange(2 * classes) % classes
+        force = np.asarray(tg.fields(np.resize(images, (2 * classes, 3)), labels, hidden, imprint="code"))[
+            :, 3:
+        ]
+        assert np.array_equal(force[:classes], force[classes:])
+        assert np.sqrt((force**2).mean()) == pytest.approx(6 / np.sqrt(2), rel=1e-5)
+        gram = force[:classes].astype(float) @ force[:classes].T.astype(float)
+        simplex = np.eye(classes) - 1 / classes
+        assert np.allclose(gram, simplex * np.trace(gram) / (classes - 1), atol=1e-3 * np.trace(gram))
     projected = [
         np.asarray(tg.fields(images, [0, 1], 400, imprint="projection", key=jax.random.key(k)))
         for k in (1, 1, 2)
@@ -226,3 +239,5 @@ def test_imprints_by_hand():
         tg.fields(images, [0, 1], 4, imprint="stamp")
     with pytest.raises(tg.InputError, match="at least two labels"):
         tg.fields(images, [3, 3], 4, imprint="code")
+    with pytest.raises(tg.InputError, match="more hidden units than labels: 2 for 2 labels"):
+        tg.fields(images, [3, 4], 2, imprint="code")

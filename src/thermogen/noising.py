@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
+from scipy.linalg import hadamard
 
 from thermogen.computer import Computer
 from thermogen.errors import InputError, require
@@ -101,24 +102,47 @@ def projection(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarra
     return images.amplitude * images.images @ matrix
 
 
-def code(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
+def groups(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
     """One group of units per label: +A' on the image's own group, -A' / (P - 1) on the others.
 
-    A' = `hidden_amplitude` (5 to 8 E0 work well), P the number of distinct labels. Meant to be trained
-    together with the visible biases.
+    A' = `hidden_amplitude`, P the number of distinct labels. Few units carry a label when P is large.
     """
-    classes, member = np.unique(images.labels, return_inverse=True)
-    require(len(classes) > 1, "imprint 'code' needs at least two labels: give more digits or use 'tile'")
-    require(
-        hidden >= len(classes), f"imprint 'code' needs a hidden unit per label: {hidden} < {len(classes)}"
-    )
+    classes, member = _classes(images, hidden, "groups")
     group = np.arange(hidden) * len(classes) // hidden
     own = member[:, None] == group[None]
     return images.hidden_amplitude * np.where(own, 1.0, -1.0 / (len(classes) - 1))
 
 
+def code(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
+    """Every unit takes part in every label: orthogonal patterns of signs w_p, their mean taken off.
+
+        f_p = A' sqrt(P / (2 P - 2)) (w_p - mean_q w_q),    w_p . w_q = 0,    w_p . w_p = hidden
+
+    The root mean square field is A' / sqrt(2) for any P, as in `groups` for three labels. A' =
+    `hidden_amplitude` (4 to 6 E0 work well). Meant to be trained together with the visible biases.
+    The patterns are Walsh functions, made orthogonal where `hidden` is no power of two (Loewdin).
+    """
+    classes, member = _classes(images, hidden, "code")
+    count = len(classes)
+    walsh = hadamard(1 << int(np.ceil(np.log2(max(hidden, count + 1)))))[1 : count + 1, :hidden]
+    values, vectors = np.linalg.eigh(walsh @ walsh.T / hidden)
+    patterns = vectors / np.sqrt(values) @ vectors.T @ walsh
+    patterns = patterns - patterns.mean(0)
+    return images.hidden_amplitude * np.sqrt(count / (2 * count - 2)) * patterns[member]
+
+
+def _classes(images: Imprinted, hidden: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    classes, member = np.unique(images.labels, return_inverse=True)
+    require(len(classes) > 1, f"imprint {name!r} needs at least two labels: give more classes, or use 'tile'")
+    require(
+        hidden > len(classes),
+        f"imprint {name!r} needs more hidden units than labels: {hidden} for {len(classes)} labels",
+    )
+    return classes, member.reshape(-1)
+
+
 Imprint = Callable[[Imprinted, int, Array], np.ndarray]
-IMPRINTS: dict[str, Imprint] = {"tile": tile, "projection": projection, "code": code}
+IMPRINTS: dict[str, Imprint] = {"tile": tile, "projection": projection, "groups": groups, "code": code}
 """Imprints by name. A new one maps (images, hidden units, key) to hidden fields (P, hidden) in E0."""
 
 
@@ -135,7 +159,7 @@ def fields(
 ) -> Float[Array, "P N"]:
     """Fields of all units for each image: A s_i on the visible units, the imprint on the hidden ones, in E0.
 
-    Output units, if any, always feel the code of the image's label (see `code`).
+    Output units, if any, always feel the label as in `groups`.
 
     `images` (P, pixels), each of zero mean and unit variance; `amplitude` A = 2 belongs to J2 = 1, kT = 0.1.
     The hidden units must feel the image too: with J = 0 and no hidden field the expected gradient of every
@@ -149,7 +173,7 @@ def fields(
     key = jax.random.key(0) if key is None else key
     nothing = np.zeros((len(images), 0))
     imprinted = IMPRINTS[imprint](source, hidden, key) if hidden else nothing
-    labelled = code(source, output, key) if output else nothing
+    labelled = groups(source, output, key) if output else nothing
     return jnp.asarray(np.concatenate([amplitude * images, imprinted, labelled], 1), jnp.float32)
 
 
