@@ -9,7 +9,7 @@ from thermogen.langevin import sample_keys
 from thermogen.moments import unit_moments
 from thermogen.noising import noising_start, noising_stretch
 from thermogen.path import gradient_of_residuals, residuals
-from thermogen.training import solve, statistics
+from thermogen.training import solve, solve_all_pairs, statistics
 from thermogen.training.statistics import Dense, Factored
 
 UNITS = tg.Units(visible=6, hidden=5)
@@ -247,3 +247,80 @@ def test_no_convergence_and_no_field_are_said():
         solve(computer, known, iterations=2)
     with pytest.raises(tg.InputError, match="largest field = 0"):
         statistics(computer, fields * 0, SCHEDULE)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_with_all_pairs_and_stiffness_the_gradient_vanishes_on_the_diagonal_too(biases):
+    computer, fields = tg.make_computer(tg.all_to_all(UNITS)), problem()
+    known = statistics(computer, fields, SCHEDULE)[0]
+    result = solve_all_pairs(computer, known, biases=biases)
+    trained = result.computer
+    J = np.asarray(trained.couplings.matrix(), float)
+    J += np.diag(2 * np.asarray(trained.J2 - computer.J2, float))
+    half = J @ known.second_moment() + np.outer(trained.bias, known.units.mean) + known.cross_moment()
+    assert np.abs(half + half.T).max() < 1e-5
+    assert result.residual < 1e-12
+    if biases:
+        slope = J @ known.units.mean + np.asarray(trained.bias) * 2.5 + known.units.drive
+        assert np.abs(slope).max() < 1e-5
+    # More freedom, less loss: on paths that neither has seen.
+    masked = solve(computer, known, visible_biases=biases).computer
+    paths, idle = jnp.arange(400), computer.uncoupled()
+    losses = [
+        np.asarray(tg.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths, idle), float)
+        for each in (trained, masked)
+    ]
+    difference = losses[0] - losses[1]
+    assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(len(difference))
+    with pytest.raises(tg.InputError, match="couples 40 of 55 pairs"):
+        solve_all_pairs(tg.make_computer(tg.published(UNITS)), known)
+
+
+def test_long_sums_are_gone_on_from(tmp_path, monkeypatch):
+    """Stopped after two of four blocks, with the sums stored; then the rest, and the same numbers."""
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=120)
+    blocks = [np.asarray(fields[i : i + 30]) for i in range(0, 120, 30)]
+    whole = statistics(computer, iter(blocks), SCHEDULE)[0]
+    file = tmp_path / "sums"
+
+    def stop(images):
+        if images == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        statistics(computer, iter(blocks), SCHEDULE, checkpoint=file, identity={"a": 1}, progress=stop)
+    seen = []
+    arguments = {"checkpoint": file, "identity": {"a": 1}, "progress": seen.append}
+    resumed = statistics(computer, iter(blocks), SCHEDULE, **arguments)[0]
+    assert seen == [90, 120]
+    assert np.allclose(resumed.second_moment(), whole.second_moment(), rtol=0, atol=1e-12)
+    assert np.allclose(resumed.cross_moment(), whole.cross_moment(), rtol=0, atol=1e-12)
+    with pytest.raises(tg.InputError, match="statistics of other settings"):
+        statistics(computer, iter(blocks), SCHEDULE, checkpoint=file, identity={"a": 2})
+    with pytest.raises(tg.InputError, match="ends within a block of images"):
+        statistics(computer, fields, SCHEDULE, checkpoint=file, identity={"a": 1})
+
+
+def test_images_that_teach_nothing_are_refused():
+    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    with pytest.raises(tg.InputError, match="1 image: exact training needs two or more"):
+        tg.train_exact(jax.random.key(0), computer, fields[:1], SCHEDULE)
+    with pytest.raises(tg.InputError, match="images 0 and 2 are equal: leave one of them out"):
+        tg.train_exact(jax.random.key(0), computer, fields[jnp.array([0, 1, 0])], SCHEDULE)
+
+
+def test_compression_keeps_the_force_to_the_stated_error():
+    computer = tg.make_computer(tg.published(tg.Units(36, 24)))
+    images = np.random.default_rng(3).normal(size=(2, 36))
+    fields = tg.fields(images, [0, 1], 24, imprint="code")
+    result = tg.train_exact(jax.random.key(0), computer, fields, SCHEDULE, visible_biases=True)
+    packed = tg.train_exact(
+        jax.random.key(0), computer, fields, SCHEDULE, visible_biases=True, compression=1e-3
+    )
+    C = statistics(computer, fields, SCHEDULE)[0].second_moment()
+    J, near = (np.asarray(one.computer.couplings.matrix(), float) for one in (result, packed))
+    error = np.sqrt(np.trace((J - near) @ C @ (J - near)) / np.trace(J @ C @ J))
+    assert error <= 1e-3
+    assert error == pytest.approx(packed.exact["force_error"], abs=1e-6)
+    assert packed.exact["ranks"]["visible-hidden"] <= 3
+    assert packed.computer.couplings.count() < result.computer.couplings.count() / 4

@@ -43,13 +43,30 @@ def silent(name: str, total: int) -> AbstractContextManager[Tick]:
     return nullcontext(lambda done, note: None)
 
 
+EXACT_DEFAULTS: dict[str, Any] = {
+    "imprint": "code",
+    "train_visible_biases": True,
+    "amplitude": 2.5,
+    "hidden_amplitude": 5.0,
+    "ramp_fraction": 0.4,
+    "readout": 0.4,
+}
+UNLABELLED_DEFAULTS: dict[str, Any] = {"train_visible_biases": False, "amplitude": 1.75}
+"""Settings of the exact trainer, and where they differ for imprints that do not use the label.
+
+What each contributes is measured in docs/exact-training.md.
+"""
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All that decides a training run. Defaults are the published setting (PRL 136, 037101).
+    """All that decides a training run. Defaults are the published setting (PRL 136, 037101); see also `of`.
 
     Energies in E0, times in 1 / (mobility E0). learning_rate None means 1e-3 / t_f. topology: 'published',
     'all', 'planes', links such as 'visible-hidden,visible-visible', or a .npy file with an (N, N) mask.
-    couplings: a .npy file with the (N, N) matrix to start from (default 0).
+    couplings: a .npy file with the (N, N) matrix to start from (default 0). For the exact trainer alone:
+    segments of time with couplings of their own, couplings per class, a ridge, and the force error to which
+    couplings are compressed (None: not).
     """
 
     digits: tuple[int, ...] = (0, 1, 2)
@@ -62,6 +79,10 @@ class Settings:
     optimizer: str = "sgd"
     learning_rate: float | None = None
     train_visible_biases: bool = False
+    segments: int = 1
+    per_class: bool = False
+    ridge: float = 0.0
+    compress: float | None = None
     hidden: int = 512
     output: int = 0
     topology: str = "published"
@@ -71,10 +92,24 @@ class Settings:
     kT: float = 0.1
     t_f: float = 2.5
     dt: float = 1e-3
+    ramp_fraction: float = 0.75
+    readout: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before any work."""
+        require(self.segments >= 1, f"segments = {self.segments}: give 1 or more")
+        require(self.ridge >= 0, f"ridge = {self.ridge}: give 0 or more")
+        for name, value, idle in (
+            ("segments", self.segments, 1),
+            ("per_class", self.per_class, False),
+            ("ridge", self.ridge, 0.0),
+            ("compress", self.compress, None),
+        ):
+            require(
+                self.trainer == "exact" or value == idle,
+                f"{name} = {value} needs the exact trainer: leave it out, or use --trainer exact",
+            )
         if self.imprint not in IMPRINTS:
             raise InputError(f"unknown imprint {self.imprint!r}: choose one of {', '.join(IMPRINTS)}")
         for name in ("hidden", "output"):
@@ -88,6 +123,20 @@ class Settings:
             f"kT = {self.kT}: give a positive number (reference: 0.1)",
         )
         require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
+
+    @classmethod
+    def of(cls, trainer: str, **given: Any) -> Settings:
+        """Settings with the defaults that suit a trainer where `given` has None or nothing.
+
+        'exact': a code for the label on the hidden units with trained visible biases (`EXACT_DEFAULTS`), or
+        `UNLABELLED_DEFAULTS` with other imprints. The rest: the published setting.
+        """
+        chosen = {name: value for name, value in given.items() if value is not None}
+        defaults = {}
+        if trainer == "exact":
+            labelled = chosen.get("imprint", "code") in ("code", "groups")
+            defaults = EXACT_DEFAULTS | ({} if labelled else UNLABELLED_DEFAULTS)
+        return cls(trainer=trainer, **(defaults | chosen))
 
     def stream(self, name: str) -> Array:
         """An independent key for each use of randomness: imprint, training, generation, path ratio."""
@@ -107,15 +156,23 @@ class Experiment:
     rule: Rule
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
-        """Train, with progress, going on from `checkpoint` if that file exists ('exact' needs none)."""
+        """Train, with progress, going on from `checkpoint` if that file exists."""
         if self.settings.trainer == "exact":
-            with stage("training", 1):
+            settings = self.settings
+            with stage("training", 100) as tick:
                 return train_exact(
-                    self.settings.stream("training"),
+                    settings.stream("training"),
                     self.computer,
                     self.fields,
                     self.schedule,
+                    labels=self.images.labels if settings.per_class else None,
+                    segments=settings.segments,
                     visible_biases=self.rule.visible_biases,
+                    ridge=settings.ridge,
+                    compression=settings.compress,
+                    checkpoint=checkpoint,
+                    settings=fingerprint(self),
+                    progress=lambda fraction, note: tick(int(100 * fraction), note),
                 )
         with stage("training", self.settings.cycles) as tick:
             return train(
@@ -138,6 +195,7 @@ class Experiment:
             "validation_loss": None
             if last is None
             else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
+            **({} if result.exact is None else {"exact": result.exact}),
         }
         data = {
             "source": self.images.source,
@@ -160,7 +218,7 @@ def prepare(settings: Settings) -> Experiment:
     """Read the images and build everything; InputError, before any work, for whatever cannot be used."""
     source = load_digits() if settings.images is None else load_images(settings.images)
     images = source.choose(settings.digits) if settings.images is None or settings.digits else source
-    schedule = Schedule(settings.t_f, settings.dt)
+    schedule = Schedule(settings.t_f, settings.dt, settings.ramp_fraction, settings.readout)
     rule = Rule(
         "batch" if settings.trainer == "exact" else settings.trainer,
         settings.delay,

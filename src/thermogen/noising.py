@@ -24,6 +24,7 @@ class Schedule:
 
         a(t) = max(0, 1 - t / (ramp_fraction t_f)):  1 at the start, 0 for the last quarter
 
+    The visible units are read as their mean over the last `readout` of generation (reference: 0, at t_f).
     Times in 1 / (mobility E0). Reference: t_f = 2.5, dt = 1e-3 (2,500 steps), ramp_fraction = 0.75.
     Source: Whitelam, PRL 136, 037101 (2026).
     """
@@ -31,6 +32,7 @@ class Schedule:
     t_f: float = 2.5
     dt: float = 1e-3
     ramp_fraction: float = 0.75
+    readout: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse durations and steps that make no whole number of steps."""
@@ -40,10 +42,20 @@ class Schedule:
             f"ramp_fraction = {self.ramp_fraction}: give a number above 0 and up to 1 (reference: 0.75)",
         )
 
+        require(
+            0 <= self.readout < self.t_f,
+            f"readout = {self.readout}: give 0, or a time below t_f = {self.t_f:g}",
+        )
+
     @property
     def steps(self) -> int:
         """Number of time steps."""
         return whole_steps(self.t_f, self.dt)
+
+    @property
+    def readout_steps(self) -> int:
+        """Number of states that the read-out averages, the last ones."""
+        return max(1, round(self.readout / self.dt))
 
     def ramp(self, t: Float[Array, "*times"] | float) -> Float[Array, "*times"]:
         """a(t)."""

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer
+from thermogen.control import Segments, reverse_gradient
 from thermogen.couplings import Couplings
 from thermogen.langevin import Control
 
@@ -49,9 +50,12 @@ def _forward_gradients(control: Control, path: Array, dt: Array, first_step: Arr
     return jax.vmap(lambda k, x: control.at(k * dt).gradient(x))(numbers, path[:-1])
 
 
-def _reverse_gradients(computer: Computer, path: Array) -> Array:
+def _reverse_gradients(
+    control: Computer | Segments, path: Array, dt: Array | float, first_step: Array | int = 0
+) -> Array:
     """grad V(x_{k+1}) at the end of every step: (K, batch, N)."""
-    return computer.gradient(path[1:])
+    middles = (first_step + jnp.arange(path.shape[0] - 1) + 0.5) * jnp.asarray(dt, path.dtype)
+    return reverse_gradient(control, path[1:], middles)
 
 
 def _action(displacement: Array, drift: Array, computer: Computer, dt: Array | float) -> Array:
@@ -77,23 +81,28 @@ def forward_action(
 
 
 def reverse_action(
-    computer: Computer, path: Float[Array, "stored batch N"], dt: Float[Array, ""] | float
+    computer: Computer | Segments,
+    path: Float[Array, "stored batch N"],
+    dt: Float[Array, ""] | float,
+    first_step: Int[Array, ""] | int = 0,
 ) -> Float[Array, " batch"]:
     """-ln P~(x_K -> ... -> x_0 | x_K) of the reversed path under `computer`, up to the same constant.
 
         sum_k sum_i (-dx_i + mu dV_i(x_{k+1}) dt)^2 / (4 mu kT dt)
 
-    The gradient is taken at x_{k+1}, where the reversed step starts. Source: PRL 136, 037101, Eq. 5.
+    The gradient is taken at x_{k+1}, where the reversed step starts, of the segment of `computer` that is in
+    force then; `first_step` is the number of the first step of the path. Source: PRL 136, 037101, Eq. 5.
     """
-    gradients = _reverse_gradients(computer, path)
-    return _action(path[:-1] - path[1:], computer.mobility * gradients * dt, computer, dt)
+    gradients = _reverse_gradients(computer, path, dt, first_step)
+    units = computer.at(0.0)
+    return _action(path[:-1] - path[1:], units.mobility * gradients * dt, units, dt)
 
 
 def residuals(
     computer: Computer, path: Float[Array, "stored batch N"], dt: Float[Array, ""] | float
 ) -> Float[Array, "steps batch N"]:
     """r_i = (-dx_i + mu dV_i(x_{k+1}) dt) / (2 kT): what each unit sees of the error of the reversed step."""
-    gradients = _reverse_gradients(computer, path)
+    gradients = computer.gradient(path[1:])
     return (path[:-1] - path[1:] + computer.mobility * gradients * dt) / (2 * computer.kT)
 
 
@@ -128,7 +137,7 @@ def local_gradient(
 
 def log_ratio(
     reference: Control,
-    computer: Computer,
+    computer: Computer | Segments,
     path: Float[Array, "stored batch N"],
     dt: Float[Array, ""] | float,
     first_step: Int[Array, ""] | int = 0,
@@ -145,8 +154,9 @@ def log_ratio(
     """
     displacement = path[1:] - path[:-1]
     minus = _forward_gradients(reference, path, jnp.asarray(dt, path.dtype), first_step)
-    plus = _reverse_gradients(computer, path)
-    mobility, kT = computer.mobility, computer.kT
+    plus = _reverse_gradients(computer, path, dt, first_step)
+    units = computer.at(0.0)
+    mobility, kT = units.mobility, units.kT
     # The two actions are about N K / 2 each: subtract term by term, so that their sums do not cancel.
     terms = (mobility * plus * dt - displacement) ** 2 - (mobility * minus * dt + displacement) ** 2
     total = jnp.sum(terms, (0, -1)) / (4 * mobility * kT * dt)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thermogen.control import Conditional, couplers, parts
 from thermogen.errors import InputError, require
 from thermogen.experiment import Experiment, Settings, Stage, fingerprint, prepare, silent
 from thermogen.generation import BATCH, Samples, generate
@@ -48,6 +49,7 @@ def reproduce(
     measures: Measures,
     out: Path,
     *,
+    beside: str | None = None,
     resume: bool = False,
     force: bool = False,
     stage: Stage = silent,
@@ -58,10 +60,16 @@ def reproduce(
     figures/ and model/. Interrupted at any moment, the same call with `resume` goes on from the last
     checkpoint and ends with the same numbers. An older run in `out` is kept unless `force`.
 
+    `beside` names a second trainer; with its own defaults, on the same images and units, it trains and draws
+    as many samples, and the report lays the two side by side.
+
     Raises InputError for settings that cannot be used and for a folder in the way.
     """
     experiment = prepare(settings)
+    other = None if beside is None else prepare(settings_beside(settings, beside))
     identity = {**fingerprint(experiment), **asdict(measures), "version": versions()["thermogen"]}
+    if other is not None:
+        identity["beside"] = fingerprint(other)
     folder = RunFolder(out, identity, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
@@ -69,12 +77,20 @@ def reproduce(
     try:
         with folder.clock("train"):
             result = experiment.train(folder.work / "training.safetensors", stage)
+        computer = result.computer
+        assert not isinstance(computer, Conditional)
         with folder.clock("sample"):
             samples = _sample(experiment, result, measures, folder.work / "samples", stage)
+        second = trained = None
+        if other is not None:
+            with folder.clock("train beside"):
+                trained = other.train(folder.work / "beside.safetensors", stage)
+            with folder.clock("sample beside"):
+                second = _sample(other, trained, measures, folder.work / "samples beside", stage)
         with folder.clock("path"), stage("path ratio", measures.paths) as tick:
             ratio = noising_path_ratio(
                 settings.stream("path"),
-                result.computer,
+                computer,
                 experiment.fields,
                 measures.paths,
                 experiment.schedule,
@@ -89,19 +105,37 @@ def reproduce(
         "loss": loss_measures(
             result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
         ),
-        **sample_measures(samples, prototypes, labels, result.computer.couplings.count()),
+        **sample_measures(samples, prototypes, labels, couplers(result.computer)),
         "path_ratio": ratio_measures(ratio),
         "published": PUBLISHED,
         "seconds": folder.seconds(),
         "settings": {**asdict(settings), **asdict(measures)},
+        "exact": result.exact,
         "versions": versions(),
     }
+    if other is not None and trained is not None and second is not None:
+        results["beside"] = {
+            **sample_measures(second, prototypes, labels, couplers(trained.computer)),
+            "validation": loss_measures(
+                trained.loss, trained.validation, experiment.computer.units.total, VALIDATION_PATHS
+            )["validation"],
+            "settings": asdict(other.settings),
+        }
     with folder.clock("report"), stage("report", 1) as tick:
-        _write(out, experiment, result, samples, results)
+        _write(out, experiment, result, samples, results, second)
         tick(1, "")
     results["seconds"] = folder.seconds()
     folder.finish(results)
     return results
+
+
+def settings_beside(settings: Settings, trainer: str) -> Settings:
+    """The defaults of another trainer on the same images and units."""
+    shared = (
+        "digits", "images", "cycles", "hidden", "output", "topology", "couplings", "kT", "t_f", "dt", "seed",
+    )  # fmt: skip
+    require(trainer != settings.trainer, f"beside = {trainer!r} is the first trainer too: name another")
+    return Settings.of(trainer, **{name: getattr(settings, name) for name in shared})
 
 
 def _sample(
@@ -142,14 +176,19 @@ def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, 
 def connection_fields(experiment: Experiment, result: TrainingResult, count: int = 32) -> np.ndarray:
     """Couplings to the visible units, (count, pixels), of the hidden units with the strongest ones."""
     units = experiment.computer.units
-    matrix = np.asarray(result.computer.couplings.matrix())
+    matrix = np.asarray(parts(result.computer)[-1].couplings.matrix())
     matrix = matrix[units.part("hidden"), units.part("visible")]
     strongest = np.argsort(-np.linalg.norm(matrix, axis=1), kind="stable")[:count]
     return matrix[np.sort(strongest)]
 
 
 def _write(
-    out: Path, experiment: Experiment, result: TrainingResult, samples: Samples, results: dict[str, Any]
+    out: Path,
+    experiment: Experiment,
+    result: TrainingResult,
+    samples: Samples,
+    results: dict[str, Any],
+    second: Samples | None,
 ) -> None:
     np.savez_compressed(
         out / "samples.npz", visible=samples.visible, heat_kT=samples.heat_kT, work_kT=samples.work_kT
@@ -168,5 +207,6 @@ def _write(
         validation=result.validation,
         samples=samples,
         connection_fields=connection_fields(experiment, result),
+        beside=second,
     )
     write_report(out, record)

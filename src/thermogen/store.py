@@ -13,15 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from thermogen.computer import Computer
-from thermogen.couplings import BlockCouplings, EdgeCouplings, Units, checked_matrix
+from thermogen.control import Control, couplers, parts
+from thermogen.couplings import Couplings, LowRankCouplings, Units
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
+from thermogen.weights import kind, pack, shape, unpack
 
 FORMAT = 1
 CARD, WEIGHTS = "card.json", "model.safetensors"
@@ -35,14 +35,14 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Model:
-    """A computer with what is needed to use it and to trust it.
+    """A computer, constant or controlled, with what is needed to use it and to trust it.
 
     schedule: noising and generation times. image_shape: height and width of the visible units. data,
     training: where the images came from and how they were learnt. figures: measured numbers with their n.
     prototypes: what was learnt, standardised (P, pixels), if few enough to travel with the model.
     """
 
-    computer: Computer
+    computer: Control
     schedule: Schedule
     image_shape: tuple[int, int]
     data: dict[str, Any] = field(default_factory=dict)
@@ -59,15 +59,17 @@ class Model:
         folder = Path(folder)
         check_free(folder, force)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        arrays = _arrays(self.computer)
+        arrays = pack(self.computer)
         if self.prototypes is not None:
             arrays["prototypes"] = np.ascontiguousarray(self.prototypes, np.float32)
         weights = save(arrays)
         card = {
             "format": FORMAT,
             "units": asdict(self.computer.units),
-            "couplings": _kind(self.computer),
-            "couplers": self.computer.couplings.count(),
+            "couplings": kind(self.computer),
+            "control": shape(self.computer),
+            "couplers": couplers(self.computer),
+            "couplers_full": _full_count(parts(self.computer)[0].couplings),
             "image_shape": list(self.image_shape),
             "schedule": asdict(self.schedule),
             "data": self.data,
@@ -108,10 +110,10 @@ class Model:
             arrays = load(content)
         except SafetensorError as error:
             raise InputError(f"{path} cannot be read ({error}): copy the folder again") from error
-        units = Units(**card["units"])
+        units, schedule = Units(**card["units"]), Schedule(**card["schedule"])
         return cls(
-            computer=_computer(units, card["couplings"], arrays, str(path)),
-            schedule=Schedule(**card["schedule"]),
+            computer=unpack(units, card["couplings"], card["control"], schedule.t_f, arrays, str(path)),
+            schedule=schedule,
             image_shape=(card["image_shape"][0], card["image_shape"][1]),
             data=card["data"],
             training=card["training"],
@@ -157,49 +159,6 @@ def _card_digest(card: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _kind(computer: Computer) -> str:
-    kinds = {BlockCouplings: "blocks", EdgeCouplings: "edges"}
-    kind = kinds.get(type(computer.couplings))
-    require(
-        kind is not None,
-        f"couplings of type {type(computer.couplings).__name__} cannot be saved: use blocks or edges",
-    )
-    return str(kind)
-
-
-def _arrays(computer: Computer) -> dict[str, np.ndarray]:
-    couplings = computer.couplings
-    names = ("J2", "J4", "bias", "mobility", "kT")
-    arrays = {name: getattr(computer, name) for name in names}
-    if isinstance(couplings, BlockCouplings):
-        arrays |= {f"couplings.{link}": block for link, block in couplings.blocks.items()}
-        arrays |= {f"wired.{link}": mask for link, mask in couplings.masks.items()}
-    elif isinstance(couplings, EdgeCouplings):
-        arrays |= {"couplings.values": couplings.values, "couplings.pairs": couplings.pairs}
-    return {name: np.asarray(value, order="C") for name, value in arrays.items()}
-
-
-def _computer(units: Units, kind: str, arrays: dict[str, np.ndarray], source: str) -> Computer:
-    if kind == "edges":
-        couplings = EdgeCouplings.from_pairs(units, arrays["couplings.pairs"])
-        values = jnp.asarray(arrays["couplings.values"])
-        couplings = EdgeCouplings(
-            values=values,
-            pairs=couplings.pairs,
-            neighbours=couplings.neighbours,
-            edge_of=couplings.edge_of,
-            units=units,
-        )
-    else:
-        blocks = {
-            name.removeprefix("couplings."): jnp.asarray(a)
-            for name, a in arrays.items()
-            if "couplings." in name
-        }
-        masks = {
-            name.removeprefix("wired."): jnp.asarray(a) for name, a in arrays.items() if "wired." in name
-        }
-        couplings = BlockCouplings(units, blocks, masks)
-    checked_matrix(np.asarray(couplings.matrix()), units, f"coupling matrix of {source}")
-    names = ("J2", "J4", "bias", "mobility", "kT")
-    return Computer(couplings=couplings, **{name: jnp.asarray(arrays[name]) for name in names})
+def _full_count(couplings: Couplings) -> int:
+    """Number of pairs that the mask joins, without building it."""
+    return couplings.count_full() if isinstance(couplings, LowRankCouplings) else couplings.count()

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from thermogen.computer import Computer
+from thermogen.control import Segments
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
 from thermogen.path import PathRatio, log_ratio
@@ -22,7 +23,7 @@ ROWS = 1280
 
 def noising_path_ratio(
     key: Key[Array, ""],
-    computer: Computer,
+    computer: Computer | Segments,
     fields: Float[Array, "P N"],
     count: int,
     schedule: Schedule | None = None,

@@ -40,8 +40,15 @@ def _root(
 @app.command()
 def reproduce(
     digits: o.Digits = "0,1,2",
-    imprint: o.Imprint = "tile",
+    imprint: o.Imprint = None,
     trainer: o.Trainer = "batch",
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="A second trainer, with its own defaults, laid beside the first in the report, e.g. exact.",
+            rich_help_panel="The run",
+        ),
+    ] = None,
     cycles: o.Cycles = 100,
     samples: Annotated[
         int, typer.Option(help="Denoising trajectories to generate.", rich_help_panel="The run")
@@ -63,32 +70,39 @@ def reproduce(
     topology: o.Topology = "published",
     couplings: o.StartCouplings = None,
     kT: o.Temperature = 0.1,
-    amplitude: o.Amplitude = 2.0,
-    hidden_amplitude: o.HiddenAmplitude = 6.0,
+    amplitude: o.Amplitude = None,
+    hidden_amplitude: o.HiddenAmplitude = None,
+    ramp_fraction: o.Ramp = None,
+    readout: o.Readout = None,
     trajectories: o.Trajectories = 1,
     delay: o.Delay = 10,
     optimizer: o.Optimizer = "sgd",
     learning_rate: o.LearningRate = None,
-    train_visible_biases: o.VisibleBiases = False,
+    train_visible_biases: o.VisibleBiases = None,
+    segments: o.Segments = 1,
+    ridge: o.Ridge = 0.0,
+    compress: o.Compress = None,
 ) -> None:
     """Reproduce the published result end to end: train, generate, measure, write the report.
 
     Defaults are the published setting: digits 0, 1, 2, tiled imprint, batch rule, 100 cycles,
-    dt = 1e-3, 1,000 denoising trajectories. Writes report.html, results.json, samples.npz,
-    samples.gif, figures/ and model/ into --out. Takes about two minutes on two cores.
+    dt = 1e-3, 1,000 denoising trajectories. Exact training has defaults of its own. Writes report.html,
+    results.json, samples.npz, samples.gif, figures/ and model/ into --out. Takes about a minute on two cores.
 
     Examples:
 
         thermogen reproduce
 
-        thermogen reproduce --imprint code --train-visible-biases --out runs/code
+        thermogen reproduce --trainer exact --out runs/exact
+
+        thermogen reproduce --beside exact --out runs/both
     """
     from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.experiment import Settings
     from thermogen.reproduce import Measures
     from thermogen.reproduce import reproduce as run
 
-    settings = Settings(
+    settings = Settings.of(
         digits=o.parse_digits(digits),
         imprint=imprint,
         trainer=trainer,
@@ -98,19 +112,24 @@ def reproduce(
         optimizer=optimizer,
         learning_rate=learning_rate,
         train_visible_biases=train_visible_biases,
+        segments=segments,
+        ridge=ridge,
+        compress=compress,
         hidden=hidden,
         output=output,
         topology=topology,
         couplings=couplings,
         amplitude=amplitude,
         hidden_amplitude=hidden_amplitude,
+        ramp_fraction=ramp_fraction,
+        readout=readout,
         kT=kT,
         dt=dt,
         seed=seed,
     )
     measures = Measures(samples=samples, paths=paths, integrator=integrator)
     with stoppable(f"what is done is kept in {out}: go on with --resume"):
-        results = run(settings, measures, out, resume=resume, force=force, stage=stage)
+        results = run(settings, measures, out, beside=beside, resume=resume, force=force, stage=stage)
     if json:
         print_json(results)
     else:
@@ -123,8 +142,8 @@ def train(
     out: Annotated[Path, typer.Option(help="Model folder to write.", rich_help_panel="The run")],
     images: o.ImageFile = None,
     digits: o.Digits = "",
-    imprint: o.Imprint = "tile",
-    trainer: o.Trainer = "batch",
+    imprint: o.Imprint = None,
+    trainer: o.Trainer = "exact",
     cycles: o.Cycles = 100,
     dt: o.Dt = 1e-3,
     seed: o.Seed = 0,
@@ -136,27 +155,38 @@ def train(
     topology: o.Topology = "published",
     couplings: o.StartCouplings = None,
     kT: o.Temperature = 0.1,
-    amplitude: o.Amplitude = 2.0,
-    hidden_amplitude: o.HiddenAmplitude = 6.0,
+    amplitude: o.Amplitude = None,
+    hidden_amplitude: o.HiddenAmplitude = None,
+    ramp_fraction: o.Ramp = None,
+    readout: o.Readout = None,
     trajectories: o.Trajectories = 1,
     delay: o.Delay = 10,
     optimizer: o.Optimizer = "sgd",
     learning_rate: o.LearningRate = None,
-    train_visible_biases: o.VisibleBiases = False,
+    train_visible_biases: o.VisibleBiases = None,
+    segments: o.Segments = 1,
+    per_class: o.PerClass = False,
+    ridge: o.Ridge = 0.0,
+    compress: o.Compress = None,
 ) -> None:
     """Train a computer on the shipped digits or on your own images, and save it as a model folder.
+
+    The default is exact training: the optimum over all thermal noise, with a code for the label on the
+    hidden units and trained visible biases. The rules that follow trajectories have the published defaults.
 
     Examples:
 
         thermogen train --out models/digits
 
-        thermogen train --images faces.npz --out models/faces --trainer online
+        thermogen train --images faces.npz --segments 5 --compress 1e-3 --out models/faces
+
+        thermogen train --trainer online --imprint projection --out models/online
     """
-    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.cli.console import print_json, stage, stoppable, training_summary
     from thermogen.experiment import Settings, prepare
     from thermogen.store import check_free, read_card
 
-    settings = Settings(
+    settings = Settings.of(
         digits=o.parse_digits(digits or ("" if images else "0,1,2")),
         images=images,
         imprint=imprint,
@@ -167,12 +197,18 @@ def train(
         optimizer=optimizer,
         learning_rate=learning_rate,
         train_visible_biases=train_visible_biases,
+        segments=segments,
+        per_class=per_class,
+        ridge=ridge,
+        compress=compress,
         hidden=hidden,
         output=output,
         topology=topology,
         couplings=couplings,
         amplitude=amplitude,
         hidden_amplitude=hidden_amplitude,
+        ramp_fraction=ramp_fraction,
+        readout=readout,
         kT=kT,
         dt=dt,
         seed=seed,
@@ -188,8 +224,7 @@ def train(
     if json:
         print_json(read_card(out))
     else:
-        work = "exact" if trainer == "exact" else f"{cycles} cycles"
-        print(f"{work} in {result.seconds:.1f} s; model: {out}")
+        print(f"{training_summary(result, cycles)} in {result.seconds:.1f} s; model: {out}")
 
 
 def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:

@@ -64,6 +64,17 @@ def with_error(figure: dict[str, Any], digits: int = 4) -> str:
     return f"{figure['mean']:.{digits}g} ± {figure['sem']:.2g} (sd {figure['std']:.3g}, n {figure['n']})"
 
 
+def training_summary(result: Any, cycles: int) -> str:
+    """What was done, in a few words."""
+    if result.exact is None:
+        return f"{cycles} cycles"
+    text = f"exact, {result.exact['iterations']} iterations to {result.exact['residual']:.0e}"
+    if "ranks" in result.exact:
+        ranks = ", ".join(f"{link} {rank}" for link, rank in result.exact["ranks"].items())
+        text += f", rank {ranks} at force error {result.exact['force_error']:.0e},"
+    return text
+
+
 def print_results(results: dict[str, Any]) -> None:
     """The main numbers of a run, beside the published ones where there are any."""
     published = results.get("published", {})

@@ -23,19 +23,43 @@ ImageFile = Annotated[
     ),
 ]
 Imprint = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="What the hidden units feel of an image while it is noised: 'tile' (its pixels, as published), "
-        "'projection' (random mixtures of them) or 'code' (a code for its class; use with "
-        "--train-visible-biases).",
+        "'projection' (random mixtures of them), 'code' (a pattern of signs for its class) or 'groups' (a "
+        "group of units for its class). Default: code for exact training, else tile.",
         rich_help_panel=_DATA,
     ),
 ]
 Amplitude = Annotated[
-    float, typer.Option(help="Field per unit of image contrast, in E0.", rich_help_panel=_DATA)
+    float | None,
+    typer.Option(
+        help="Field per unit of image contrast, in E0 (default: 2, as published; exact training 2.5 with a "
+        "code, 1.75 without).",
+        rich_help_panel=_DATA,
+    ),
 ]
 HiddenAmplitude = Annotated[
-    float, typer.Option(help="Field of the 'code' imprint, in E0; 5 to 8 work well.", rich_help_panel=_DATA)
+    float | None,
+    typer.Option(
+        help="Field A' of the 'code' and 'groups' imprints, in E0 (default: 6; exact training 5).",
+        rich_help_panel=_DATA,
+    ),
+]
+Ramp = Annotated[
+    float | None,
+    typer.Option(
+        help="Part of t_f in which the field is ramped away (default: 0.75, as published; exact 0.4).",
+        rich_help_panel=_DATA,
+    ),
+]
+Readout = Annotated[
+    float | None,
+    typer.Option(
+        help="Time over which the visible units are averaged when read (default: 0, as published; exact "
+        "training 0.4).",
+        rich_help_panel=_COMPUTER,
+    ),
 ]
 Hidden = Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=_COMPUTER)]
 Output = Annotated[
@@ -65,8 +89,8 @@ Temperature = Annotated[float, typer.Option("--kT", help="Thermal energy in E0."
 Trainer = Annotated[
     str,
     typer.Option(
-        help="When the gradient is applied: 'batch' (after each trajectory), 'online' (after every step) or "
-        "'delayed' (every --delay steps); or 'exact': the optimum over all thermal noise, no trajectories.",
+        help="'exact' (the optimum over all thermal noise, no trajectories), or when the gradient of sampled "
+        "trajectories is applied: 'batch' (after each), 'online' (each step), 'delayed' (every --delay).",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -89,9 +113,37 @@ LearningRate = Annotated[
     typer.Option(help="Learning rate (default: 1e-3 / t_f = 4e-4, as published).", rich_help_panel=_TRAINING),
 ]
 VisibleBiases = Annotated[
+    bool | None,
+    typer.Option(
+        "--train-visible-biases/--hidden-biases-only",
+        help="Train the biases of visible units too (default: with exact training of a code).",
+        rich_help_panel=_TRAINING,
+    ),
+]
+_EXACT = "Exact training"
+Segments = Annotated[
+    int,
+    typer.Option(
+        help="Parts of the generation time, each with couplings of its own.", rich_help_panel=_EXACT
+    ),
+]
+PerClass = Annotated[
     bool,
     typer.Option(
-        "--train-visible-biases", help="Train the biases of visible units too.", rich_help_panel=_TRAINING
+        "--per-class",
+        help="Couplings of their own for every class: draw any on demand.",
+        rich_help_panel=_EXACT,
+    ),
+]
+Ridge = Annotated[
+    float,
+    typer.Option(help="Variance added to every unit, to keep couplings small.", rich_help_panel=_EXACT),
+]
+Compress = Annotated[
+    float | None,
+    typer.Option(
+        help="Replace the couplings by low-rank ones with this relative error of the force, e.g. 1e-3.",
+        rich_help_panel=_EXACT,
     ),
 ]
 Dt = Annotated[float, typer.Option(help="Time step, in 1 / (mobility E0).", rich_help_panel=_RUN)]

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from thermogen.control import Conditional, couplers
 from thermogen.errors import InputError, require
 from thermogen.experiment import Settings, Stage
 from thermogen.generation import Samples, generate
@@ -86,7 +87,7 @@ def measure_model(
         )
     samples = generate_from(model, count, seed, dt, integrator, stage)
     labels = model.data["labels"]
-    results = sample_measures(samples, model.prototypes, labels, model.computer.couplings.count())
+    results = sample_measures(samples, model.prototypes, labels, couplers(model.computer))
     if paths:
         trained = model.training
         force = fields(
@@ -99,12 +100,22 @@ def measure_model(
             hidden_amplitude=trained["hidden_amplitude"],
             key=Settings(seed=trained["seed"]).stream("imprint"),
         )
+        key = Settings(seed=seed).stream("path")
+        control = model.computer
+        if isinstance(control, Conditional):
+            groups = [(control.choose(k), np.flatnonzero(np.equal(labels, k))) for k in control.labels]
+        else:
+            groups = [(control, np.arange(len(force)))]
+        ratios = []
         with stage("path ratio", paths) as tick:
-            key = Settings(seed=seed).stream("path")
-            ratio = noising_path_ratio(
-                key, model.computer, force, paths, model.schedule, progress=lambda done, _: tick(done, "")
-            )
-        results["path_ratio"] = ratio_measures(jax.tree.map(np.asarray, ratio))
+            for number, (one, images) in enumerate(groups):
+                share = len(range(number, paths, len(groups)))
+                if share:
+                    ratio = noising_path_ratio(key, one, force[images], share, model.schedule)
+                    ratios.append(ratio)
+                    tick(sum(len(each.total) for each in ratios), "")
+        together = jax.tree.map(lambda *each: np.concatenate(each), *ratios)
+        results["path_ratio"] = ratio_measures(together)
     return results
 
 
@@ -116,7 +127,14 @@ def print_card(card: dict[str, Any]) -> None:
     units = ", ".join(f"{n} {role}" for role, n in card["units"].items() if n)
     height, width = card["image_shape"]
     table.add_row("units", f"{units}; images of {height} x {width}")
-    table.add_row("couplings", f"{card['couplers']:,} in {card['couplings']}")
+    held = f"{card['couplers']:,} in {card['couplings']}"
+    if card["couplers"] != card["couplers_full"]:
+        held += f" (the full matrix: {card['couplers_full']:,})"
+    table.add_row("couplings", held)
+    control = card["control"]
+    if control["segments"] > 1 or control["labels"]:
+        classes = f", one set for each of {len(control['labels'])} classes" if control["labels"] else ""
+        table.add_row("control", f"{control['segments']} segment(s) of time{classes}")
     table.add_row("protocol", ", ".join(f"{name} {value:g}" for name, value in card["schedule"].items()))
     data = card["data"]
     shown = ", ".join(map(str, data["labels"][:12])) + (" …" if len(data["labels"]) > 12 else "")

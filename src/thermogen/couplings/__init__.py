@@ -2,7 +2,9 @@
 
 from thermogen.couplings.base import Couplings, NoCouplings, Units
 from thermogen.couplings.blocks import BlockCouplings
+from thermogen.couplings.compression import Compression, compress
 from thermogen.couplings.edges import EdgeCouplings
+from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
 from thermogen.couplings.topology import (
     LINKS,
     all_to_all,
@@ -16,12 +18,16 @@ from thermogen.couplings.topology import (
 __all__ = [
     "LINKS",
     "BlockCouplings",
+    "Compression",
     "Couplings",
     "EdgeCouplings",
+    "LowRankCouplings",
     "NoCouplings",
     "Units",
     "all_to_all",
+    "checked_factors",
     "checked_matrix",
+    "compress",
     "from_mask",
     "linked",
     "planes",

@@ -10,7 +10,7 @@ from thermogen.langevin.integrators import (
     named_integrator,
 )
 from thermogen.langevin.noise import sample_keys, standard_normal
-from thermogen.langevin.observers import Energy, HeatAndWork, Observer, Snapshots
+from thermogen.langevin.observers import Energy, HeatAndWork, Observer, Snapshots, TimeSum
 from thermogen.langevin.simulate import Control, Trajectory, integrate, simulate, whole_steps
 from thermogen.langevin.stability import check_escape, stable_dt
 
@@ -25,6 +25,7 @@ __all__ = [
     "Observer",
     "Snapshots",
     "StochasticHeun",
+    "TimeSum",
     "Trajectory",
     "check_escape",
     "integrate",

@@ -52,6 +52,24 @@ class Energy(Observer):
         return computer.energy(x)
 
 
+class TimeSum(Observer):
+    """Sum over the steps so far of the states of units `part` after each step: (records, batch, units)."""
+
+    part: slice = eqx.field(static=True)
+
+    def start(self, computer, x) -> Float[Array, "batch units"]:
+        """Zero."""
+        return jnp.zeros_like(x[:, self.part])
+
+    def update(self, carry, step: Step) -> Float[Array, "batch units"]:
+        """Add the state after the step."""
+        return carry + step.x_after[:, self.part]
+
+    def record(self, carry, computer, x) -> Float[Array, "batch units"]:
+        """The sum; divide by the number of steps."""
+        return carry
+
+
 class HeatAndWork(Observer):
     """Heat released to the bath and work done by the control since the start, in E0: (records, batch) each.
 

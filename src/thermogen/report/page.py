@@ -33,6 +33,10 @@ PUBLISHED_SETTINGS = {
     "kT": 0.1,
     "t_f": 2.5,
     "dt": 1e-3,
+    "ramp_fraction": 0.75,
+    "readout": 0.0,
+    "segments": 1,
+    "compress": None,
     "integrator": "euler",
 }
 """The setting of PRL 136, 037101 and its program, to say where a run departs from it."""
@@ -142,10 +146,13 @@ def draw_plates(record: Record) -> dict[str, bytes]:
     """The pictures without text by name, as PNG: the same on light and dark pages."""
     visible, shape = record.samples.visible, record.image_shape
     correlation = _resemblance(record)[0].correlation
-    return {
+    plates = {
         "nearest": nearest_png(record.prototypes, visible, correlation, shape),
         "grid": grid_png(visible[:GRID], shape),
     }
+    if record.beside is not None:
+        plates["beside"] = grid_png(record.beside.visible[:GRID], shape)
+    return plates
 
 
 def context(record: Record) -> dict[str, Any]:
@@ -164,7 +171,10 @@ def context(record: Record) -> dict[str, Any]:
         "labels": sorted(set(record.labels)),
         "image_shape": record.image_shape,
         "cycles": len(record.loss),
-        "exact": results["settings"].get("trainer") == "exact",
+        "trained_exactly": results["settings"].get("trainer") == "exact",
+        "beside": results.get("beside"),
+        "exact": results.get("exact"),
+        "readout": results["settings"].get("readout") or 0,
         "digital": digital,
         "room_kT": digital["joules"] / digital["kT"],
         "comparison": _beside(results, digital),

@@ -18,7 +18,8 @@ class Record:
     results: the content of results.json. labels: the class of each prototype. prototypes: what was learnt,
     of zero mean and unit variance. noising_film: visible states along noising, one trajectory per image, at
     `noising_times`. loss: per cycle. validation: (cycle, loss, standard error of the change). samples: the
-    generated ones. connection_fields: couplings to the visible units of a few hidden units.
+    generated ones. connection_fields: couplings to the visible units of a few hidden units. beside: samples
+    of a second trainer.
     """
 
     results: dict[str, Any]
@@ -31,3 +32,4 @@ class Record:
     validation: Float[np.ndarray, "records 3"]
     samples: Samples
     connection_fields: Float[np.ndarray, "fields pixels"]
+    beside: Samples | None = None

@@ -1,7 +1,7 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
-from thermogen.training.exact import ExactResult, solve, train_exact
+from thermogen.training.exact import ExactResult, solve, solve_all_pairs, train_exact
 from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
 from thermogen.training.statistics import Statistics, statistics
@@ -20,6 +20,7 @@ __all__ = [
     "path_loss",
     "save_checkpoint",
     "solve",
+    "solve_all_pairs",
     "statistics",
     "train",
     "train_exact",

@@ -7,8 +7,11 @@ average needs only the moments of one unit, and its minimum is the solution of a
 
 from __future__ import annotations
 
+import hashlib
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from thermogen.computer import Computer
-from thermogen.couplings import Couplings
+from thermogen.control import Conditional, Segments
+from thermogen.couplings import Compression, Couplings, LowRankCouplings, compress
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.training.fit import VALIDATION_PATHS, TrainingResult
@@ -59,12 +63,7 @@ def solve(
     """
     begun = time.perf_counter()
     require(0 < tolerance < 1, f"tolerance = {tolerance}: give a number between 0 and 1")
-    require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
-    schedule = Schedule(known.process.t_f, known.process.t_f, known.process.ramp_fraction)
-    Process.of(computer, schedule).check(known.process, "the statistics", ("segment", "segments"))
-    require(
-        computer.couplings.count() > 0, "the topology couples no pair of units: nothing to train; add links"
-    )
+    _check_problem(computer, known, ridge)
     units = computer.units
     roles = ("visible", "hidden", "output") if visible_biases else ("hidden", "output")
     with jax.enable_x64(True):
@@ -89,6 +88,61 @@ def solve(
         ),
     )
     return ExactResult(trained, residual, done, time.perf_counter() - begun)
+
+
+def solve_all_pairs(
+    computer: Computer, known: Statistics, *, biases: bool = True, ridge: float = 0.0
+) -> ExactResult:
+    """The optimum if every pair is coupled and the stiffness of every unit is trained: a Lyapunov equation.
+
+        J C' + C' J = -(U' + U'^T),    C' = C - mbar mbar^T / T,   U' = U - ubar mbar^T / T
+
+    (without the primes if no bias is trained). J_ii goes into the on-site J2_i + J_ii / 2. Start generation,
+    and judge the loss, with the units as they were: pass `idle=computer.uncoupled()` to `generate` and
+    `path_loss`.
+    Raises InputError for a topology that leaves a pair out, and what `solve` raises.
+    Cost: one eigendecomposition of an (N, N) matrix.
+    """
+    begun = time.perf_counter()
+    _check_problem(computer, known, ridge)
+    total, duration = computer.units.total, known.process.duration
+    pairs = total * (total - 1) // 2
+    require(
+        computer.couplings.count() == pairs,
+        f"the topology couples {computer.couplings.count()} of {pairs} pairs: use all_to_all, or solve",
+    )
+    means = known.units
+    C, U = known.second_moment() + ridge * duration * np.eye(total), known.cross_moment()
+    if biases:
+        C = C - np.outer(means.mean, means.mean) / duration
+        U = U - np.outer(means.drive, means.mean) / duration
+    size, basis = np.linalg.eigh(C)
+    J = -basis @ ((basis.T @ (U + U.T) @ basis) / (size[:, None] + size)) @ basis.T
+    J = (J + J.T) / 2
+    residual = np.linalg.norm(J @ C + C @ J + U + U.T) / np.linalg.norm(U + U.T)
+    bias = -(means.drive + J @ means.mean) / duration if biases else np.zeros(total)
+    dtype = computer.bias.dtype
+    values = (
+        computer.couplings.with_matrix(jnp.asarray(J, dtype)),
+        jnp.asarray(bias, dtype),
+        computer.J2 + jnp.asarray(np.diagonal(J) / 2, dtype),
+    )
+    trained = eqx.tree_at(lambda c: (c.couplings, c.bias, c.J2), computer, values)
+    return ExactResult(trained, float(residual), 0, time.perf_counter() - begun)
+
+
+def _check_problem(computer: Computer, known: Statistics, ridge: float) -> None:
+    require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
+    schedule = Schedule(known.process.t_f, known.process.t_f, known.process.ramp_fraction)
+    Process.of(computer, schedule).check(known.process, "the statistics", ("segment", "segments"))
+    require(
+        not isinstance(computer.couplings, LowRankCouplings),
+        "low-rank couplings cannot be trained pair by pair: train the full couplings "
+        "(e.g. thermogen.published), then compress them",
+    )
+    require(
+        computer.couplings.count() > 0, "the topology couples no pair of units: nothing to train; add links"
+    )
 
 
 @eqx.filter_jit
@@ -130,26 +184,98 @@ def train_exact(
     fields: Float[Array, "P N"],
     schedule: Schedule,
     *,
+    labels: np.ndarray | None = None,
+    segments: int = 1,
     visible_biases: bool = False,
-    tolerance: float = 1e-6,
+    ridge: float = 0.0,
+    compression: float | None = None,
+    tolerance: float = TOLERANCE,
+    checkpoint: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: Callable[[float, str], None] | None = None,
 ) -> TrainingResult:
     """Train on the exact average over all thermal noise: `statistics`, then `solve`.
 
-    Returns what `train` returns; the loss on the fixed paths of `key` is given before (0) and after (1).
+    Returns what `train` returns; the loss on the fixed paths of `key` is given before (0) and after (1). The
+    trained computer is `Segments` for more than one segment, constant in each of equal parts of t_f. With
+    `labels` (P,), each label gets couplings of its own, from its images alone: `Conditional`. With
+    `compression`, a relative force error, the couplings are replaced by low-rank ones (`compress`).
+
+    With `checkpoint` (a file), long sums over images are stored, with `settings`, and gone on from.
+    `progress(fraction, note)` is called between chunks of images and solutions.
+
+    Raises InputError for less than two images, or for images that are equal, besides what `statistics` and
+    `solve` raise.
     """
     begun = time.perf_counter()
-    result = solve(
-        computer,
-        statistics(computer, fields, schedule)[0],
-        visible_biases=visible_biases,
-        tolerance=tolerance,
-    )
+    fields = jnp.asarray(fields)
+    _check_images(fields, computer)
+    tick = progress or (lambda fraction, note: None)
+    members = {None: np.arange(len(fields))}
+    if labels is not None:
+        members = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
+    trained: dict[int | None, Computer | Segments] = {}
+    solved: list[ExactResult] = []
+    packed: list[Compression] = []
+    done = 0
+    for label, chosen in members.items():
+        part = None
+        if checkpoint is not None:
+            part = checkpoint if label is None else checkpoint.with_name(f"{checkpoint.name}.{label}")
+        known = statistics(
+            computer,
+            fields[chosen],
+            schedule,
+            segments=segments,
+            checkpoint=part,
+            identity=settings,
+            progress=lambda images, done=done: tick(0.7 * (done + images) / len(fields), "statistics"),
+        )
+        computers = []
+        for one in known:
+            result = solve(computer, one, visible_biases=visible_biases, ridge=ridge, tolerance=tolerance)
+            solved.append(result)
+            each = result.computer
+            if compression is not None:
+                packed.append(compress(each.couplings, one.second_moment(), compression))
+                each = eqx.tree_at(lambda c: c.couplings, each, packed[-1].couplings)
+            computers.insert(0, each)  # generation undoes the last segment of noising first
+        trained[label] = computers[0] if segments == 1 else Segments.from_computers(computers, schedule.t_f)
+        done += len(chosen)
+        tick(0.7 + 0.2 * len(trained) / len(members), "solution")
     _, validation_key = jax.random.split(key)
     paths = jnp.arange(VALIDATION_PATHS)
-    before, after = (
-        np.asarray(path_loss(validation_key, each, fields, schedule, paths), float)
-        for each in (computer, result.computer)
+    losses = np.array(
+        [
+            [
+                np.asarray(path_loss(validation_key, each, fields[chosen], schedule, paths), float)
+                for each in (computer, trained[label])
+            ]
+            for label, chosen in members.items()
+        ]
+    ).mean(0)
+    error = (losses[1] - losses[0]).std(ddof=1) / np.sqrt(len(paths))
+    validation = np.array([[0, losses[0].mean(), 0.0], [1, losses[1].mean(), error]])
+    control = trained.get(None) or Conditional.from_controls(
+        {k: v for k, v in trained.items() if k is not None}
     )
-    error = (after - before).std(ddof=1) / np.sqrt(len(paths))
-    validation = np.array([[0, before.mean(), 0.0], [1, after.mean(), error]])
-    return TrainingResult(result.computer, np.zeros(0), validation, time.perf_counter() - begun)
+    exact: dict[str, Any] = {
+        "residual": max(result.residual for result in solved),
+        "iterations": sum(result.iterations for result in solved),
+    }
+    if packed:
+        exact["ranks"] = {link: max(one.ranks[link] for one in packed) for link in packed[0].ranks}
+        exact["force_error"] = max(one.force_error for one in packed)
+    return TrainingResult(control, np.zeros(0), validation, time.perf_counter() - begun, exact)
+
+
+def _check_images(fields: Float[Array, "P N"], computer: Computer) -> None:
+    require(
+        len(fields) > 1,
+        f"{len(fields)} image: exact training needs two or more that differ; give more images",
+    )
+    images = np.asarray(fields[:, : computer.units.visible])
+    seen: dict[bytes, int] = {}
+    for number, image in enumerate(images):
+        first = seen.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), number)
+        require(first == number, f"images {first} and {number} are equal: leave one of them out")

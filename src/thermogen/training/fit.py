@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.computer import Computer
+from thermogen.control import Control
 from thermogen.errors import InputError, require
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start
@@ -40,13 +41,15 @@ class TrainingResult(NamedTuple):
     """The trained computer and how it came about.
 
     loss: of each cycle, (cycles,). validation: pairs (cycle, mean loss on the fixed paths, standard
-    error of its difference from the untrained computer), (records, 3).
+    error of its difference from the untrained computer), (records, 3). exact: residual and
+    iterations of the solver, and how its couplings were compressed, if it was trained exactly.
     """
 
-    computer: Computer
+    computer: Control
     loss: np.ndarray
     validation: np.ndarray
     seconds: float
+    exact: dict[str, Any] | None = None
 
 
 def train(
