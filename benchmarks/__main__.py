@@ -3,7 +3,17 @@
 import sys
 from importlib import import_module
 
-NAMES = ("speed", "physics_table", "online_against_batch", "image_scale", "end_to_end", "exact_training")
+NAMES = (
+    "speed",
+    "physics_table",
+    "online_against_batch",
+    "image_scale",
+    "end_to_end",
+    "exact_training",
+    "exact_choices",
+    "exact_mnist",
+    "low_rank",
+)
 
 
 def main() -> None:

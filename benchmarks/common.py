@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import platform
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from scipy import stats
 
@@ -60,3 +63,25 @@ def trained_and_sampled(settings: Settings, count: int) -> tuple[Samples, Protot
         "settings": asdict(settings),
     }
     return samples, scores, row
+
+
+def best_of(work: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Smallest, median and largest wall seconds of `repeats` calls."""
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        jax.block_until_ready(jax.tree.leaves(work()))
+        times.append(time.perf_counter() - begun)
+    return {"min": min(times), "median": float(np.median(times)), "max": max(times)}
+
+
+def medians(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median wall seconds of several works, taken in turns so that all meet the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(repeats + 1):
+        for name, work in works.items():
+            begun = time.perf_counter()
+            jax.block_until_ready(jax.tree.leaves(work()))
+            if turn:  # the first turn compiles
+                times[name].append(time.perf_counter() - begun)
+    return {name: float(np.median(values)) for name, values in times.items()}

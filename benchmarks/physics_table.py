@@ -13,7 +13,7 @@ REFERENCE = {
 def main(seeds: int = 5, count: int = 200) -> None:
     """Measure and print."""
     figures = {}
-    for imprint, biases in (("tile", False), ("projection", False), ("code", True)):
+    for imprint, biases in (("tile", False), ("projection", False), ("groups", True)):
         rows = [
             trained_and_sampled(Settings(imprint=imprint, train_visible_biases=biases, seed=seed), count)[2]
             for seed in range(101, 101 + seeds)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from thermogen.cli import main
 
-SMALL = ["--hidden", "12", "--cycles", "3", "--dt", "0.025"]
+SMALL = ["--hidden", "12", "--cycles", "3", "--dt", "0.025", "--trainer", "batch"]
 
 
 @pytest.fixture
@@ -184,7 +184,10 @@ def asymmetric(n):
 BAD = {
     "digits": (["--digits", "0,x"], "'0,x' are no list of whole numbers"),
     "class": (["--digits", "0,11"], "class 11 has 0 of 1"),
-    "imprint": (["--imprint", "stamp"], "unknown imprint 'stamp': choose one of tile, projection, code"),
+    "imprint": (
+        ["--imprint", "stamp"],
+        "unknown imprint 'stamp': choose one of tile, projection, groups, code",
+    ),
     "code needs two": (["--imprint", "code", "--digits", "1"], "needs at least two labels"),
     "trainer": (["--trainer", "guess"], "unknown training rule 'guess'"),
     "optimizer": (["--optimizer", "guess"], "unknown optimizer 'guess'"),
@@ -251,18 +254,89 @@ def test_bad_files_are_one_line_and_exit_code_2(run, model, tmp_path):
     assert not (tmp_path / "s.png").exists()
 
 
-def test_exact_training_from_the_command_line(run, tmp_path):
-    arguments = ["--hidden", "12", "--dt", "0.025", "--trainer", "exact", "--imprint", "code"]
-    code, out, _ = run("train", *arguments, "--train-visible-biases", "--out", "m", "--json")
+EXACT = ["--hidden", "12", "--dt", "0.0025"]
+
+
+def test_exact_training_is_the_default_and_takes_segments_classes_and_compression(run, tmp_path):
+    code, out, _ = run("train", *EXACT, "--out", "m", "--json")
     assert code == 0
-    assert json.loads(out)["training"]["trainer"] == "exact"
-    code, out, _ = run("reproduce", *arguments, "--samples", "4", "--paths", "2", "--out", "r", "--json")
+    training = json.loads(out)["training"]
+    chosen = {"trainer": "exact", "imprint": "code", "train_visible_biases": True, "readout": 0.4}
+    assert chosen.items() <= training.items()
+    assert training["exact"]["residual"] <= 1e-6
+    images = np.random.default_rng(0).normal(size=(4, 5, 6))
+    np.savez(tmp_path / "mine.npz", images=images, labels=[0, 0, 1, 1])
+    mine = ["train", "--images", "mine.npz", *EXACT]
+    options = ["--imprint", "tile", "--segments", "2", "--per-class", "--compress", "0.01"]
+    code, out, _ = run(*mine, *options, "--out", "n", "--json")
     assert code == 0
-    before, after = json.loads(out)["loss"]["validation"]
+    card = json.loads(out)
+    assert card["control"] == {"segments": 2, "labels": [0, 1]}
+    assert card["couplings"] == "low-rank"
+    assert card["couplers_full"] == 30 * 12 + 66
+    assert 0 < card["training"]["exact"]["force_error"] <= 0.01
+    code, out, _ = run("show", "n")
+    assert "2 segment(s) of time, one set for each of 2 classes" in out
+    assert "the full matrix: 426" in out
+    code, out, _ = run("measure", "n", "--count", "4", "--paths", "2", "--json")
+    assert code == 0
+    assert json.loads(out)["path_ratio"]["total"]["n"] == 2
+    assert run("sample", "n", "--count", "3", "--label", "1", "--out", "ones.npz")[0] == 0
+    with np.load(tmp_path / "ones.npz") as arrays:
+        assert arrays["labels"].tolist() == [1, 1, 1]
+    code, _, err = run("sample", "n", "--count", "3", "--label", "5", "--out", "fives.npz")
+    assert code == 2
+    assert "label 5 was not trained: choose among 0, 1" in err
+
+
+def test_a_report_lays_two_trainers_side_by_side(run, tmp_path):
+    arguments = ["--hidden", "12", "--dt", "0.0025", "--cycles", "2", "--samples", "4", "--paths", "2"]
+    code, out, _ = run(
+        "reproduce", *arguments, "--trainer", "exact", "--beside", "batch", "--out", "r", "--json"
+    )
+    assert code == 0
+    results = json.loads(out)
+    before, after = results["loss"]["validation"]
     assert after["loss"] < before["loss"]
+    assert results["settings"]["imprint"] == "code"
+    assert results["beside"]["settings"]["imprint"] == "tile"
+    assert results["beside"]["heat_kT"]["n"] == 4
     report = (tmp_path / "r" / "report.html").read_text()
     assert "trained exactly" in report
     assert "No trajectory was sampled" in report
+    assert "Two trainers side by side" in report
+    code, _, err = run("reproduce", *arguments, "--beside", "batch", "--out", "s")
+    assert code == 2
+    assert "beside = 'batch' is the first trainer too" in err
+
+
+BAD_EXACT = {
+    "one image": (["--digits", "1", "--imprint", "tile"], "1 image: exact training needs two or more"),
+    "one class": (["--digits", "1"], "imprint 'code' needs at least two labels"),
+    "equal images": (["--images", "twice.npz"], "images 0 and 2 are equal: leave one of them out"),
+    "ridge": (["--ridge", "-1"], "ridge = -1.0: give 0 or more"),
+    "segments": (["--segments", "0"], "segments = 0: give 1 or more"),
+    "segments and dt": (["--segments", "7"], "7 segments do not divide the 1000 steps"),
+    "compression": (["--compress", "2"], "compress = 2.0: give a number between 0 and 1"),
+    "no pairs": (["--hidden", "0", "--topology", "visible-hidden"], "joins a role without units"),
+    "large dt": (["--dt", "0.5"], "diverged at step"),
+    "readout": (["--readout", "3"], "readout = 3.0: give 0, or a time below t_f = 2.5"),
+    "another trainer": (["--trainer", "batch", "--segments", "2"], "segments = 2 needs the exact trainer"),
+    "low rank edges": (["--topology", "planes", "--compress", "0.1"], "cannot be compressed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_EXACT)
+def test_bad_input_to_exact_training_is_one_line(run, tmp_path, name):
+    images = np.random.default_rng(0).normal(size=(3, 4, 4))
+    images[2] = images[0]
+    np.savez(tmp_path / "twice.npz", images=images, labels=[0, 1, 2])
+    arguments, message = BAD_EXACT[name]
+    code, out, err = run("train", *EXACT, *arguments, "--out", "m")
+    assert code == 2
+    assert message in err.strip().splitlines()[-1]
+    assert out == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["twice.npz"]
 
 
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):

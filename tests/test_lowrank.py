@@ -380,3 +380,12 @@ def test_prepared_couplings_are_read_only():
         prepared.outer(jnp.zeros((1, 27)), jnp.zeros((1, 27)))
     with pytest.raises(NotImplementedError, match="read-only"):
         prepared.with_matrix(jnp.zeros((27, 27)))
+
+
+def test_idle_modes_change_nothing_but_the_number_of_couplers():
+    couplings = planted()
+    ranks = {link: rank + 2 for link, rank in couplings.ranks.items()}
+    wider = couplings.padded(ranks)
+    assert wider.ranks == ranks
+    assert np.array_equal(wider.matrix(), couplings.matrix())
+    assert wider.count() > couplings.count()

@@ -13,8 +13,8 @@ def blocks(language):
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (example,) = blocks("python")
-    # The same program on a smaller computer: fewer hidden units, cycles and samples.
-    for whole, small in (("512", "16"), ("cycles=100", "cycles=2"), ("count=100", "count=4")):
+    # The same program on a smaller computer: fewer hidden units and samples.
+    for whole, small in (("512", "16"), ("count=100", "count=4")):
         assert whole in example
         example = example.replace(whole, small)
     names = {}

@@ -35,6 +35,8 @@ def record(prototypes=3, samples=12, cycles=20, shape=(5, 4), frames=6, hidden=7
     film = rng.normal(size=(frames, min(10, samples), pixels)).astype(np.float32)
     generated = Samples(
         x=state,
+        visible=state[:, :pixels],
+        switching=np.zeros(samples, np.float32),
         heat=start.total - end.total + 120,
         work=rng.normal(size=samples).astype(np.float32),
         start=start,

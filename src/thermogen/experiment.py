@@ -26,6 +26,7 @@ from thermogen.couplings import (
 )
 from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import InputError, require
+from thermogen.generation import check_segments
 from thermogen.noising import IMPRINTS, Schedule, fields
 from thermogen.store import Model
 from thermogen.training import Rule, TrainingResult, train, train_exact
@@ -100,6 +101,10 @@ class Settings:
         """Refuse what can be refused before any work."""
         require(self.segments >= 1, f"segments = {self.segments}: give 1 or more")
         require(self.ridge >= 0, f"ridge = {self.ridge}: give 0 or more")
+        require(
+            self.compress is None or 0 < self.compress < 1,
+            f"compress = {self.compress}: give a number between 0 and 1, e.g. 1e-3",
+        )
         for name, value, idle in (
             ("segments", self.segments, 1),
             ("per_class", self.per_class, False),
@@ -219,6 +224,7 @@ def prepare(settings: Settings) -> Experiment:
     source = load_digits() if settings.images is None else load_images(settings.images)
     images = source.choose(settings.digits) if settings.images is None or settings.digits else source
     schedule = Schedule(settings.t_f, settings.dt, settings.ramp_fraction, settings.readout)
+    check_segments(schedule, settings.segments)
     rule = Rule(
         "batch" if settings.trainer == "exact" else settings.trainer,
         settings.delay,

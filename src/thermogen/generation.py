@@ -105,6 +105,15 @@ class _Timetable(NamedTuple):
     readout: int
 
 
+def check_segments(schedule: Schedule, count: int) -> None:
+    """InputError unless every segment holds a whole number of steps."""
+    if schedule.steps % count:
+        raise InputError(
+            f"{count} segments do not divide the {schedule.steps} steps of t_f = {schedule.t_f:g}, "
+            f"dt = {schedule.dt:g}: choose a dt or a number of segments that does"
+        )
+
+
 def _segments(control: Computer | Segments) -> int:
     return control.count if isinstance(control, Segments) else 1
 
@@ -113,11 +122,7 @@ def _timetable(segments: int, all_segments: set[int], schedule: Schedule, film_f
     """For a control of so many segments, filmed at times that suit those of all conditions."""
     steps = schedule.steps
     for count in all_segments:
-        if steps % count:
-            raise InputError(
-                f"{count} segments do not divide the {steps} steps of t_f = {schedule.t_f:g}, "
-                f"dt = {schedule.dt:g}: choose a dt that does"
-            )
+        check_segments(schedule, count)
     readout = steps - schedule.readout_steps if schedule.readout else steps
     switches = [steps * number // segments for number in range(segments)]
     ends = {steps * number // count for count in all_segments for number in range(count)}

@@ -247,6 +247,10 @@ def sample(
         Path, typer.Option(help="FILE.npz (states, heat, work), FILE.png (grid) or FILE.gif (film).")
     ],
     count: Annotated[int, typer.Option(help="Number of samples.")] = 100,
+    label: Annotated[
+        int | None,
+        typer.Option(help="Class to draw, of a model trained --per-class (default: all in turn)."),
+    ] = None,
     seed: o.Seed = 0,
     dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
     integrator: o.Integrator = "euler",
@@ -271,7 +275,7 @@ def sample(
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
     with stoppable(f"nothing was written to {out}"):
-        samples = generate_from(loaded, count, seed, dt, integrator, stage)
+        samples = generate_from(loaded, count, seed, dt, integrator, stage, label)
     write(samples, loaded.image_shape)
     results = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT), "out": str(out)}
     if json:

@@ -45,32 +45,46 @@ def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]
         elif path.suffix.lower() == ".gif":
             write_gif(path, samples.film, shape)
         else:
+            arrays = {} if samples.labels is None else {"labels": samples.labels}
+            arrays |= {"image_shape": np.array(shape)}
             np.savez_compressed(
                 path,
+                allow_pickle=False,
                 visible=samples.visible,
                 hidden=samples.hidden,
                 heat_kT=samples.heat_kT,
                 work_kT=samples.work_kT,
-                image_shape=np.array(shape),
+                **arrays,
             )
 
     return write
 
 
 def generate_from(
-    model: Model, count: int, seed: int, dt: float | None, integrator: str, stage: Stage
+    model: Model,
+    count: int,
+    seed: int,
+    dt: float | None,
+    integrator: str,
+    stage: Stage,
+    label: int | None = None,
 ) -> Samples:
     """Samples of a stored model with its own schedule, another dt if given."""
     settings = Settings(seed=seed)
     schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
     method = named_integrator(integrator)
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
+    require(
+        label is None or isinstance(model.computer, Conditional),
+        f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
+    )
     with stage("generating", count) as tick:
         return generate(
             settings.stream("generation"),
             model.computer,
             count,
             schedule,
+            labels=None if label is None else [label] * count,
             integrator=method,
             progress=lambda done, total: tick(done * count // total, ""),
         )

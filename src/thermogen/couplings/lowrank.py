@@ -46,6 +46,15 @@ class LowRankCouplings(Couplings):
         """Number of modes of each link."""
         return {link: factor.shape[1] for link, factor in self.left.items()}
 
+    def padded(self, ranks: Mapping[str, int]) -> LowRankCouplings:
+        """The same J with idle modes added, so that its links have these ranks (at least their own)."""
+
+        def wider(factors: dict[str, Array]) -> dict[str, Array]:
+            idle = {link: ranks[link] - factor.shape[1] for link, factor in factors.items()}
+            return {link: jnp.pad(factor, ((0, 0), (0, idle[link]))) for link, factor in factors.items()}
+
+        return type(self)(self.units, wider(self.left), wider(self.right))
+
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x, i.e. left (right^T x) per link, less the diagonal within roles."""
         return self.prepared().apply(x)

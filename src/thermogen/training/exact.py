@@ -24,7 +24,7 @@ from thermogen.control import Conditional, Segments
 from thermogen.couplings import Compression, Couplings, LowRankCouplings, compress
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
-from thermogen.training.fit import VALIDATION_PATHS, TrainingResult
+from thermogen.training.fit import VALIDATION_PATHS, TrainingResult, check_step
 from thermogen.training.normal import NormalEquations, Preconditioner, on_values, preconditioner
 from thermogen.training.statistics import Process, Statistics, statistics
 from thermogen.training.validation import path_loss
@@ -231,7 +231,8 @@ def train_exact(
             identity=settings,
             progress=lambda images, done=done: tick(0.7 * (done + images) / len(fields), "statistics"),
         )
-        computers = []
+        computers: list[Computer] = []
+        ranks: dict[str, int] = {}
         for one in known:
             result = solve(computer, one, visible_biases=visible_biases, ridge=ridge, tolerance=tolerance)
             solved.append(result)
@@ -239,7 +240,9 @@ def train_exact(
             if compression is not None:
                 packed.append(compress(each.couplings, one.second_moment(), compression))
                 each = eqx.tree_at(lambda c: c.couplings, each, packed[-1].couplings)
+                ranks |= {link: max(rank, ranks.get(link, 0)) for link, rank in packed[-1].ranks.items()}
             computers.insert(0, each)  # generation undoes the last segment of noising first
+        computers = [_padded(each, ranks) for each in computers]
         trained[label] = computers[0] if segments == 1 else Segments.from_computers(computers, schedule.t_f)
         done += len(chosen)
         tick(0.7 + 0.2 * len(trained) / len(members), "solution")
@@ -254,6 +257,9 @@ def train_exact(
             for label, chosen in members.items()
         ]
     ).mean(0)
+    if not np.isfinite(losses).all():
+        check_step(validation_key, computer, fields, schedule, paths)
+        raise InputError("the loss on fixed paths is not a number: lower the amplitudes, or give a ridge")
     error = (losses[1] - losses[0]).std(ddof=1) / np.sqrt(len(paths))
     validation = np.array([[0, losses[0].mean(), 0.0], [1, losses[1].mean(), error]])
     control = trained.get(None) or Conditional.from_controls(
@@ -267,6 +273,13 @@ def train_exact(
         exact["ranks"] = {link: max(one.ranks[link] for one in packed) for link in packed[0].ranks}
         exact["force_error"] = max(one.force_error for one in packed)
     return TrainingResult(control, np.zeros(0), validation, time.perf_counter() - begun, exact)
+
+
+def _padded(computer: Computer, ranks: dict[str, int]) -> Computer:
+    """Low-rank couplings with the modes that all segments share on one device."""
+    if not isinstance(computer.couplings, LowRankCouplings):
+        return computer
+    return eqx.tree_at(lambda c: c.couplings, computer, computer.couplings.padded(ranks))
 
 
 def _check_images(fields: Float[Array, "P N"], computer: Computer) -> None:

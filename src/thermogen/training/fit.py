@@ -106,7 +106,7 @@ def train(
         values = np.asarray(path_loss(validation_key, state[0], fields, schedule, paths), float)
         base.append(values) if not base else None
         if not np.isfinite(values).all():
-            _check_step(validation_key, computer, fields, schedule, paths)
+            check_step(validation_key, computer, fields, schedule, paths)
             raise _diverged("the loss on fixed paths is no longer a number", done, rule.rate_in(schedule))
         difference = values - base[0]
         error = difference.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
@@ -145,7 +145,7 @@ def train(
             loss = float(result.loss)
             if done == 0 or not math.isfinite(loss):
                 samples = done * rule.trajectories + jnp.arange(rule.trajectories)
-                _check_step(run_key, computer, fields, schedule, samples, result.final)
+                check_step(run_key, computer, fields, schedule, samples, result.final)
             if not math.isfinite(loss):
                 raise _diverged("the loss is no longer a number", done, rule.rate_in(schedule))
             state = (result.computer, result.optimizer_state)
@@ -191,7 +191,7 @@ def _same_settings(stored: dict, wanted: dict) -> None:
             )
 
 
-def _check_step(key, computer, fields, schedule, samples, final=None) -> None:
+def check_step(key, computer, fields, schedule, samples, final=None) -> None:
     """DivergenceError if the noising paths of `samples`, by end state or on suspicion, left all scales."""
     start_key, path_key = jax.random.split(key)
     control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
