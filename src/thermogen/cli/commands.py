@@ -220,7 +220,8 @@ def train(
     with stoppable(f"what is done is kept in {checkpoint}: go on with --resume"):
         result = experiment.train(checkpoint, stage)
     experiment.model(result).save_pretrained(out, force=force)
-    checkpoint.unlink(missing_ok=True)
+    for part in _checkpoints(checkpoint):
+        part.unlink()
     if json:
         print_json(read_card(out))
     else:
@@ -231,13 +232,22 @@ def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:
     from thermogen.errors import require
 
     require(not (resume and force), "--resume and --force contradict each other: give one of them")
-    if checkpoint.exists():
+    parts = _checkpoints(checkpoint)
+    if parts:
         require(
             resume or force,
             f"{checkpoint} is an unfinished training: go on with --resume, or start with --force",
         )
         if force:
-            checkpoint.unlink()
+            for part in parts:
+                part.unlink()
+
+
+def _checkpoints(checkpoint: Path) -> list[Path]:
+    """The file of an unfinished training, and those of its classes."""
+    return sorted(
+        path for path in (checkpoint, *checkpoint.parent.glob(f"{checkpoint.name}.*")) if path.exists()
+    )
 
 
 @app.command()
