@@ -87,7 +87,7 @@ def reproduce(
 
     Defaults are the published setting: digits 0, 1, 2, tiled imprint, batch rule, 100 cycles,
     dt = 1e-3, 1,000 denoising trajectories. Exact training has defaults of its own. Writes report.html,
-    results.json, samples.npz, samples.gif, figures/ and model/ into --out. Takes about a minute on two cores.
+    results.json, samples.npz, samples.gif, figures/ and model/ into --out. Takes 80 seconds on two cores.
 
     Examples:
 
