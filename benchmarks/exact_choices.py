@@ -43,7 +43,9 @@ def main(count: int = 300) -> None:
             np.savez(path, images=every.images[places], labels=every.labels[places])
             name = f"digits (0, 1, 2), image {number + 1} of each"
             found[name] = figures(replace(default, images=path, digits=()), count)
-    found["ten digits"] = figures(replace(default, digits=tuple(range(10))), count)
+    ten = replace(default, digits=tuple(range(10)))
+    found["ten digits"] = figures(ten, count)
+    found["ten digits, groups instead of sign patterns"] = figures(replace(ten, imprint="groups"), count)
     for name, row in found.items():
         said(name, row)
     keep("exact_choices", {"samples": count, **found})

@@ -70,7 +70,12 @@ def solve(
         zero = on_values(lambda leaf: jnp.zeros(leaf.shape), computer.couplings)
         equations = NormalEquations.of(known, np.asarray(units.mask(*roles)), ridge)
         J, bias, residual, done = _conjugate_gradients(
-            equations, preconditioner(equations, zero), zero, tolerance, iterations
+            equations,
+            preconditioner(equations, zero),
+            zero,
+            # As arrays: numbers would be constants of the program, and another tolerance another program.
+            jnp.asarray(tolerance),
+            jnp.asarray(iterations),
         )
         residual, done = float(residual), int(done)
     if not residual <= tolerance:
@@ -147,11 +152,12 @@ def _check_problem(computer: Computer, known: Statistics, ridge: float) -> None:
 
 @eqx.filter_jit
 def _conjugate_gradients(
-    equations: NormalEquations, inverse: Preconditioner, zero: Couplings, tolerance: float, iterations: int
+    equations: NormalEquations, inverse: Preconditioner, zero: Couplings, tolerance, iterations
 ):
     offset = equations.offset(zero)
     r = on_values(jnp.negative, offset)
     start = r.dot(r)
+    spread = equations.spread(zero)
     z = inverse.apply(r)
     state = (zero, r, z, r.dot(z), 0)
 
@@ -165,7 +171,7 @@ def _conjugate_gradients(
 
     def iterate(state):
         J, r, p, rz, done = state
-        q = equations.gradient(p)
+        q = equations.gradient(p, spread)
         step = rz / p.dot(q)
         J, r = combine(J, step, p), combine(r, -step, q)
         z = inverse.apply(r)
@@ -174,7 +180,7 @@ def _conjugate_gradients(
 
     J, *_, done = jax.lax.while_loop(unfinished, iterate, state)
     # The residual is taken anew from the solution, not from the recursion.
-    rest = combine(offset, 1.0, equations.gradient(J))
+    rest = combine(offset, 1.0, equations.gradient(J, spread))
     return J, equations.biases(J), jnp.sqrt(rest.dot(rest) / start), done
 
 

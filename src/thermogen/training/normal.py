@@ -49,7 +49,7 @@ class NormalEquations(eqx.Module):
     mean: Float[Array, " N"]
     drive: Float[Array, " N"]
     trained: Float[Array, " N"]
-    duration: float
+    duration: Float[Array, ""]
 
     @classmethod
     def of(cls, known: Statistics, trained: np.ndarray, ridge: float) -> NormalEquations:
@@ -61,7 +61,7 @@ class NormalEquations(eqx.Module):
             jnp.asarray(known.units.mean),
             jnp.asarray(known.units.drive),
             jnp.asarray(trained, float),
-            duration,
+            jnp.asarray(duration, float),
         )
 
     def offset(self, like: Couplings) -> Couplings:
@@ -72,15 +72,15 @@ class NormalEquations(eqx.Module):
         half = jnp.asarray(self.pairs.cross) + jnp.outer(lift, self.mean)
         return like.with_matrix(half + half.T)
 
-    def gradient(self, J: Couplings) -> Couplings:
-        """The part of the gradient that is linear in J."""
+    def gradient(self, J: Couplings, spread: Couplings) -> Couplings:
+        """The part of the gradient that is linear in J; `spread` is D_i + D_j on the coupled pairs."""
         lift = -self.trained * J.apply(self.mean[None])[0] / self.duration
         if isinstance(self.pairs, Factored):
             shared = self._shared(J, J.apply(jnp.asarray(self.pairs.factor).T), lift)
         else:
             half = J.apply(jnp.asarray(self.pairs.second)).T + jnp.outer(lift, self.mean)
             shared = J.with_matrix(half + half.T)
-        return on_values(lambda a, w, j: a + w * j, shared, self.spread(J), J)
+        return on_values(lambda a, w, j: a + w * j, shared, spread, J)
 
     def spread(self, like: Couplings) -> Couplings:
         """D_i + D_j on the coupled pairs."""
@@ -191,7 +191,7 @@ def preconditioner(equations: NormalEquations, like: Couplings) -> Preconditione
 
 def _inner(equations: NormalEquations, parts: tuple[tuple[int, int], ...], couple: np.ndarray) -> Inner:
     """Set up and invert the small systems of `Preconditioner`."""
-    modes, duration = _leading_modes(equations), equations.duration
+    modes, duration = _leading_modes(equations), float(equations.duration)
     k, roles = len(modes), range(len(parts))
     weight = np.linalg.lstsq(modes.T, np.asarray(equations.mean), rcond=None)[0]
     bases, triangles = zip(*(np.linalg.qr(modes[:, a:b].T) for a, b in parts), strict=True)
@@ -227,5 +227,4 @@ def _leading_modes(equations: NormalEquations) -> np.ndarray:
         second = np.asarray(pairs.second)
         square, vectors = eigsh(second, min(_MODES, len(second) - 1), v0=np.ones(len(second)))
         size, modes = np.sqrt(np.maximum(square, 0)), vectors.T
-    keep = size > 1e-6 * size.max()
-    return modes[keep] * size[keep, None]
+    return modes * size[:, None]
