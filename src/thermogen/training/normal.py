@@ -227,7 +227,7 @@ def _leading_modes(equations: NormalEquations) -> np.ndarray:
         second = np.asarray(pairs.second)
         square, vectors = eigsh(second, min(_MODES, len(second) - 1), v0=np.ones(len(second)))
         size, modes = np.sqrt(np.maximum(square, 0)), vectors.T
-    # The small systems grow as the fourth power of the count: leave out what is next to nothing, in steps of 4,
-    # so that segments share one compiled program.
+    # The small systems grow as the fourth power of the count: leave out what is next to nothing, in steps
+    # of 4, so that segments share one compiled program.
     count = min(-(-int((size > 1e-6 * size.max()).sum()) // 4) * 4, len(size))
     return modes[:count] * size[:count, None]
