@@ -1,0 +1,16 @@
+"""How good the images are."""
+
+from thermogen.quality.classifier import Classifier, LeNet, Verdict, load_classifier, save_classifier
+from thermogen.quality.grey import grey
+from thermogen.quality.prototypes import PrototypeScores, prototype_scores
+
+__all__ = [
+    "Classifier",
+    "LeNet",
+    "PrototypeScores",
+    "Verdict",
+    "grey",
+    "load_classifier",
+    "prototype_scores",
+    "save_classifier",
+]
