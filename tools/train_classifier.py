@@ -2,9 +2,9 @@
 
     python tools/train_classifier.py ../shared/data/mnist.npz src/thermogen/datasets/lenet.safetensors
 
-The file holds train_images, train_labels, test_images, test_labels. Images are shifted by up to two pixels and
-carry Gaussian noise of a standard deviation from 0 to 0.3, since thermal read-outs are noisy. Minutes on two
-cores.
+The file holds train_images, train_labels, test_images, test_labels. Images are shifted by up to two pixels
+and carry Gaussian noise of a standard deviation from 0 to 0.3, since thermal read-outs are noisy. Minutes on
+two cores.
 """
 
 import argparse
@@ -36,6 +36,8 @@ def varied(key, images):
 
 @eqx.filter_jit
 def step(network, state, key, images, labels, optimizer):
+    """One step of the optimiser: the new network, the optimiser's state, and the loss."""
+
     @eqx.filter_value_and_grad
     def loss(network):
         features = network.features(varied(key, images))
@@ -47,6 +49,7 @@ def step(network, state, key, images, labels, optimizer):
 
 
 def main() -> None:
+    """Train, write, and print how many test images are judged right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)

@@ -27,7 +27,7 @@ _KERNEL = 5
 
 
 class LeNet(eqx.Module):
-    """Two convolutions of 5 x 5 with pooling, one hidden layer, ten-class output. Source: LeCun et al. (1998).
+    """Two convolutions of 5 x 5 with pooling, one hidden layer, one output a class. LeCun et al. (1998).
 
     Features are the values of the hidden layer after its rectifier. Layers are products of patches with
     matrices, `(25 inputs, outputs)`.
@@ -53,7 +53,12 @@ class LeNet(eqx.Module):
     ) -> LeNet:
         """Weights before training (He initialisation) for images of a shape."""
         inner = -(-shape[0] // 4) * -(-shape[1] // 4) * maps[1]
-        sizes = [(_KERNEL**2, maps[0]), (_KERNEL**2 * maps[0], maps[1]), (inner, features), (features, classes)]
+        sizes = [
+            (_KERNEL**2, maps[0]),
+            (_KERNEL**2 * maps[0], maps[1]),
+            (inner, features),
+            (features, classes),
+        ]
         arrays: list[Array] = []
         for one, size in zip(jax.random.split(key, len(sizes)), sizes, strict=True):
             arrays += [jax.random.normal(one, size) * np.sqrt(2 / size[0]), jnp.zeros(size[1])]
@@ -113,15 +118,16 @@ class Classifier:
         height, width = self.shape
         if images.shape[1] != height * width:
             raise InputError(
-                f"images of {images.shape[1]} pixels cannot be judged by a classifier for {height} x {width}: "
-                "give --classifier one that was trained on your images (tools/train_classifier.py)"
+                f"images of {images.shape[1]} pixels cannot be judged by a classifier for {height} x {width}"
+                ": give --classifier one that was trained on your images (tools/train_classifier.py)"
             )
         pictures = grey(images).reshape(-1, height, width)
         parts = []
         for first in range(0, len(pictures), _BATCH):
             part = pictures[first : first + _BATCH]
-            padded = np.resize(part, (_BATCH, height, width))  # one shape: compiled once
-            parts.append(jax.tree.map(lambda a, n=len(part): np.asarray(a)[:n], _judged(self.network, padded)))
+            padded = jnp.asarray(np.resize(part, (_BATCH, height, width)))  # one shape: compiled once
+            found = _judged(self.network, padded)
+            parts.append(tuple(np.asarray(array)[: len(part)] for array in found))
         features = np.concatenate([one for one, _ in parts])
         scores = np.concatenate([one for _, one in parts])
         return Verdict(features, np.asarray(self.labels)[scores.argmax(1)])

@@ -50,7 +50,7 @@ class Reference:
         held_out: Float[np.ndarray, "n pixels"],
         labels: Int[np.ndarray, " n"],
     ) -> Reference:
-        """From raw images; InputError if there are too few, or of a size that the classifier does not know."""
+        """From raw images; InputError if there are too few or the classifier knows another size."""
         require(
             len(held_out) > 20,
             f"{len(held_out)} held-out images: give an image set with 21 or more to compare with",

@@ -29,9 +29,7 @@ def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * shared)
 
 
-def jackknife(
-    measure, features: Float[np.ndarray, "n d"], groups: int = 10
-) -> tuple[float, float]:
+def jackknife(measure, features: Float[np.ndarray, "n d"], groups: int = 10) -> tuple[float, float]:
     """A measure of n samples and its standard error, by leaving out one of `groups` equal parts in turn.
 
         sem^2 = (g - 1) / g  sum_j (theta_j - mean theta)^2
@@ -109,7 +107,7 @@ def nearest(made: Float[np.ndarray, "n d"], known: Float[np.ndarray, "m d"]) -> 
 def diversity(features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
     """Root mean square distance in feature space of two images of one class, mean over the classes.
 
-        2 tr C_class under the root; 0 if a class is always drawn the same way.
+    2 tr C_class under the root; 0 if a class is always drawn the same way.
     """
     spread = [
         2 * features[labels == label].var(0, ddof=1).sum()
