@@ -44,7 +44,7 @@ class Computer(eqx.Module):
     J4: Float[Array, " N"]
     bias: Float[Array, "*batch N"]
     couplings: Couplings
-    mobility: Float[Array, ""]
+    mobility: Float[Array, "*units"]
     kT: Float[Array, ""]
 
     @property

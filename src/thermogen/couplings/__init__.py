@@ -5,6 +5,7 @@ from thermogen.couplings.blocks import BlockCouplings
 from thermogen.couplings.compression import Compression, compress
 from thermogen.couplings.edges import EdgeCouplings
 from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
+from thermogen.couplings.modes import ModeCouplings
 from thermogen.couplings.topology import (
     LINKS,
     all_to_all,
@@ -22,6 +23,7 @@ __all__ = [
     "Couplings",
     "EdgeCouplings",
     "LowRankCouplings",
+    "ModeCouplings",
     "NoCouplings",
     "Units",
     "all_to_all",

@@ -66,6 +66,11 @@ class Couplings(eqx.Module):
 
     units: eqx.AbstractVar[Units]
 
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Leading axes, if samples have couplings of their own; () otherwise."""
+        return ()
+
     @abstractmethod
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x, i.e. sum_j J_ij x_j for every unit i of every state in the batch."""

@@ -14,17 +14,21 @@ from thermogen.langevin.noise import standard_normal
 
 
 def coupling_norm(computer: Computer, iterations: int = 60) -> float:
-    """Largest absolute eigenvalue of J (E0), by power iteration on J^2 from a fixed start."""
+    """Largest absolute eigenvalue of J (E0), by power iteration on J^2 from a fixed start.
+
+    Where samples have couplings of their own, the largest of all.
+    """
     total = computer.units.total
     prepared = computer.couplings.prepared()
-    start = jnp.cos(jnp.arange(total) * 1.7)
+    start = jnp.broadcast_to(jnp.cos(jnp.arange(total) * 1.7), (*prepared.batch, total))
 
-    def iterate(_, vector):
-        vector = prepared.apply(prepared.apply(vector))
-        return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-30)
+    def unit(vector):
+        return vector / jnp.maximum(jnp.linalg.norm(vector, axis=-1, keepdims=True), 1e-30)
 
-    vector = jax.lax.fori_loop(0, iterations, iterate, start / jnp.linalg.norm(start))
-    return float(jnp.linalg.norm(prepared.apply(vector)))
+    vector = jax.lax.fori_loop(
+        0, iterations, lambda _, vector: unit(prepared.apply(prepared.apply(vector))), unit(start)
+    )
+    return float(jnp.linalg.norm(prepared.apply(vector), axis=-1).max())
 
 
 def thermal_width(computer: Computer) -> Float[Array, " N"]:
@@ -68,7 +72,7 @@ def stable_dt(computer: Computer) -> float:
     if reach == float("inf"):
         return 0.0
     curvature = jnp.max(2 * computer.J2 + 12 * computer.J4 * reach**2) + coupling_norm(computer)
-    return float(2 / (computer.mobility * curvature))
+    return float(2 / (jnp.max(computer.mobility) * curvature))
 
 
 @eqx.filter_jit

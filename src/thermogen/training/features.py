@@ -98,18 +98,25 @@ def features(
     places: Places, table: Table
 ) -> tuple[Float[Array, "rank images N"], Float[Array, "rank images N"], Float[Array, "4 N"]]:
     """Features of m and of u, and means over the images of int (s - m^2), int m, int u dt and of U_jj."""
-    M, V, even = [], [], []
+    M, V, even = unit_features(places, table)
+    mbar, ubar = (jnp.tensordot(table.integral, one.mean(1), 1) for one in (M, V))
+    even = even.mean(1)
+    return M, V, jnp.stack([even[0], mbar, ubar, even[1]])
+
+
+def unit_features(
+    places: Places, table: Table
+) -> tuple[Float[Array, "rank images N"], Float[Array, "rank images N"], Float[Array, "2 images N"]]:
+    """Features of m and of u, and int (s - m^2) and U_jj, for every image and unit."""
+    parts: list[list[Array]] = [[], [], []]
     for z, mean, drive, rest in zip(places.z, table.mean, table.drive, table.even, strict=True):
         z = jnp.asarray(z)
-        M.append(_series(z, mean, 1))
-        V.append(_series(z, drive, 1))
-        even.append(_series(z, rest, 0).mean(1))
+        for part, series, parity in zip(parts, (mean, drive, rest), (1, 1, 0), strict=True):
+            part.append(_series(z, series, parity))
     M, V, even = (
-        parts[0] if places.order is None else jnp.concatenate(parts, -1)[..., places.order]
-        for parts in (M, V, even)
+        part[0] if places.order is None else jnp.concatenate(part, -1)[..., places.order] for part in parts
     )
-    mbar, ubar = (jnp.tensordot(table.integral, one.mean(1), 1) for one in (M, V))
-    return M, V, jnp.stack([even[0], mbar, ubar, even[1]])
+    return M, V, even
 
 
 @jax.jit

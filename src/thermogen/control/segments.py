@@ -1,12 +1,8 @@
-"""Couplings and biases that change: piecewise constant in time, and one set per condition.
-
-A control is what the simulator takes: something whose `at(t)` is the computer in force at time t of
-generation. A `Computer` is the constant control.
-"""
+"""Couplings and biases that are piecewise constant in time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -15,7 +11,7 @@ from jaxtyping import Array, Float
 
 from thermogen.computer import Computer
 from thermogen.couplings import Couplings, Units
-from thermogen.errors import InputError, require
+from thermogen.errors import require
 
 
 class Segments(eqx.Module):
@@ -99,66 +95,3 @@ class Segments(eqx.Module):
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0."""
         return self.reference.uncoupled()
-
-
-class Conditional(eqx.Module):
-    """One control per condition, a class label: the device is set for what it is to draw."""
-
-    controls: tuple[Computer | Segments, ...]
-    labels: tuple[int, ...] = eqx.field(static=True)
-
-    @classmethod
-    def from_controls(cls, controls: Mapping[int, Computer | Segments]) -> Conditional:
-        """From a mapping of labels to controls; InputError if it is empty."""
-        require(len(controls) > 0, "no condition given: give a control for one label or more")
-        return cls(tuple(controls.values()), tuple(int(label) for label in controls))
-
-    @property
-    def units(self) -> Units:
-        """The units by role."""
-        return self.controls[0].units
-
-    @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.controls[0].kT
-
-    def choose(self, label: int) -> Computer | Segments:
-        """The control for a label; InputError for one that was not trained."""
-        if label not in self.labels:
-            known = ", ".join(map(str, self.labels))
-            raise InputError(f"label {label} was not trained: choose among {known}")
-        return self.controls[self.labels.index(label)]
-
-
-Control = Computer | Segments | Conditional
-
-
-def parts(control: Control) -> list[Computer]:
-    """Every computer of a control, by condition, then by segment in order of generation."""
-    if isinstance(control, Conditional):
-        return [one for each in control.controls for one in parts(each)]
-    return control.computers() if isinstance(control, Segments) else [control]
-
-
-def couplers(control: Control) -> int:
-    """Number of physical couplers: those of the computer that needs most, since the others reuse them."""
-    return max(one.couplings.count() for one in parts(control))
-
-
-def reverse_gradient(
-    control: Computer | Segments, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
-) -> Float[Array, "steps *batch N"]:
-    """grad V(x_k) under the couplings that are in force when generation undoes the noising of time t_k.
-
-    That is at time t_f - t_k of generation. Cost: one product J x per state and segment.
-    """
-    if isinstance(control, Computer):
-        return control.gradient(x)
-    number = control.number_at(control.duration - t)
-
-    def add(total, segment):
-        mine = (number == segment).reshape(-1, *(1,) * (x.ndim - 1))
-        return total + jnp.where(mine, control.part(segment).gradient(x), 0), None
-
-    return jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(control.count))[0]

@@ -1,0 +1,65 @@
+"""Units that are held at given values while the others run: half a digit shown, the rest to be completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from thermogen.computer import Computer
+from thermogen.control.segments import Segments
+from thermogen.couplings import Units
+from thermogen.errors import InputError, require
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Which units are held, (N,), and at which values, one row per sample (n, N); the rest is ignored.
+
+    A held unit has mobility 0: it neither drifts nor feels noise, and its neighbours feel it.
+    """
+
+    units: Bool[np.ndarray, " N"]
+    values: Float[np.ndarray, "n N"]
+
+    @classmethod
+    def visible(cls, units: Units, pixels: Bool[np.ndarray, " visible"], images: np.ndarray) -> Hold:
+        """Hold the visible units `pixels` at the values of `images` (n, visible), in units of x."""
+        pixels, images = np.asarray(pixels), np.asarray(images)
+        if pixels.shape != (units.visible,) or images.ndim != 2 or images.shape[1] != units.visible:
+            raise InputError(
+                f"clamp of pixels {pixels.shape} with images {images.shape} for {units.visible} visible "
+                f"units: give ({units.visible},) and (n, {units.visible})"
+            )
+        held = np.zeros(units.total, bool)
+        held[units.part("visible")] = pixels
+        values = np.zeros((len(images), units.total), np.float32)
+        values[:, units.part("visible")] = images
+        return cls(held, values)
+
+    def check(self, units: Units, count: int) -> None:
+        """InputError for a clamp of other units, of every unit, or of another number of samples."""
+        require(
+            self.units.shape == (units.total,),
+            f"clamp of {self.units.size} units, the computer has {units.total}: name each of its units",
+        )
+        require(not self.units.all(), "every unit is clamped: leave some free to move")
+        require(
+            self.values.shape == (count, units.total),
+            f"clamp values have shape {self.values.shape}: give ({count}, {units.total})",
+        )
+        require(bool(np.isfinite(self.values[:, self.units]).all()), "clamp values hold NaN: give numbers")
+
+    def start(self, x: Float[Array, "n N"], rows: np.ndarray) -> Float[Array, "n N"]:
+        """States with the held units at their values."""
+        return jnp.where(jnp.asarray(self.units), jnp.asarray(self.values[rows], x.dtype), x)
+
+    def freeze(self, control: Computer | Segments) -> Computer | Segments:
+        """The control with mobility 0 for the held units."""
+        if isinstance(control, Segments):
+            return eqx.tree_at(lambda c: c.reference, control, self.freeze(control.reference))
+        mobility = jnp.where(jnp.asarray(self.units), 0.0, control.mobility)
+        return eqx.tree_at(lambda c: c.mobility, control, mobility)

@@ -1,0 +1,71 @@
+"""Couplings in a shared low-rank basis, with a table of coefficients by condition and segment of time."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from thermogen.computer import Computer
+from thermogen.control.conditional import Conditioned
+from thermogen.control.segments import Segments
+from thermogen.couplings import ModeCouplings
+from thermogen.errors import require
+
+
+class ModeTable(Conditioned):
+    """J(c, t) = B M(c, t) B^T and b(c, t), constant in equal parts of t_f: one wiring, many computers.
+
+    reference: the units, without couplings. basis: B (N, r). mixing: M (conditions, segments, r, r);
+    bias: (conditions, segments, N), segments in order of generation. weights: probability of each condition.
+    classes: the class each belongs to. duration: t_f.
+    """
+
+    reference: Computer
+    basis: Float[Array, "N r"]
+    mixing: Float[Array, "conditions segments r r"]
+    bias: Float[Array, "conditions segments N"]
+    weights: Float[Array, " conditions"]
+    classes: tuple[int, ...] = eqx.field(static=True)
+    duration: float = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        """Refuse tables whose parts belong to different units, modes or conditions."""
+        total, modes = self.basis.shape
+        conditions, segments = self.mixing.shape[:2]
+        require(
+            total == self.units.total,
+            f"the basis is for {total} units, the computer has {self.units.total}: use one topology",
+        )
+        wanted = {
+            "mixing": (conditions, segments, modes, modes),
+            "bias": (conditions, segments, total),
+            "weights": (conditions,),
+        }
+        for name, shape in wanted.items():
+            found = getattr(self, name).shape
+            require(found == shape, f"{name} of the mode table has shape {found}: give {shape}")
+        require(
+            len(self.classes) == conditions,
+            f"{len(self.classes)} classes for {conditions} conditions: name the class of each",
+        )
+        require(self.duration > 0, f"duration = {self.duration}: give a positive time")
+
+    @property
+    def segments(self) -> int:
+        """Number of equal parts of t_f with coefficients of their own."""
+        return self.mixing.shape[1]
+
+    def part(self, condition: Array | np.ndarray | int, segment: int) -> Computer:
+        """The computer of one condition, or with batch axes for several, in one segment."""
+        couplings = ModeCouplings(self.units, self.basis, self.mixing[condition, segment])
+        return eqx.tree_at(
+            lambda c: (c.couplings, c.bias), self.reference, (couplings, self.bias[condition, segment])
+        )
+
+    def select(self, conditions: Int[np.ndarray, " n"]) -> Computer | Segments:
+        """The computers of a batch of samples, each with its own couplings and biases."""
+        chosen = jnp.asarray(conditions)
+        parts = [self.part(chosen, segment) for segment in range(self.segments)]
+        return parts[0] if len(parts) == 1 else Segments.from_computers(parts, self.duration)

@@ -1,0 +1,108 @@
+"""Couplings steered by a small neural network: coefficients of modes as a function of time and condition."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.control.conditional import Conditioned
+from thermogen.couplings import ModeCouplings
+from thermogen.errors import require
+
+_HARMONICS = 4
+
+
+class ModeNetwork(Conditioned):
+    """J(c, t) = B M(c, t) B^T, b(c, t) with (M, b) = sum_q a_q(c, t) (M_q, b_q), a = network(c, t).
+
+    reference, basis, weights, classes, duration as in `ModeTable`; network: a perceptron from time features
+    and the condition, one-hot, to q coefficients; mixing (q, r, r) and bias (q, N): what they weigh.
+    """
+
+    reference: Computer
+    basis: Float[Array, "N r"]
+    network: eqx.nn.MLP
+    mixing: Float[Array, "q r r"]
+    bias: Float[Array, "q N"]
+    weights: Float[Array, " conditions"]
+    classes: tuple[int, ...] = eqx.field(static=True)
+    duration: float = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        """Refuse parts for other units, modes or conditions."""
+        total, modes = self.basis.shape
+        terms = len(self.bias)
+        require(
+            total == self.units.total,
+            f"the basis is for {total} units, the computer has {self.units.total}: use one topology",
+        )
+        require(
+            self.mixing.shape == (terms, modes, modes) and self.bias.shape == (terms, total),
+            f"the network weighs {self.mixing.shape} and {self.bias.shape}: give ({terms}, {modes}, {modes}) "
+            f"and ({terms}, {total})",
+        )
+        require(self.duration > 0, f"duration = {self.duration}: give a positive time")
+
+    @staticmethod
+    def perceptron(key: Key[Array, ""], conditions: int, terms: int, width: int, depth: int) -> eqx.nn.MLP:
+        """A network of the right shape, before training; tanh, smooth in time."""
+        inputs = 1 + _HARMONICS + conditions
+        return eqx.nn.MLP(inputs, terms, width, depth, activation=jnp.tanh, key=key)
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds for one evaluation of the network and of what it weighs."""
+        layers = sum(layer.weight.size for layer in self.network.layers)
+        return layers + self.mixing.size + self.bias.size
+
+    def coefficients(
+        self, conditions: Int[Array, " n"], t: Float[Array, ""] | float
+    ) -> Float[Array, "n terms"]:
+        """a(c, t) for several conditions at one time."""
+        return evaluate(self.network, conditions, len(self.classes), jnp.asarray(t) / self.duration)
+
+    def select(self, conditions: Int[np.ndarray, " n"]) -> Steered:
+        """The control of a batch of samples with these conditions."""
+        return Steered(self, jnp.asarray(conditions))
+
+
+def evaluate(
+    network: eqx.nn.MLP, conditions: Int[Array, " n"], count: int, place: Array
+) -> Float[Array, "n terms"]:
+    """The network's outputs for conditions (of `count`) at t / t_f = place."""
+    harmonics = jnp.cos(jnp.pi * place * jnp.arange(1, _HARMONICS + 1))
+    clock = jnp.concatenate([jnp.atleast_1d(place), harmonics]).astype(jnp.float32)
+    known = jax.nn.one_hot(conditions, count)
+    inputs = jnp.concatenate([jnp.broadcast_to(clock, (len(conditions), len(clock))), known], 1)
+    return jax.vmap(network)(inputs)
+
+
+class Steered(eqx.Module):
+    """A `ModeNetwork` with the conditions of a batch: the computer in force at any time."""
+
+    control: ModeNetwork
+    conditions: Int[Array, " n"]
+
+    @property
+    def units(self):
+        """The units by role."""
+        return self.control.units
+
+    def at(self, t: Float[Array, ""] | float) -> Computer:
+        """The computer in force at time t, with axes for the samples of the batch."""
+        control = self.control
+        a = control.coefficients(self.conditions, t)
+        modes = ModeCouplings(control.units, control.basis, jnp.tensordot(a, control.mixing, 1))
+        return eqx.tree_at(lambda c: (c.couplings, c.bias), control.reference, (modes, a @ control.bias))
+
+    def prepared(self) -> Steered:
+        """Itself."""
+        return self
+
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0."""
+        return self.control.uncoupled()

@@ -1,0 +1,69 @@
+"""Couplings through shared modes: one wiring of N x r, a small matrix that says how the modes act."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from thermogen.couplings.base import Couplings, Units
+from thermogen.errors import InputError
+
+_FIXED = "couplings through modes cannot be set or trained pair by pair: see thermogen.training.train_modes"
+
+
+class ModeCouplings(Couplings):
+    """J = B M B^T with a fixed basis B (N, r) and a symmetric mixing matrix M (*batch, r, r), in E0.
+
+    A mode is a summing node wired to all units by a column of B; M couples the nodes. Another M is another
+    computer on the same wiring, and samples of a batch may each have their own. J_ii need not vanish: the
+    nodes act back on each unit, which adds J_ii / 2 to its J2_i; energies and forces count it.
+
+    Cost of `apply`: 2 N r + r^2 multiply–adds.
+    """
+
+    basis: Float[Array, "N r"]
+    mixing: Float[Array, "*batch r r"]
+    units: Units = eqx.field(static=True)
+
+    def __init__(self, units: Units, basis: Float[Array, "N r"], mixing: Float[Array, "*batch r r"]):
+        """Take basis and mixing as they are."""
+        self.units = units
+        self.basis = basis
+        self.mixing = mixing
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Leading axes of the mixing matrices."""
+        return self.mixing.shape[:-2]
+
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The product J x = B (M (B^T x))."""
+        return jnp.einsum("...ij,...j->...i", self.mixing, x @ self.basis) @ self.basis.T
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J, with its diagonal. InputError if samples have couplings of their own."""
+        if self.batch:
+            raise InputError("each sample has couplings of its own: ask for the matrix of one condition")
+        return self.basis @ self.mixing @ self.basis.T
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
+        """Not available: a pair of units has no coupling of its own. Raises InputError."""
+        raise InputError(_FIXED)
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
+        """Not available: a basis holds few matrices. Raises InputError."""
+        raise InputError(_FIXED)
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """True for every pair."""
+        return ~jnp.eye(self.units.total, dtype=bool)
+
+    def count(self) -> int:
+        """Physical couplers: N r between units and nodes, r (r + 1) / 2 among the nodes."""
+        modes = self.basis.shape[1]
+        return self.units.total * modes + modes * (modes + 1) // 2
+
+    def count_full(self) -> int:
+        """Number of pairs of units, which as many couplers would join without the modes."""
+        return self.units.total * (self.units.total - 1) // 2

@@ -1,0 +1,172 @@
+"""One batch of generation, from the start in equilibrium to the read-out, with its energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from thermogen.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.computer import Computer, EnergyParts
+from thermogen.control import Hold, ModeTable, Segments
+from thermogen.errors import InputError, require
+from thermogen.langevin import HeatAndWork, Integrator, Observer, TimeSum, sample_uncoupled, simulate
+from thermogen.noising import Schedule
+
+
+class Batch(NamedTuple):
+    """What is kept of a batch; `switching` and `heat` along the way, `film` of the first samples."""
+
+    x: Array
+    readout: Array | None
+    start: EnergyParts
+    end: EnergyParts
+    idle: Array
+    heat: Array
+    switching: Array
+    film: Array
+
+
+@eqx.filter_jit
+def _start(key, idle: Computer, numbers):
+    x = sample_uncoupled(key, idle, numbers)
+    return x, idle.energy(x)
+
+
+@eqx.filter_jit
+def _energies(computer: Computer, x):
+    return computer.energy_parts(x)
+
+
+class Timetable(NamedTuple):
+    """Stretches between the steps at which something happens: a film frame, a new segment, the read-out."""
+
+    bounds: list[int]
+    frames: list[int]
+    switches: list[int]
+    readout: int
+
+
+def check_segments(schedule: Schedule, count: int) -> None:
+    """InputError unless every segment holds a whole number of steps."""
+    if schedule.steps % count:
+        raise InputError(
+            f"{count} segments do not divide the {schedule.steps} steps of t_f = {schedule.t_f:g}, "
+            f"dt = {schedule.dt:g}: choose a dt or a number of segments that does"
+        )
+
+
+def segments_of(control: Any) -> int:
+    """Number of segments of time; 1 for a control that changes at every step or never."""
+    if isinstance(control, ModeTable):
+        return control.segments
+    return control.count if isinstance(control, Segments) else 1
+
+
+def check_horizon(control: Any, schedule: Schedule) -> None:
+    """InputError if the control was made for another duration than that of the schedule."""
+    duration = getattr(control, "duration", schedule.t_f)
+    require(
+        bool(np.isclose(duration, schedule.t_f)),
+        f"the control lasts {duration:g}, the schedule t_f = {schedule.t_f:g}: use one duration for both",
+    )
+
+
+def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_frames: int) -> Timetable:
+    """For a control of so many segments, filmed at times that suit those of all conditions."""
+    steps = schedule.steps
+    for count in all_segments:
+        check_segments(schedule, count)
+    readout = steps - schedule.readout_steps if schedule.readout else steps
+    switches = [steps * number // segments for number in range(segments)]
+    ends = {steps * number // count for count in all_segments for number in range(count)}
+    corners = sorted({*ends, readout, steps})
+    # Frames divide each part evenly: few different lengths, each of which is compiled once.
+    frames = {0, steps}
+    for low, high in pairwise(corners):
+        count = max(1, round(film_frames * (high - low) / steps))
+        frames |= set(np.linspace(low, high, count + 1).round().astype(int).tolist())
+    frames = sorted(frames if film_frames > 1 else {0, steps})
+    return Timetable(sorted({*corners, *frames}), frames, switches, readout)
+
+
+def run_batch(
+    key: Key[Array, ""],
+    control: Any,
+    rest: Computer,
+    numbers: Int[Array, " batch"],
+    schedule: Schedule,
+    table: Timetable,
+    method: Integrator,
+    shown: int,
+    file: Path | None,
+    tick: Callable[[int], None],
+    hold: tuple[Hold, np.ndarray] | None = None,
+) -> Batch:
+    """One batch, or what an earlier run stored of it. `hold`: a clamp and the rows of it that are meant."""
+    units = control.units
+    start_key, path_key = jax.random.split(key)
+    x, idle = _start(start_key, rest, numbers)
+    if hold is not None:
+        clamp, rows = hold
+        x, control = clamp.start(x, rows), clamp.freeze(control)
+        idle = jnp.asarray(_energies(rest, x).total)
+    # A control that changes at every step is followed by an observer; others change between stretches.
+    steered = not isinstance(control, Computer | Segments)
+    computers = control.computers() if isinstance(control, Segments) else [control]
+    here = first = _energies(control.at(0.0) if steered else computers[0], x)
+    zero = jnp.zeros_like(idle)
+    window = jnp.zeros((len(numbers), units.visible), x.dtype) if schedule.readout else None
+    if file is not None and file.exists():
+        film = jnp.zeros((len(table.frames), shown, units.visible))
+        like = Batch(x, window, first, first, idle, zero, zero, film)
+        return load_checkpoint(file, like)[0]
+    computer, heat, switching = computers[0], zero, zero
+    frames = [x[:shown, units.part("visible")]]
+    for low, high in pairwise(table.bounds):
+        if low in table.switches[1:]:
+            before, computer = computer, computers[table.switches.index(low)]
+            moved, after = _energies(before, x), _energies(computer, x)
+            heat = heat + here.total - moved.total
+            switching = switching + after.total - moved.total
+            here = after
+        reading = window is not None and low >= table.readout
+        observers: dict[str, Observer] = {}
+        if reading:
+            observers["sum"] = TimeSum(units.part("visible"))
+        if steered:
+            observers["ledger"] = HeatAndWork()
+        result = simulate(
+            path_key,
+            computer,
+            x,
+            steps=high - low,
+            dt=schedule.dt,
+            integrator=method,
+            observers=observers or None,
+            samples=numbers,
+            first_step=low,
+        )
+        x = result.final
+        if reading:
+            window = window + result.records["sum"][-1] / schedule.readout_steps
+        if steered:
+            heat = heat + result.records["ledger"]["heat"][-1]
+            switching = switching + result.records["ledger"]["work"][-1]
+        if high in table.frames:
+            frames.append(x[:shown, units.part("visible")])
+        tick(high)
+    end = _energies(control.at(schedule.t_f) if steered else computer, x)
+    if not steered:
+        heat = heat + here.total - end.total
+    batch = Batch(x, window, first, end, idle, heat, switching, jnp.stack(frames))
+    if file is not None:
+        save_checkpoint(file, batch, {})
+    return batch
