@@ -51,6 +51,15 @@ class Images:
         flat = self.images.reshape(len(self.images), -1).astype(float)
         return (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
 
+    def grey(self) -> Float[np.ndarray, "P pixels"]:
+        """Pixels as 0 to 1 over the whole set, flattened, float32."""
+        flat = self.images.reshape(len(self.images), -1).astype(np.float32)
+        return (flat - flat.min()) / np.ptp(flat)
+
+    def first(self, count: int) -> Images:
+        """The first `count` images, or all if there are less."""
+        return Images(self.images[:count], self.labels[:count], self.source, self.sha256)
+
     def choose(self, labels: Sequence[int], each: int = 1) -> Images:
         """The first `each` images of every label, in the order of `labels`; InputError for an empty class."""
         require(len(labels) > 0, "no digit asked for: name at least one, e.g. 0,1,2")
@@ -67,6 +76,46 @@ class Images:
                 )
             places.extend(found[:each])
         return Images(self.images[places], self.labels[places], self.source, self.sha256)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images to learn from, and held-out ones to judge by."""
+
+    training: Images
+    held_out: Images
+
+
+def load_split(path: str | Path | None = None) -> Split:
+    """An image set with its test part, or with one image in five of every class held out.
+
+    The shipped digits if `path` is None. InputError as `load_images`, and for a class that is not in both.
+    """
+    whole = load_digits() if path is None else load_images(path)
+    test = None if path is None else _test_part(Path(path))
+    if test is not None:
+        held = checked_images(*test, f"test part of {path}", whole.sha256)
+        return Split(whole, held)
+    place = np.zeros(len(whole), int)
+    for label in np.unique(whole.labels):
+        mine = np.flatnonzero(whole.labels == label)
+        place[mine] = np.arange(len(mine))
+    out = place % 5 == 4
+    require(bool(out.any()), f"{whole.source} has less than 5 images a class: too few to hold some out")
+
+    def part(chosen: np.ndarray) -> Images:
+        return Images(whole.images[chosen], whole.labels[chosen], whole.source, whole.sha256)
+
+    return Split(part(~out), part(out))
+
+
+def _test_part(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    if path.suffix.lower() != ".npz":
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        if {"test_images", "test_labels"} <= set(arrays.files):
+            return arrays["test_images"], arrays["test_labels"]
+    return None
 
 
 def load_digits(labels: Sequence[int] | None = None, each: int = 1) -> Images:

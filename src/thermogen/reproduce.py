@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermogen.control import Conditional, couplers, parts
+from thermogen.computer import Computer
+from thermogen.control import Segments, couplers, parts
 from thermogen.errors import InputError, require
 from thermogen.experiment import Experiment, Settings, Stage, fingerprint, prepare, silent
 from thermogen.generation import BATCH, Samples, generate
@@ -78,7 +79,7 @@ def reproduce(
         with folder.clock("train"):
             result = experiment.train(folder.work / "training.safetensors", stage)
         computer = result.computer
-        assert not isinstance(computer, Conditional)
+        assert isinstance(computer, Computer | Segments)
         with folder.clock("sample"):
             samples = _sample(experiment, result, measures, folder.work / "samples", stage)
         second = trained = None

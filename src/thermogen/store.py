@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from thermogen.control import Control, couplers, parts
-from thermogen.couplings import Couplings, LowRankCouplings, Units
+from thermogen.couplings import Couplings, LowRankCouplings, ModeCouplings, Units
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.weights import kind, pack, shape, unpack
@@ -161,4 +161,5 @@ def _card_digest(card: dict[str, Any]) -> str:
 
 def _full_count(couplings: Couplings) -> int:
     """Number of pairs that the mask joins, without building it."""
-    return couplings.count_full() if isinstance(couplings, LowRankCouplings) else couplings.count()
+    held_in_factors = isinstance(couplings, LowRankCouplings | ModeCouplings)
+    return couplings.count_full() if held_in_factors else couplings.count()

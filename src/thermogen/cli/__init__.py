@@ -9,7 +9,7 @@ from thermogen.errors import InputError
 
 def main() -> None:
     """Run the `thermogen` command; an error of the user ends in one line and exit code 2."""
-    from thermogen.cli.commands import app
+    from thermogen.cli.asked import app
 
     try:
         app()

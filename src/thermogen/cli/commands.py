@@ -61,6 +61,15 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder of the run.", rich_help_panel="The run")] = Path(
         "runs/reproduce"
     ),
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help="Image set for --digits all (default: the shipped digits).", rich_help_panel="The run"
+        ),
+    ] = None,
+    rivals: Annotated[
+        str, typer.Option(help="Rivals for --digits all, separated by commas.", rich_help_panel="The run")
+    ] = "all",
     resume: o.Resume = False,
     force: o.Force = False,
     json: o.Json = False,
@@ -96,7 +105,12 @@ def reproduce(
         thermogen reproduce --trainer exact --out runs/exact
 
         thermogen reproduce --beside exact --out runs/both
+
+        thermogen reproduce --digits all --images mnist.npz --samples 10000 --out runs/ten
     """
+    if digits.strip() == "all":
+        _reproduce_all(images, samples, rivals, seed, out, resume, force, json)
+        return
     from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.experiment import Settings
     from thermogen.reproduce import Measures
@@ -134,6 +148,36 @@ def reproduce(
         print_json(results)
     else:
         print_results(results)
+        print(f"\nreport: {out / 'report.html'}")
+
+
+def _reproduce_all(
+    images: str | None, count: int, rivals: str, seed: int, out: Path, resume: bool, force: bool, json: bool
+) -> None:
+    """The main job for all classes."""
+    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.cli.tables import print_comparison
+    from thermogen.data import load_split
+    from thermogen.modal import ModalSettings
+    from thermogen.quality import load_classifier
+    from thermogen.tenfold import reproduce_all
+
+    with stoppable(f"what is done is kept in {out}: go on with --resume"):
+        results = reproduce_all(
+            load_split(images),
+            ModalSettings(seed=seed),
+            count,
+            out,
+            classifier=load_classifier(),
+            rivals=rivals,
+            resume=resume,
+            force=force,
+            stage=stage,
+        )
+    if json:
+        print_json(results)
+    else:
+        print_comparison({**results, "out": str(out / "comparison" / "comparison.json")})
         print(f"\nreport: {out / 'report.html'}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from thermogen.control import Conditional, couplers
+from thermogen.computer import Computer
+from thermogen.control import Conditional, Conditioned, Segments, couplers
 from thermogen.errors import InputError, require
 from thermogen.experiment import Settings, Stage
 from thermogen.generation import Samples, generate
@@ -20,6 +22,7 @@ from thermogen.langevin import named_integrator
 from thermogen.measure import ratio_measures, sample_measures
 from thermogen.noising import fields
 from thermogen.report.films import write_gif, write_png_grid
+from thermogen.runfolder import write_atomically
 from thermogen.store import Model
 from thermogen.thermodynamics import noising_path_ratio
 
@@ -33,6 +36,12 @@ def check_file(path: Path, force: bool, formats: tuple[str, ...]) -> None:
     require(not path.is_dir(), f"{path} is a folder: name a file")
     require(force or not path.exists(), f"{path} exists: it is kept; choose another name, or use --force")
     require(path.parent.is_dir(), f"folder {path.parent} does not exist: create it first")
+
+
+def write_json(path: Path | None, results: dict[str, Any]) -> None:
+    """Results to a file, if one was named."""
+    if path is not None:
+        write_atomically(path, json.dumps(results, indent=2) + "\n")
 
 
 def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]], None]:
@@ -75,7 +84,7 @@ def generate_from(
     method = named_integrator(integrator)
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
     require(
-        label is None or isinstance(model.computer, Conditional),
+        label is None or isinstance(model.computer, Conditional | Conditioned),
         f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
     )
     with stage("generating", count) as tick:
@@ -97,7 +106,8 @@ def measure_model(
     require(paths >= 0, f"paths = {paths}: give 0 or more")
     if model.prototypes is None:
         raise InputError(
-            f"the model learnt {model.data.get('prototypes')} images and carries none: use 'thermogen sample'"
+            f"the model learnt {model.data.get('prototypes')} images and carries none: "
+            "use 'thermogen evaluate'"
         )
     samples = generate_from(model, count, seed, dt, integrator, stage)
     labels = model.data["labels"]
@@ -119,6 +129,7 @@ def measure_model(
         if isinstance(control, Conditional):
             groups = [(control.choose(k), np.flatnonzero(np.equal(labels, k))) for k in control.labels]
         else:
+            assert isinstance(control, Computer | Segments)  # others carry no prototypes
             groups = [(control, np.arange(len(force)))]
         ratios = []
         with stage("path ratio", paths) as tick:
@@ -148,14 +159,17 @@ def print_card(card: dict[str, Any]) -> None:
     control = card["control"]
     if control["segments"] > 1 or control["labels"]:
         classes = f", one set for each of {len(control['labels'])} classes" if control["labels"] else ""
+        if "classes" in control:
+            classes = f", {len(control['classes'])} conditions of {len(control['labels'])} classes"
         table.add_row("control", f"{control['segments']} segment(s) of time{classes}")
     table.add_row("protocol", ", ".join(f"{name} {value:g}" for name, value in card["schedule"].items()))
     data = card["data"]
     shown = ", ".join(map(str, data["labels"][:12])) + (" …" if len(data["labels"]) > 12 else "")
     table.add_row("data", f"{data['source']}, {data['prototypes']} images of classes {shown}")
     training = card["training"]
-    names = ("trainer", "imprint", "cycles", "optimizer", "trajectories", "kT", "amplitude", "seed")
-    table.add_row("training", ", ".join(f"{name} {training[name]}" for name in names))
+    names = ("trainer", "imprint", "cycles", "optimizer", "trajectories", "clusters", "modes", "kT",
+             "amplitude", "seed")  # fmt: skip
+    table.add_row("training", ", ".join(f"{name} {training[name]}" for name in names if name in training))
     if training.get("validation_loss"):
         table.add_row("validation loss", f"{training['validation_loss']['loss']:.4f}")
     for name, figure in card["figures"].items():

@@ -97,7 +97,7 @@ class Conditioned(eqx.Module):
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(numbers))
         u = np.asarray(jax.vmap(jax.random.uniform)(keys), float)
         mass = np.cumsum(np.where(allowed, np.asarray(self.weights, float), 0), 1)
-        return (mass < u[:, None] * mass[:, -1:]).sum(1)
+        return (mass <= u[:, None] * mass[:, -1:]).sum(1)
 
     def first(self) -> Computer:
         """The computer of the first condition at t = 0: how all are wired."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from thermogen.computer import Computer
+from thermogen.control.network import Steered
 from thermogen.control.segments import Segments
 from thermogen.couplings import Units
 from thermogen.errors import InputError, require
@@ -57,8 +58,11 @@ class Hold:
         """States with the held units at their values."""
         return jnp.where(jnp.asarray(self.units), jnp.asarray(self.values[rows], x.dtype), x)
 
-    def freeze(self, control: Computer | Segments) -> Computer | Segments:
+    def freeze(self, control: Computer | Segments | Steered) -> Computer | Segments | Steered:
         """The control with mobility 0 for the held units."""
+        if isinstance(control, Steered):
+            reference = self.freeze(control.control.reference)
+            return eqx.tree_at(lambda c: c.control.reference, control, reference)
         if isinstance(control, Segments):
             return eqx.tree_at(lambda c: c.reference, control, self.freeze(control.reference))
         mobility = jnp.where(jnp.asarray(self.units), 0.0, control.mobility)

@@ -1,14 +1,20 @@
 """How good the images are."""
 
 from thermogen.quality.classifier import Classifier, LeNet, Verdict, load_classifier, save_classifier
+from thermogen.quality.evaluation import Reference, controls, evaluate
 from thermogen.quality.grey import grey
+from thermogen.quality.measures import frechet
 from thermogen.quality.prototypes import PrototypeScores, prototype_scores
 
 __all__ = [
     "Classifier",
     "LeNet",
     "PrototypeScores",
+    "Reference",
     "Verdict",
+    "controls",
+    "evaluate",
+    "frechet",
     "grey",
     "load_classifier",
     "prototype_scores",

@@ -34,10 +34,10 @@ def jackknife(measure, features: Float[np.ndarray, "n d"], groups: int = 10) -> 
 
         sem^2 = (g - 1) / g  sum_j (theta_j - mean theta)^2
 
-    Samples must be independent and in no order that matters. A bootstrap would not do: repeated samples
-    look like missing variety.
+    Samples must be independent. Parts are drawn at random, always alike: samples come with their classes in
+    turn, and a part must not be a class. A bootstrap would not do: repeated samples look like less variety.
     """
-    part = np.arange(len(features)) % groups
+    part = np.random.default_rng(0).permutation(len(features)) % groups
     left = np.array([measure(features[part != group]) for group in range(groups)])
     return float(measure(features)), float(np.sqrt((groups - 1) * left.var()))
 

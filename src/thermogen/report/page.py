@@ -79,11 +79,19 @@ def write_report(folder: Path, record: Record) -> Path:
         (target / f"{name}.png").write_bytes(content)
     film = gif_bytes(record.samples.film, record.image_shape)
     (folder / "samples.gif").write_bytes(film)
-    pictures = {name: _picture(light[name], dark[name]) for name in light}
-    pictures |= {name: _picture(content) for name, content in plates.items()}
+    pictures = {name: picture(light[name], dark[name]) for name in light}
+    pictures |= {name: picture(content) for name, content in plates.items()}
     for name, tex in EQUATIONS.items():
-        pictures[name] = _picture(figures.equation(tex, theme=LIGHT), figures.equation(tex, theme=DARK))
-    pictures["film"] = _picture(film)
+        pictures[name] = picture(figures.equation(tex, theme=LIGHT), figures.equation(tex, theme=DARK))
+    pictures["film"] = picture(film)
+    page = folder / "report.html"
+    text = render("template.html.jinja", pictures=pictures, **context(record))
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from its template, with numbers formatted by `thermogen.report.wording`."""
     environment = Environment(
         loader=PackageLoader("thermogen.report", "."),
         autoescape=True,
@@ -92,10 +100,7 @@ def write_report(folder: Path, record: Record) -> Path:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    page = folder / "report.html"
-    text = environment.get_template("template.html.jinja").render(pictures=pictures, **context(record))
-    page.write_text(text, encoding="utf-8")
-    return page
+    return environment.get_template(template).render(**values)
 
 
 def draw(record: Record, theme: Theme) -> dict[str, bytes]:
@@ -230,7 +235,8 @@ def _resemblance(record: Record):
     return prototype_scores(record.samples.visible, record.prototypes), noise
 
 
-def _picture(light: bytes, dark: bytes | None = None) -> Picture:
+def picture(light: bytes, dark: bytes | None = None) -> Picture:
+    """PNG or GIF bytes, and those of the dark version, as data URIs."""
     with Image.open(io.BytesIO(light)) as image:
         (width, height), kind = image.size, str(image.format).lower()
 

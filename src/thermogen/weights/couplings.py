@@ -1,4 +1,4 @@
-"""Computers and controls as named arrays, and back: what a model folder holds, checked when read."""
+"""Computers, alone, in segments or one per label, as named arrays, and back."""
 
 from __future__ import annotations
 

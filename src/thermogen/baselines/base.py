@@ -1,0 +1,65 @@
+"""What every rival does: it is fitted to grey images, and draws images of asked classes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.errors import InputError
+
+
+@dataclass(frozen=True)
+class Rival(ABC):
+    """A fitted generator of grey images. classes: those that it can be asked for."""
+
+    name: str
+    classes: tuple[int, ...]
+    training_seconds: float
+
+    @abstractmethod
+    def draw(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n pixels"]:
+        """One image for every label; InputError for an unknown one."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> int:
+        """Multiply-adds that a sample takes."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """Numbers that were fitted."""
+
+    def heat_kT(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
+        """Heat that drawing releases on a device, in kT; None for a digital rival."""
+        return None
+
+    def draw_at(
+        self, key: Key[Array, ""], labels: Int[np.ndarray, " n"], times: Sequence[float]
+    ) -> list[Float[np.ndarray, "n pixels"]] | None:
+        """What is there after several times; None for a rival that has no time of its own."""
+        return None
+
+    def places(self, labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The place of every label among the classes; InputError for an unknown one."""
+        for label in np.unique(labels):
+            if int(label) not in self.classes:
+                known = ", ".join(map(str, self.classes))
+                raise InputError(f"label {label} was not trained: choose among {known}")
+        return np.searchsorted(np.asarray(self.classes), labels)
+
+
+def keys_of(key: Key[Array, ""], count: int) -> Key[Array, " n"]:
+    """A key for every sample: what sample n does depends on (key, n) alone."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+
+
+def classes_of(labels: Int[np.ndarray, " P"]) -> tuple[int, ...]:
+    """The classes in order."""
+    return tuple(int(label) for label in np.unique(labels))

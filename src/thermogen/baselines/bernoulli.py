@@ -1,0 +1,107 @@
+"""scikit-learn's restricted Boltzmann machine of binary units, one per class, drawn by Gibbs sampling."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.baselines.base import Rival, classes_of, keys_of
+from thermogen.errors import InputError
+
+_ROUND = 250
+
+
+@dataclass(frozen=True)
+class BernoulliMachine(Rival):
+    """Weights (classes, hidden, pixels) and biases of the machines; a sample takes `sweeps` Gibbs sweeps."""
+
+    weights: Float[np.ndarray, "classes hidden pixels"]
+    hidden: Float[np.ndarray, "classes hidden"]
+    visible: Float[np.ndarray, "classes pixels"]
+    sweeps: int
+
+    def draw(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n pixels"]:
+        """The probability of every pixel after the last sweep, from random pixels at the start."""
+        places = self.places(labels)
+        keys = keys_of(key, len(places))
+        images = np.empty((len(places), self.weights.shape[2]), np.float32)
+        for place in np.unique(places):
+            rows = np.flatnonzero(places == place)
+            machine = tuple(
+                jnp.asarray(one[place], jnp.float32) for one in (self.weights, self.hidden, self.visible)
+            )
+            for first in range(0, len(rows), _ROUND):
+                chosen = np.resize(rows[first : first + _ROUND], _ROUND)
+                images[chosen] = np.asarray(_gibbs(keys[chosen], machine, self.sweeps))
+        return images
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds that a sample takes."""
+        return 2 * self.sweeps * self.weights[0].size
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all classes."""
+        return self.weights.size + self.hidden.size + self.visible.size
+
+
+@jax.jit
+def _gibbs(keys, machine, sweeps):
+    weights, hidden, visible = machine
+
+    def flip(number, p):
+        u = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, number), (p.shape[1],)))(keys)
+        return (u < p).astype(jnp.float32)
+
+    def sweep(number, p):
+        v = flip(2 * number, p)
+        h = flip(2 * number + 1, jax.nn.sigmoid(v @ weights.T + hidden))
+        return jax.nn.sigmoid(h @ weights + visible)
+
+    return jax.lax.fori_loop(0, sweeps, sweep, jnp.full((len(keys), len(visible)), 0.5))
+
+
+def fit_bernoulli(
+    key: Key[Array, ""],
+    images: Float[np.ndarray, "P pixels"],
+    labels: Int[np.ndarray, " P"],
+    *,
+    hidden: int = 128,
+    iterations: int = 15,
+    rate: float = 0.05,
+    sweeps: int = 500,
+) -> BernoulliMachine:
+    """Fit scikit-learn's BernoulliRBM (persistent contrastive divergence) to each class.
+
+    Raises InputError if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.neural_network import BernoulliRBM
+    except ImportError as error:
+        raise InputError(
+            "the rival 'rbm' needs scikit-learn: pip install 'thermogen[rivals]', or leave it out of --rivals"
+        ) from error
+    begun = time.perf_counter()
+    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    machines: list[Any] = []
+    for label in classes_of(labels):
+        machine = BernoulliRBM(
+            n_components=hidden, learning_rate=rate, n_iter=iterations, batch_size=20, random_state=seed
+        )
+        machines.append(machine.fit(np.asarray(images[labels == label], np.float32)))
+    return BernoulliMachine(
+        f"restricted Boltzmann machine, {hidden} hidden a class",
+        classes_of(labels),
+        time.perf_counter() - begun,
+        np.stack([one.components_ for one in machines]),
+        np.stack([one.intercept_hidden_ for one in machines]),
+        np.stack([one.intercept_visible_ for one in machines]),
+        sweeps,
+    )

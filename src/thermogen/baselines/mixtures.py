@@ -1,0 +1,89 @@
+"""Gaussians and mixtures of them, class by class: what plain statistics of pixels can do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.baselines.base import Rival, classes_of, keys_of
+from thermogen.errors import require
+from thermogen.training import clusters
+
+
+@dataclass(frozen=True)
+class Component:
+    """A Gaussian: mean (pixels,), factor (rank, pixels) with covariance factor^T factor, its probability."""
+
+    mean: Float[np.ndarray, " pixels"]
+    factor: Float[np.ndarray, "rank pixels"]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Mixture(Rival):
+    """x = mu_k + F_k^T z, z ~ N(0, 1), k drawn by weight among the components of the class."""
+
+    components: tuple[tuple[Component, ...], ...]
+
+    def draw(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n pixels"]:
+        """One image for every label; InputError for an unknown one."""
+        places = self.places(labels)
+        rank = max(len(one.factor) for own in self.components for one in own)
+        keys = keys_of(key, len(places))
+        z = np.asarray(jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, 0), (rank,)))(keys))
+        u = np.asarray(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, 1)))(keys))
+        images = np.empty((len(places), len(self.components[0][0].mean)), np.float32)
+        for place, own in enumerate(self.components):
+            edges = np.cumsum([one.weight for one in own])
+            chosen = np.minimum(np.searchsorted(edges, u), len(own) - 1)
+            for number, one in enumerate(own):
+                rows = np.flatnonzero((places == place) & (chosen == number))
+                images[rows] = one.mean + z[rows, : len(one.factor)] @ one.factor
+        return images
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds that a sample takes, on average."""
+        used = [one.weight * one.factor.size for own in self.components for one in own]
+        return int(sum(used) / len(self.components))
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in means and factors."""
+        return sum(one.mean.size + one.factor.size for own in self.components for one in own)
+
+
+def fit_mixture(
+    images: Float[np.ndarray, "P pixels"],
+    labels: Int[np.ndarray, " P"],
+    *,
+    components: int = 20,
+    seed: int = 0,
+) -> Mixture:
+    """Cluster each class by k-means and fit a Gaussian of full covariance to each cluster.
+
+    The factors are those of a singular value decomposition, so that a cluster of m images has rank m - 1.
+    Raises InputError for less than one component.
+    """
+    require(components >= 1, f"components = {components}: give 1 or more")
+    begun = time.perf_counter()
+    fitted = []
+    for label in classes_of(labels):
+        mine = np.asarray(images[labels == label], float)
+        kinds = clusters(mine, components, seed)
+        own = []
+        for kind in range(int(kinds.max()) + 1):
+            part = mine[kinds == kind]
+            mean = part.mean(0)
+            rest = (part - mean) / np.sqrt(max(1, len(part) - 1))
+            size, vectors = np.linalg.eigh(rest.T @ rest)
+            kept = size > 1e-9 * max(size[-1], 1e-30)
+            factor = (vectors[:, kept] * np.sqrt(size[kept])).T
+            own.append(Component(mean, factor.astype(np.float32), len(part) / len(mine)))
+        fitted.append(tuple(own))
+    name = "class-wise Gaussians" if components == 1 else f"mixtures of {components} Gaussians a class"
+    return Mixture(name, classes_of(labels), time.perf_counter() - begun, tuple(fitted))
