@@ -146,8 +146,7 @@ def _own(
         "heat_kT": judged["heat_kT"],
     }
     rows = [
-        {"name": f"thermodynamic, {name} read-out", "quality": judged[name], **shared}
-        for name in ("raw", "averaged")
+        {"name": f"thermodynamic, {name}", "quality": judged[name], **shared} for name in ("raw", "averaged")
     ]
     return {"rows": rows, "in_time": quality_in_time(model, reference, min(count, _IN_TIME), settings.seed)}
 

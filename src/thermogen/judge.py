@@ -14,7 +14,7 @@ from thermogen.control import Conditional, Conditioned, Control
 from thermogen.data import Split
 from thermogen.errors import require
 from thermogen.experiment import Stage, silent
-from thermogen.generation import BATCH, Samples, generate
+from thermogen.generation import BATCH, CONDITIONS, Samples, generate
 from thermogen.langevin import Snapshots, sample_uncoupled, simulate
 from thermogen.measure import summary
 from thermogen.noising import Schedule
@@ -116,8 +116,9 @@ def quality_in_time(
     assert isinstance(control, Conditioned)
     schedule = model.schedule
     labels = np.resize(control.labels, count)
-    start_key, path_key = jax.random.split(jax.random.key(seed))
-    chosen = control.draw(jax.random.fold_in(path_key, 1), np.arange(count), labels)
+    key = jax.random.key(seed)
+    start_key, path_key = jax.random.split(key)
+    chosen = control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), labels)
     every = max(1, schedule.steps // points)
     states: list[np.ndarray] = []
     for first in range(0, count, BATCH):

@@ -97,7 +97,7 @@ def fit_bernoulli(
         )
         machines.append(machine.fit(np.asarray(images[labels == label], np.float32)))
     return BernoulliMachine(
-        f"restricted Boltzmann machine, {hidden} hidden a class",
+        f"binary RBM, {hidden} hidden",
         classes_of(labels),
         time.perf_counter() - begun,
         np.stack([one.components_ for one in machines]),

@@ -25,6 +25,7 @@ from thermogen.computer import Computer, make_computer
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import require
+from thermogen.generation import CONDITIONS
 from thermogen.langevin import sample_uncoupled, simulate
 from thermogen.training import clusters, mode_basis
 
@@ -56,7 +57,7 @@ class BoltzmannMachine(Rival):
     def _run(self, key, labels, times: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
         self.places(labels)
         start_key, path_key = jax.random.split(key)
-        conditions = self.table.draw(jax.random.fold_in(key, 1), np.arange(len(labels)), labels)
+        conditions = self.table.draw(jax.random.fold_in(key, CONDITIONS), np.arange(len(labels)), labels)
         found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in times]
         for first in range(0, len(labels), _BATCH):
             chosen = np.arange(first, min(first + _BATCH, len(labels)))

@@ -134,8 +134,7 @@ def fit_denoiser(
     known = jax.nn.one_hot(places, len(classes)) * conditional
     network, state = _trained(network, state, train_key, pictures, known, optimizer, steps, updates)
     jax.block_until_ready(network.layers[0].weight)
-    told = "class given" if conditional else "class not given"
-    name = f"denoiser {images.shape[1]}-{width}-{width}-{images.shape[1]}, {steps} steps, {told}"
+    name = f"denoiser, {steps:,} steps" + ("" if conditional else ", class not given")
     return Denoiser(name, classes, time.perf_counter() - begun, network, steps, conditional)
 
 

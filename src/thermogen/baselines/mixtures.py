@@ -85,5 +85,5 @@ def fit_mixture(
             factor = (vectors[:, kept] * np.sqrt(size[kept])).T
             own.append(Component(mean, factor.astype(np.float32), len(part) / len(mine)))
         fitted.append(tuple(own))
-    name = "class-wise Gaussians" if components == 1 else f"mixtures of {components} Gaussians a class"
+    name = "Gaussian a class" if components == 1 else f"{components} Gaussians a class"
     return Mixture(name, classes_of(labels), time.perf_counter() - begun, tuple(fitted))

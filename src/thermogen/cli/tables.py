@@ -66,19 +66,15 @@ def print_quality(results: dict[str, Any]) -> None:
 
 def print_comparison(results: dict[str, Any]) -> None:
     """What `thermogen compare` found."""
-    table = _table(
-        "generator", "class right [95 %]", "Fréchet", "training s", "operations", "energy J", "s a sample"
-    )
+    table = _table("generator", "class right, %", "Fréchet", "training, s", "energy, J", "s a sample")
     for row in results["rows"]:
-        distance = row["quality"]["frechet"]
+        accuracy, distance = row["quality"].get("accuracy"), row["quality"]["frechet"]
         table.add_row(
             row["name"],
-            percent(row["quality"].get("accuracy")),
+            "-" if accuracy is None else f"{100 * accuracy['mean']:.1f}",
             f"{distance['mean']:.1f} ± {distance['sem']:.1f}",
-            *(
-                "-" if row[key] is None else f"{row[key]:.3g}"
-                for key in ("training_seconds", "operations", "joules", "seconds_per_sample")
-            ),
+            f"{row['training_seconds']:.0f}",
+            *(f"{row[key]:.1e}" for key in ("joules", "seconds_per_sample")),
         )
     Console().print(table)
-    print(f"\nn = {results['count']} each; {results['out']}")
+    print(f"\nn = {results['count']} each, with intervals: {results['out']}")

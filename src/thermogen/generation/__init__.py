@@ -1,7 +1,7 @@
 """Generation: from noise to images by the computer's own dynamics, with the heat and work of every sample."""
 
-from thermogen.generation.batch import check_segments
-from thermogen.generation.generate import BATCH, generate
+from thermogen.generation.batch import check_horizon, check_segments
+from thermogen.generation.generate import BATCH, CONDITIONS, generate
 from thermogen.generation.samples import Samples
 
-__all__ = ["BATCH", "Samples", "check_segments", "generate"]
+__all__ = ["BATCH", "CONDITIONS", "Samples", "check_horizon", "check_segments", "generate"]

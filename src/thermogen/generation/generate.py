@@ -21,6 +21,8 @@ from thermogen.noising import Schedule
 
 BATCH = 250
 """Samples simulated together: enough to keep the products efficient; memory grows with it, not with n."""
+CONDITIONS = 0x636F6E64
+"""Marks the key that conditions are drawn with: the first numbers are what `jax.random.split` gives."""
 
 
 def generate(
@@ -192,5 +194,5 @@ def _asked(
             _Group(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted
         ]
         return _Asked(groups, chosen)
-    drawn = control.draw(jax.random.fold_in(key, 1), everything, chosen)
+    drawn = control.draw(jax.random.fold_in(key, CONDITIONS), everything, chosen)
     return _Asked([_Group("", control, everything)], chosen, drawn)

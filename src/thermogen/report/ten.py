@@ -53,7 +53,7 @@ def write_ten_report(folder: Path, record: TenRecord) -> Path:
     pictures |= {name: picture(light[name], dark[name]) for name in charts}
     pictures["film"] = picture(film)
     page = folder / "report.html"
-    best = next(row for row in record.results["rows"] if row["name"].endswith("averaged read-out"))
+    best = next(row for row in record.results["rows"] if row["name"].endswith("averaged"))
     text = render(
         "ten.html.jinja",
         pictures=pictures,

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thermogen.control import ModeTable
 from thermogen.errors import require
+from thermogen.generation import check_horizon, check_segments
 from thermogen.langevin import sample_uncoupled, simulate
 from thermogen.moments import unit_moments
 from thermogen.noising import Schedule
@@ -130,7 +131,8 @@ def refine(
 
     Each round draws `samples` in all, with new noise. Preconditioned steps change the leading `modes` of the
     class alone. `along`: every segment is corrected by the moments at its end; otherwise the last one, by
-    those at t_f. Raises InputError for a rate that is not positive or less samples than conditions.
+    those at t_f. Raises InputError for a rate that is not positive, less samples than conditions, or
+    another schedule than the control's.
     Cost: that of generating rounds x samples.
     """
     require(rate > 0, f"rate = {rate}: give a positive number, e.g. 0.3")
@@ -138,6 +140,8 @@ def refine(
         samples >= len(control.classes),
         f"samples = {samples} for {len(control.classes)} conditions: give as many or more",
     )
+    check_horizon(control, schedule)
+    check_segments(schedule, control.segments)
     found: list[Round] = []
     conditions = np.repeat(np.arange(len(control.classes)), _shares(control, samples))
     segments = range(control.segments) if along else [control.segments - 1]
