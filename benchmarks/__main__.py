@@ -12,6 +12,7 @@ NAMES = (
     "exact_training",
     "exact_choices",
     "exact_mnist",
+    "ten_digits",
     "low_rank",
 )
 

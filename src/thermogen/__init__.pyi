@@ -1,11 +1,12 @@
 from .computer import Computer, EnergyParts, make_computer
-from .control import Conditional, Segments
+from .control import Conditional, Hold, LabelFields, ModeNetwork, ModeTable, Segments
 from .couplings import (
     BlockCouplings,
     Compression,
     Couplings,
     EdgeCouplings,
     LowRankCouplings,
+    ModeCouplings,
     NoCouplings,
     Units,
     all_to_all,
@@ -15,7 +16,7 @@ from .couplings import (
     planes,
     published,
 )
-from .data import Images, load_digits, load_images
+from .data import Images, Split, load_digits, load_images, load_split
 from .errors import DivergenceError, InputError
 from .generation import Samples, generate
 from .langevin import (
@@ -35,13 +36,26 @@ from .langevin import (
 from .ledger import DigitalDenoiser, compare
 from .noising import RampedField, Schedule, fields
 from .path import forward_action, local_gradient, log_ratio, residuals, reverse_action
-from .quality import prototype_scores
+from .quality import Classifier, frechet, load_classifier, prototype_scores
 from .store import Model
 from .thermodynamics import noising_path_ratio
-from .training import Rule, path_loss, train, train_exact
+from .training import (
+    Rule,
+    clusters,
+    mode_basis,
+    mode_statistics,
+    path_loss,
+    refine,
+    solve_modes,
+    target_moments,
+    train,
+    train_exact,
+    train_network,
+)
 
 __all__ = [
     "BlockCouplings",
+    "Classifier",
     "Compression",
     "Computer",
     "Conditional",
@@ -53,11 +67,16 @@ __all__ = [
     "EnergyParts",
     "EulerMaruyama",
     "HeatAndWork",
+    "Hold",
     "Images",
     "InputError",
     "Integrator",
+    "LabelFields",
     "LeimkuhlerMatthews",
     "LowRankCouplings",
+    "ModeCouplings",
+    "ModeNetwork",
+    "ModeTable",
     "Model",
     "NoCouplings",
     "Observer",
@@ -67,32 +86,43 @@ __all__ = [
     "Schedule",
     "Segments",
     "Snapshots",
+    "Split",
     "StochasticHeun",
     "TimeSum",
     "Units",
     "all_to_all",
+    "clusters",
     "compare",
     "compress",
     "fields",
     "forward_action",
+    "frechet",
     "from_mask",
     "generate",
     "linked",
+    "load_classifier",
     "load_digits",
     "load_images",
+    "load_split",
     "local_gradient",
     "log_ratio",
     "make_computer",
+    "mode_basis",
+    "mode_statistics",
     "noising_path_ratio",
     "path_loss",
     "planes",
     "prototype_scores",
     "published",
+    "refine",
     "residuals",
     "reverse_action",
     "sample_uncoupled",
     "simulate",
+    "solve_modes",
     "stable_dt",
+    "target_moments",
     "train",
     "train_exact",
+    "train_network",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +134,8 @@ def quality_in_time(
         ).records["film"]
         states.append(np.asarray(film[..., control.units.part("visible")]))
     whole = np.concatenate(states, 1)
-    small = replace(reference, held_out=reference.held_out[:count])
     return [
-        {"t": float(number * every * schedule.dt), **brief(x, small, labels)}
+        {"t": float(number * every * schedule.dt), **brief(x, reference, labels)}
         for number, x in enumerate(whole)
     ]
 

@@ -1,0 +1,89 @@
+"""What each choice of a generator of all ten digits contributes: one change at a time, on MNIST."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.common import keep
+from thermogen.control import ModeTable
+from thermogen.data import Images, load_split
+from thermogen.judge import draw
+from thermogen.modal import ModalSettings, modal_model, train_modal
+from thermogen.quality import frechet, load_classifier
+from thermogen.quality.evaluation import share
+from thermogen.quality.grey import grey
+from thermogen.quality.measures import nearest
+
+MNIST = "../shared/data/mnist.npz"
+COUNT, EACH = 2000, 2000
+PAPER = {"amplitude": 2.0, "kT": 0.1}
+CHOICES = {
+    "default": {},
+    "clusters 50": {"clusters": 50},
+    "clusters 20": {"clusters": 20},
+    "clusters 5": {"clusters": 5},
+    "clusters 1": {"clusters": 1},
+    "modes 64": {"modes": 64},
+    "modes 32": {"modes": 32},
+    "kT x 4": {"kT": 2e-3},
+    "kT x 1/2": {"kT": 2.5e-4},
+    "amplitude 0.28": {"amplitude": 0.28},
+    "amplitude 0.8": {"amplitude": 0.8},
+    "segments 5": {"segments": 5},
+    "ramp 0.4": {"ramp_fraction": 0.4},
+    "t_f 5": {"t_f": 5.0},
+    "pooled by half": {"pool": 0.5},
+    "paper's units, clusters 20": {**PAPER, "clusters": 20},
+    "paper's units, clusters 1": {**PAPER, "clusters": 1},
+    "paper's units, clusters 1, refined": {**PAPER, "clusters": 1, "refine": 14},
+}
+SEEDS = {"default": range(5)}
+
+
+def main(images: str = MNIST) -> None:
+    """Measure and print."""
+    split = load_split(images)
+    chosen = np.sort(
+        np.concatenate([np.flatnonzero(split.training.labels == label)[:EACH] for label in range(10)])
+    )
+    whole = split.training
+    small = Images(whole.images[chosen], whole.labels[chosen], whole.source, whole.sha256)
+    judge = load_classifier()
+    real = judge.judge(split.held_out.grey()).features
+    known = grey(small.grey())
+    found = {}
+    for name, changes in CHOICES.items():
+        rows = []
+        for seed in SEEDS.get(name, range(1)):
+            settings = replace(ModalSettings(seed=seed), **changes)
+            begun = time.perf_counter()
+            result = train_modal(small, settings)
+            seconds = time.perf_counter() - begun
+            samples, _ = draw(modal_model(small, settings, result), COUNT, seed)
+            assert isinstance(result.control, ModeTable)
+            row = {"seed": seed, "training_seconds": seconds, "conditions": len(result.control.classes)}
+            for reading, x in (("raw", samples.x), ("averaged", samples.visible)):
+                verdict = judge.judge(x)
+                right = verdict.label == samples.labels
+                row[reading] = {
+                    "accuracy": share(right),
+                    "worst": float(min(right[samples.labels == label].mean() for label in range(10))),
+                    "frechet": frechet(verdict.features, real),
+                }
+            row["heat_kT"] = float(samples.heat_kT.mean())
+            row["nearest"] = float(np.median(nearest(grey(samples.visible[:500]), known)))
+            if result.refinement is not None:
+                row["mismatch"] = [one.mismatch for one in result.refinement.rounds]
+            rows.append(row)
+            print(f"{name}, seed {seed}: {row}", flush=True)
+            row["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        found[name] = rows
+        keep("ten_digits", {"samples": COUNT, "images_a_class": EACH, "choices": found})
+
+
+if __name__ == "__main__":
+    main()
