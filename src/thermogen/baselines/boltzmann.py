@@ -97,18 +97,21 @@ def fit_boltzmann(
     images: Float[np.ndarray, "P pixels"],
     labels: Int[np.ndarray, " P"],
     *,
-    scale: float = 0.4,
-    kT: float = 5e-4,
+    scale: float = 0.02,
+    kT: float = 2e-5,
     modes: int = 128,
-    conditions: int = 20,
+    conditions: int = 1,
     chains: int = 100,
-    rounds: int = 30,
-    steps: int = 20,
+    rounds: int = 20,
+    steps: int = 25,
     rate: float = 0.1,
-    dt: float = 0.0125,
-    wait: float = 16.0,
+    dt: float = 0.05,
+    wait: float = 100.0,
 ) -> BoltzmannMachine:
     """Train on images standardised one by one times `scale`, with `chains` persistent chains a class.
+
+    The images are small so that units are nearly linear: with images that feel the quartic wall, soft modes
+    run away along it and the equilibrium is no picture.
 
     Raises InputError for counts below 1. Cost: rounds x steps x chains x classes steps of one sample.
     """

@@ -13,7 +13,7 @@ from thermogen.control.conditional import Conditioned
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 
-_HARMONICS = 4
+_HARMONICS = 2
 
 
 class ModeNetwork(Conditioned):

@@ -25,6 +25,8 @@ from thermogen.errors import require
 from thermogen.training.modes import ModeStatistics, within
 
 _SHOWN = 100
+_TIMES = np.array([0.1, 0.5, 0.9])
+"""Where the network is trained within every segment: it is smooth in time, its goal is not."""
 
 
 class SteeringResult(NamedTuple):
@@ -42,11 +44,11 @@ def train_network(
     table: ModeTable,
     known: list[ModeStatistics],
     *,
-    terms: int = 48,
-    width: int = 64,
+    terms: int = 100,
+    width: int = 128,
     depth: int = 2,
     steps: int = 3000,
-    rate: float = 3e-3,
+    rate: float = 1e-2,
     progress: Callable[[int, float], None] | None = None,
 ) -> SteeringResult:
     """Train a perceptron of `depth` hidden layers of `width` units and the `terms` matrices that it weighs.
@@ -66,39 +68,36 @@ def train_network(
     mean = np.stack([one.mean @ basis for one in order], 1).reshape(-1, modes)
     duration = order[0].duration
     terms = min(terms, len(goal_bias))
-    flat = np.concatenate([goal_mixing.reshape(len(goal_bias), -1), goal_bias], 1)
+    weight = np.repeat(np.asarray(table.weights, float), segments) / segments
+    metric = _Metric.of(np.tensordot(weight, second, 1), weight @ mean, basis, duration)
+    flat = metric.flat(goal_mixing, goal_bias)
     _, size, right = np.linalg.svd(flat, full_matrices=False)
     start = (right[:terms] * size[:terms, None] / len(flat) ** 0.5).astype(np.float32)
     network = ModeNetwork.perceptron(key, conditions, terms, width, depth)
-    place = np.tile((np.arange(segments) + 0.5) / segments, conditions)
-    number = np.repeat(np.arange(conditions), segments)
-    weight = np.repeat(np.asarray(table.weights), segments) / segments
+    place = np.tile(((np.arange(segments)[:, None] + _TIMES) / segments).reshape(-1), conditions)
+    number = np.repeat(np.arange(conditions), segments * len(_TIMES))
     values = goal_mixing, goal_bias, second, mean, weight, basis, place
     single = [jnp.asarray(one, jnp.float32) for one in values]
     problem = _Problem(single, jnp.asarray(number), duration, conditions)
     flattest = [np.broadcast_to(one.mean(0), one.shape) for one in (goal_mixing, goal_bias)]
     unit = float(problem.excess(*(jnp.asarray(one, jnp.float32) for one in flattest)))
     require(unit > 0, "the table does not depend on time or condition: a network has nothing to learn")
-    parameters: Any = (
-        network,
-        jnp.asarray(start[:, : modes * modes].reshape(-1, modes, modes)),
-        jnp.asarray(start[:, modes * modes :]),
-    )
+    parameters: Any = (network, jnp.asarray(start))
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
     state = optimizer.init(eqx.filter(parameters, eqx.is_inexact_array))
     records = []
     for step in range(steps):
-        parameters, state, value = _descend(parameters, state, problem, optimizer, unit)
+        parameters, state, value = _descend(parameters, state, problem, metric, optimizer, unit)
         if step % _SHOWN == 0 or step == steps - 1:
             records.append(float(value))
             if progress is not None:
                 progress(step + 1, records[-1])
-    network, mixing, bias = parameters
+    network, mixing, bias = parameters[0], *metric.parts(parameters[1])
     control = ModeNetwork(
         reference=table.reference,
         basis=table.basis,
         network=network,
-        mixing=(mixing + mixing.mT) / 2,
+        mixing=mixing,
         bias=bias,
         weights=table.weights,
         classes=table.classes,
@@ -117,7 +116,7 @@ class _Problem(eqx.Module):
 
     @property
     def place(self) -> Array:
-        """Middle of each segment, in parts of t_f."""
+        """Times at which the network is trained, in parts of t_f."""
         return self.known[-1]
 
     def excess(self, mixing: Array, bias: Array) -> Array:
@@ -129,15 +128,51 @@ class _Problem(eqx.Module):
         return jnp.sum(weight * (curved + self.duration * jnp.sum((lean + shift) ** 2, 1)))
 
 
+class _Metric(eqx.Module):
+    """Coordinates in which the loss of an average condition is a plain sum of squares.
+
+    M C^1/2, and sqrt(T) (b + B M mbar / T), flattened one after the other. root, inverse: C^1/2, C^-1/2.
+    """
+
+    root: Array
+    inverse: Array
+    mean: Array
+    basis: Array
+    duration: float = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, second: np.ndarray, mean: np.ndarray, basis: np.ndarray, duration: float) -> _Metric:
+        size, vectors = np.linalg.eigh(second)
+        size = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
+        root, inverse = (vectors * values @ vectors.T for values in (size, 1 / size))
+        single = [jnp.asarray(one, jnp.float32) for one in (root, inverse, mean, basis)]
+        return cls(single[0], single[1], single[2], single[3], duration)
+
+    def flat(self, mixing: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """Coordinates of several (M, b)."""
+        root, mean, basis = (np.asarray(one, float) for one in (self.root, self.mean, self.basis))
+        lean = bias + mixing @ mean @ basis.T / self.duration
+        return np.concatenate([(mixing @ root).reshape(len(bias), -1), self.duration**0.5 * lean], 1)
+
+    def parts(self, flat: Array) -> tuple[Array, Array]:
+        """(M, b) from their coordinates, M made symmetric."""
+        modes = len(self.root)
+        mixing = flat[:, : modes * modes].reshape(-1, modes, modes) @ self.inverse
+        mixing = (mixing + mixing.mT) / 2
+        lean = flat[:, modes * modes :] / self.duration**0.5
+        return mixing, lean - mixing @ self.mean @ self.basis.T / self.duration
+
+
 @eqx.filter_jit
-def _descend(parameters, state, problem: _Problem, optimizer, unit: float):
+def _descend(parameters, state, problem: _Problem, metric: _Metric, optimizer, unit: float):
     @eqx.filter_value_and_grad
     def loss(parameters):
-        network, mixing, bias = parameters
+        network, flat = parameters
         evaluated = jax.vmap(lambda c, s: evaluate(network, c[None], problem.conditions, s)[0])
         a = evaluated(problem.number, problem.place)
-        mixing = jnp.tensordot(a, (mixing + mixing.mT) / 2, 1)
-        return problem.excess(mixing, a @ bias) / unit
+        shared = a.reshape(-1, len(_TIMES), a.shape[1])
+        losses = [problem.excess(*metric.parts(shared[:, time] @ flat)) for time in range(len(_TIMES))]
+        return sum(losses) / (len(_TIMES) * unit)
 
     value, gradient = loss(parameters)
     update, state = optimizer.update(gradient, state)
