@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thermogen import InputError, load_digits, load_images
+from thermogen import InputError, load_digits, load_images, load_split
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_pickled_array_is_never_loaded(tmp_path):
 def test_missing_files_and_classes_are_named(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         load_images(tmp_path / "none.npz")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no"):
         load_images(tmp_path)
     with pytest.raises(InputError, match="class 12 has 0 of 1"):
         load_digits([12])
@@ -114,3 +114,56 @@ def test_missing_files_and_classes_are_named(tmp_path):
         load_digits([1, 1])
     with pytest.raises(InputError, match="no digit asked for"):
         load_digits([])
+
+
+def test_folders_of_png_and_of_idx_files_with_their_test_part(tmp_path):
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 255, (12, 6, 5)).astype(np.uint8)
+    for number, image in enumerate(pixels):
+        folder = tmp_path / "png" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+    images = load_images(tmp_path / "png")
+    np.testing.assert_array_equal(images.images, np.concatenate([pixels[::2], pixels[1::2]]))
+    assert images.labels.tolist() == [0] * 6 + [1] * 6
+    split = load_split(tmp_path / "png")
+    assert (len(split.training), len(split.held_out)) == (10, 2)  # one in five of every class
+    assert sorted(split.held_out.labels) == [0, 1]
+
+    idx = tmp_path / "idx"
+    idx.mkdir()
+    for part, count in (("train", 9), ("t10k", 3)):
+        head = struct.pack(">HBBIII", 0, 8, 3, count, 6, 5)
+        (idx / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels[:count].tobytes()))
+        labels = struct.pack(">HBBI", 0, 8, 1, count) + bytes(range(count))
+        (idx / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    split = load_split(idx)
+    assert split.training.labels.tolist() == list(range(9))
+    np.testing.assert_array_equal(split.held_out.images, pixels[:3])
+
+    np.savez(
+        tmp_path / "k.npz", x_train=pixels, y_train=np.arange(12)[:, None], x_test=pixels[:2], y_test=[4, 5]
+    )
+    split = load_split(tmp_path / "k.npz")
+    assert split.training.labels.tolist() == list(range(12))
+    assert split.held_out.labels.tolist() == [4, 5]
+    assert split.training.grey().min() == 0
+    assert split.training.grey().max() == 1
+
+
+def test_bad_folders_are_named(tmp_path):
+    def write(folder, name, shape):
+        (folder / name).mkdir(parents=True)
+        pixels = np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(shape)
+        Image.fromarray(pixels).save(folder / name / "1.png")
+
+    write(tmp_path / "sizes", "0", (4, 4))
+    write(tmp_path / "sizes", "1", (4, 5))
+    with pytest.raises(InputError, match="4 x 5 pixels"):
+        load_images(tmp_path / "sizes")
+    write(tmp_path / "names", "cat", (4, 4))
+    with pytest.raises(InputError, match="not named by a number"):
+        load_images(tmp_path / "names")
+    (tmp_path / "sizes" / "1" / "1.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is no image"):
+        load_images(tmp_path / "sizes")

@@ -19,6 +19,8 @@ from jaxtyping import Float, Int
 from thermogen.errors import InputError, require
 
 _LARGEST_SIDE = 256
+_NAMES = ("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")
+_TEST_NAMES = ("test_images", "test_labels"), ("x_test", "y_test")
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,16 @@ def load_split(path: str | Path | None = None) -> Split:
     return Split(part(~out), part(out))
 
 
-def _test_part(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def _test_part(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+    if path.is_dir():
+        images = _idx_part(path, "t10k-images")
+        return None if images is None else _decode(images, images.read_bytes())
     if path.suffix.lower() != ".npz":
         return None
     with np.load(path, allow_pickle=False) as arrays:
-        if {"test_images", "test_labels"} <= set(arrays.files):
-            return arrays["test_images"], arrays["test_labels"]
+        for images, labels in _TEST_NAMES:
+            if {images, labels} <= set(arrays.files):
+                return arrays[images], arrays[labels]
     return None
 
 
@@ -140,15 +146,19 @@ def load_digits(labels: Sequence[int] | None = None, each: int = 1) -> Images:
 
 
 def load_images(path: str | Path) -> Images:
-    """Read an image set: .npz with `images` (and `labels`), .npy, idx(.gz) as MNIST has it, or a .png.
+    """Read an image set: .npz with `images` (and `labels`), .npy, idx(.gz), .png, or a folder.
 
-    Also accepts the arrays `train_images`, `train_labels`. Without labels each image is its own class.
+    Also accepts the arrays `train_images`, `train_labels` or `x_train`, `y_train`; an IDX file of labels
+    beside that of images; a folder of MNIST's IDX files, of .png files, or of folders of them named by
+    class. Without labels each image is its own class.
     Raises InputError for a file that is no image set, NaN or infinite pixels, a constant image, labels
     that do not match the images.
     """
     path = Path(path)
     require(path.exists(), f"image file {path} does not exist: check the path")
-    require(path.is_file(), f"{path} is a folder: give one .npz, .npy, idx or .png file")
+    if path.is_dir():
+        first = _idx_part(path, "train-images")
+        return _folder(path) if first is None else load_images(first)
     content = path.read_bytes()
     try:
         images, labels = _decode(path, content)
@@ -189,6 +199,7 @@ def checked_images(images: np.ndarray, labels: np.ndarray | None, source: str, s
     if labels is None:
         labels = np.arange(len(images))
     labels = np.asarray(labels)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (len(images),):
         raise InputError(
             f"{source} has {len(images)} images but labels of shape {labels.shape}: give one label per image"
@@ -202,11 +213,10 @@ def _decode(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     name = path.name.lower()
     if name.endswith(".npz"):
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            prefix = "" if "images" in arrays.files else "train_"
-            if f"{prefix}images" not in arrays.files:
-                raise InputError(f"{path} holds {arrays.files}: name the array of images 'images'")
-            labels = arrays[f"{prefix}labels"] if f"{prefix}labels" in arrays.files else None
-            return arrays[f"{prefix}images"], labels
+            for images, labels in _NAMES:
+                if images in arrays.files:
+                    return arrays[images], arrays[labels] if labels in arrays.files else None
+            raise InputError(f"{path} holds {arrays.files}: name the array of images 'images'")
     if name.endswith(".npy"):
         return np.load(io.BytesIO(content), allow_pickle=False), None
     if name.endswith(".png"):
@@ -214,13 +224,54 @@ def _decode(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
         with Image.open(io.BytesIO(content)) as picture:
             return np.asarray(picture.convert("L")), None
-    if name.endswith(".gz"):
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    labels = _idx(beside.read_bytes()) if beside != path and beside.is_file() else None
+    return _idx(content), labels
+
+
+def _idx(content: bytes) -> np.ndarray:
+    """The array of an IDX file of bytes, compressed or not."""
+    if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
     zero, kind, rank = struct.unpack(">HBB", content[:4])
-    if (zero, kind) != (0, 8) or rank not in (2, 3):
+    if (zero, kind) != (0, 8) or rank not in (1, 2, 3):
         raise ValueError("unknown format")
     shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape), None
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _idx_part(folder: Path, start: str) -> Path | None:
+    """The IDX file of a folder whose name begins so, as MNIST is distributed."""
+    found = sorted(path for path in folder.glob(f"{start}*") if path.is_file())
+    return found[0] if found else None
+
+
+def _folder(path: Path) -> Images:
+    """PNG files: in a folder named by its number for each class, or flat, then each its own class."""
+    from PIL import Image, UnidentifiedImageError
+
+    files = sorted(path.glob("*/*.png")) or sorted(path.glob("*.png"))
+    require(bool(files), f"{path} holds no .png files and no train-images: give a folder of images")
+    nested = files[0].parent != path
+    images, labels, digest = [], [], hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(file.relative_to(path).as_posix().encode() + content)
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                images.append(np.asarray(picture.convert("L")))
+        except (UnidentifiedImageError, OSError) as error:
+            raise InputError(f"{file} is no image: replace it or take it out") from error
+        if images[-1].shape != images[0].shape:
+            (h, w), (height, width) = images[-1].shape, images[0].shape
+            raise InputError(f"{file} has {h} x {w} pixels, {files[0]} {height} x {width}: use one size")
+        if nested:
+            name = file.parent.name
+            require(name.isdigit(), f"folder {file.parent} is not named by a number: name it by its class")
+            labels.append(int(name))
+    return checked_images(
+        np.stack(images), np.array(labels) if nested else None, str(path), digest.hexdigest()
+    )
 
 
 def _first_line(error: Exception) -> str:
