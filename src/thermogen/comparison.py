@@ -29,7 +29,7 @@ from thermogen.store import Model, versions
 OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model")
 
 _SIMULATED, _MODELLED = "heat at 300 K, simulated", "multiply-adds at 1 pJ, modelled"
-_TIMES = (0.5, 2.5, 10.0, 25.0, 100.0, 400.0)
+_TIMES = (0.5, 2.5, 10.0, 25.0, 100.0, 400.0, 1600.0)
 _IN_TIME = 250  # samples followed in time
 
 Fit = Callable[[Any, Images], Rival]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.errors import InputError
+from thermogen.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,14 @@ def keys_of(key: Key[Array, ""], count: int) -> Key[Array, " n"]:
 def classes_of(labels: Int[np.ndarray, " P"]) -> tuple[int, ...]:
     """The classes in order."""
     return tuple(int(label) for label in np.unique(labels))
+
+
+def check_training(images: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
+    """The classes of a training set; InputError unless it is (P, pixels) of 0 to 1 with a label each."""
+    if images.ndim != 2 or len(images) == 0 or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"images of shape {images.shape} with labels of shape {labels.shape}: give (P, pixels) and (P,)"
+        )
+    low, high = float(images.min()), float(images.max())
+    require(low >= 0 and high <= 1, f"images hold values from {low:g} to {high:g}: give grey from 0 to 1")
+    return classes_of(labels)

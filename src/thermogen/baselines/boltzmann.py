@@ -1,17 +1,18 @@
 """A Boltzmann machine on the same units and modes: p(x) ~ exp(-V(x) / kT), drawn by waiting for equilibrium.
 
     V(x) = sum_i (J2 x_i^2 + J4 x_i^4 + b_i x_i) + x . B M B^T x / 2
-    dM = rate kT Q L^-1 (C_chains - C_data) L^-1 Q^T,    db = rate kT Q L^-1 Q^T (m_chains - m_data)
+    dM = rate kT Q L^-1 (C_chains - C_data) L^-1 Q^T,    db = rate kT Q L^-1/2 (mean of L^-1/2 Q^T (x - m))
 
 Persistent contrastive divergence with Langevin dynamics as its sampler: chains start at data and are never
-reset (Tieleman, ICML 2008; Younes 1999); steps are scaled by the covariance Q L Q^T of the data. M is one per
-class, b one per condition. It starts from the Gaussian approximation, M = kT C^-1 less the units' stiffness.
+reset (Tieleman, ICML 2008; Younes 1999); steps are scaled by the covariance Q L Q^T of the data. M and b are
+one per condition. They start from score matching: <x_j dV/dx_i> = kT delta_ij and <dV/dx_i> = 0 over the
+data (Hyvärinen, JMLR 2005).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -20,13 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, classes_of
+from thermogen.baselines.base import Rival, check_training
 from thermogen.computer import Computer, make_computer
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import require
 from thermogen.generation import CONDITIONS
-from thermogen.langevin import sample_uncoupled, simulate
+from thermogen.langevin import LeimkuhlerMatthews, sample_uncoupled, simulate
 from thermogen.training import clusters, mode_basis
 
 _BATCH = 250
@@ -58,26 +59,21 @@ class BoltzmannMachine(Rival):
         self.places(labels)
         start_key, path_key = jax.random.split(key)
         conditions = self.table.draw(jax.random.fold_in(key, CONDITIONS), np.arange(len(labels)), labels)
-        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in times]
-        for first in range(0, len(labels), _BATCH):
-            chosen = np.arange(first, min(first + _BATCH, len(labels)))
+        states = np.empty((len(times), len(labels), self.table.units.total), np.float32)
+        heat = np.empty((len(times), len(labels)), np.float32)
+        for chosen in _batches(len(labels)):
             numbers = jnp.asarray(chosen)
             computer = self.table.part(jnp.asarray(conditions[chosen]), 0)
             x = sample_uncoupled(start_key, self.table.uncoupled(), numbers)
             energy, done = computer.energy(x), 0
-            for kept, until in zip(found, times, strict=True):
+            for place, until in enumerate(times):
                 steps = round(until / self.dt) - done
                 if steps > 0:
-                    x = simulate(
-                        path_key, computer, x, steps=steps, dt=self.dt, samples=numbers, first_step=done
-                    ).final
-                done += steps
-                released = (energy - computer.energy(x)) / self.table.kT
-                kept.append((np.asarray(x), np.asarray(released)))
-        return [
-            (np.concatenate([x for x, _ in kept]), np.concatenate([heat for _, heat in kept]))
-            for kept in found
-        ]
+                    x = _moved(path_key, computer, x, numbers, steps, self.dt, done)
+                done += max(0, steps)
+                states[place, chosen] = np.asarray(x)
+                heat[place, chosen] = np.asarray((energy - computer.energy(x)) / self.table.kT)
+        return list(zip(states, heat, strict=True))
 
     @property
     def operations(self) -> int:
@@ -87,9 +83,9 @@ class BoltzmannMachine(Rival):
 
     @property
     def parameters(self) -> int:
-        """Couplings of modes, one set per class, and biases."""
-        modes = self.table.basis.shape[1]
-        return len(self.classes) * modes * (modes + 1) // 2 + self.table.bias.size
+        """Couplings of modes and biases of every condition, and the basis."""
+        conditions, _, modes, _ = self.table.mixing.shape
+        return conditions * modes * (modes + 1) // 2 + self.table.bias.size + self.table.basis.size
 
 
 def fit_boltzmann(
@@ -97,125 +93,137 @@ def fit_boltzmann(
     images: Float[np.ndarray, "P pixels"],
     labels: Int[np.ndarray, " P"],
     *,
-    scale: float = 0.02,
-    kT: float = 2e-5,
+    scale: float = 0.005,
+    kT: float = 5e-7,
     modes: int = 128,
-    conditions: int = 1,
-    chains: int = 100,
-    rounds: int = 20,
-    steps: int = 25,
-    rate: float = 0.1,
-    dt: float = 0.05,
-    wait: float = 100.0,
+    conditions: int = 100,
+    chains: int = 20,
+    rounds: int = 10,
+    steps: int = 10,
+    rate: float = 0.01,
+    dt: float = 0.5,
+    wait: float = 1600.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> BoltzmannMachine:
-    """Train on images standardised one by one times `scale`, with `chains` persistent chains a class.
+    """Train on images (P, pixels) of 0 to 1, standardised one by one times `scale`.
 
-    The images are small so that units are nearly linear: with images that feel the quartic wall, soft modes
-    run away along it and the equilibrium is no picture.
+    Each class has up to `conditions` clusters, each with couplings and biases of its own and `chains`
+    persistent chains, moved `steps` steps in each of `rounds` rounds; 0 rounds keep the start. The images are
+    small so that units are nearly linear: with images that feel the quartic wall, soft modes run away along
+    it and the equilibrium is no picture. kT / (2 J2 scale^2) is the variance of thermal noise beside that of
+    the ink; the softest mode relaxes in its data's variance over kT.
 
-    Raises InputError for counts below 1. Cost: rounds x steps x chains x classes steps of one sample.
+    `progress(rounds done, rounds)` is called after each round.
+    Raises InputError for counts below 1 (rounds: below 0) and images outside 0 to 1.
+    Cost: rounds x steps x chains x conditions x classes steps of one sample.
     """
-    for name, value in (("rounds", rounds), ("chains", chains), ("conditions", conditions)):
+    for name, value in (("chains", chains), ("conditions", conditions), ("steps", steps)):
         require(value >= 1, f"{name} = {value}: give 1 or more")
+    require(rounds >= 0, f"rounds = {rounds}: give 0 or more")
+    classes = check_training(images, labels)
     begun = time.perf_counter()
     flat = np.asarray(images, float)
     data = scale * (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
     units = make_computer(NoCouplings(Units(data.shape[1])), kT=kT)
     basis = mode_basis(data, min(modes, data.shape[1]))
-    known = [_Class.of(data[labels == label], conditions, basis, units) for label in classes_of(labels)]
-    owner = np.repeat(np.arange(len(known)), [len(one.mean) for one in known])
+    rng = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**31 - 1)))
+    known: list[_Condition] = []
+    starts = []
+    for label in classes:
+        mine = data[labels == label]
+        kinds = clusters(mine, conditions)
+        for kind in range(int(kinds.max()) + 1):
+            part = mine[kinds == kind]
+            known.append(_Condition.of(part, label, len(part) / len(mine), basis, units))
+            starts.append(part[rng.integers(0, len(part), chains)])
     table = ModeTable(
         reference=units,
         basis=jnp.asarray(basis, jnp.float32),
-        mixing=jnp.asarray(np.stack([known[c].mixing for c in owner])[:, None], jnp.float32),
-        bias=jnp.asarray(np.concatenate([one.bias for one in known])[:, None], jnp.float32),
-        weights=jnp.asarray(np.concatenate([one.weight for one in known]), jnp.float32),
-        classes=tuple(classes_of(labels)[c] for c in owner),
+        mixing=jnp.asarray(np.stack([one.mixing for one in known])[:, None], jnp.float32),
+        bias=jnp.asarray(np.stack([one.bias for one in known])[:, None], jnp.float32),
+        weights=jnp.asarray([one.weight for one in known], jnp.float32),
+        classes=tuple(one.label for one in known),
         duration=wait,
     )
-    mean = np.concatenate([one.mean for one in known])
-    rng = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**31 - 1)))
-    chosen, start = _chains(known, data, labels, chains, rng)
-    x, state = jnp.asarray(start, jnp.float32), chosen
+    x, owner = np.concatenate(starts).astype(np.float32), np.repeat(np.arange(len(known)), chains)
     for number in range(rounds):
-        pieces = []
-        for first in range(0, len(state), _BATCH):
-            rows = np.arange(first, min(first + _BATCH, len(state)))
-            computer = table.part(jnp.asarray(state[rows]), 0)
-            run = simulate(
-                key,
-                computer,
-                x[rows],
-                steps=steps,
-                dt=dt,
-                samples=jnp.asarray(rows),
-                first_step=number * steps,
+        for rows in _batches(len(x)):
+            computer = table.part(jnp.asarray(owner[rows]), 0)
+            x[rows] = np.asarray(
+                _moved(key, computer, jnp.asarray(x[rows]), jnp.asarray(rows), steps, dt, number * steps)
             )
-            pieces.append(run.final)
-        x = jnp.concatenate(pieces)
-        table = _updated(table, np.asarray(x), state, known, owner, mean, rate)
+        table = _updated(table, x.reshape(len(known), chains, -1), known, rate)
+        if progress is not None:
+            progress(number + 1, rounds)
     name = f"Boltzmann machine, after {wait:g}"
-    return BoltzmannMachine(name, classes_of(labels), time.perf_counter() - begun, table, dt, wait)
+    return BoltzmannMachine(name, classes, time.perf_counter() - begun, table, dt, wait)
+
+
+def _batches(count: int) -> Iterator[np.ndarray]:
+    for first in range(0, count, _BATCH):
+        yield np.arange(first, min(first + _BATCH, count))
+
+
+def _moved(key, computer: Computer, x: Array, numbers: Array, steps: int, dt: float, done: int) -> Array:
+    # Leimkuhler-Matthews: exact equilibrium of linear units at any stable dt.
+    return simulate(
+        key,
+        computer,
+        x,
+        steps=steps,
+        dt=dt,
+        integrator=LeimkuhlerMatthews(),
+        samples=numbers,
+        first_step=done,
+    ).final
 
 
 @dataclass(frozen=True)
-class _Class:
-    """What the data of a class say: cluster of each image, means, covariance about them, first parameters."""
+class _Condition:
+    """What the data of a cluster say; root: Q L^-1/2 of their covariance Q L Q^T."""
 
-    kinds: np.ndarray
+    label: int
+    weight: float
     mean: np.ndarray
-    weight: np.ndarray
-    covariance: np.ndarray
+    root: np.ndarray
     mixing: np.ndarray
     bias: np.ndarray
 
     @classmethod
-    def of(cls, data: np.ndarray, conditions: int, basis: np.ndarray, units: Computer) -> _Class:
-        kinds = clusters(data, conditions)
-        count = np.bincount(kinds)
-        mean = np.stack([data[kinds == kind].mean(0) for kind in range(len(count))])
-        rest = (data - mean[kinds]) @ basis
+    def of(
+        cls, data: np.ndarray, label: int, weight: float, basis: np.ndarray, units: Computer
+    ) -> _Condition:
+        mean = data.mean(0)
         kT, J2, J4 = float(units.kT), float(np.asarray(units.J2)[0]), float(np.asarray(units.J4)[0])
         thermal = kT / (2 * J2)
+        rest = (data - mean) @ basis
         covariance = rest.T @ rest / len(rest) + thermal * np.eye(basis.shape[1])
+        force = 2 * J2 * data + 4 * J4 * data**3 + 12 * J4 * thermal * data
+        pull = force.mean(0)
         stiffness = basis.T @ ((2 * J2 + 12 * J4 * (data**2).mean(0))[:, None] * basis)
-        mixing = kT * np.linalg.inv(covariance) - stiffness
-        lean = mean @ basis @ mixing @ basis.T
-        bias = -(2 * J2 * mean + 4 * J4 * mean**3 + lean)
-        return cls(kinds, mean, count / count.sum(), covariance, (mixing + mixing.T) / 2, bias)
+        cross = ((force - pull) @ basis).T @ rest / len(rest) + thermal * stiffness
+        size, vectors = np.linalg.eigh(covariance)
+        target = vectors.T @ (2 * kT * np.eye(len(cross)) - cross - cross.T) @ vectors
+        mixing = vectors @ (target / (size[:, None] + size)) @ vectors.T
+        bias = -(pull + mean @ basis @ mixing @ basis.T)
+        return cls(label, weight, mean, vectors / np.sqrt(size), (mixing + mixing.T) / 2, bias)
 
 
-def _chains(known: list[_Class], data, labels, chains: int, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Chains start at images of their class, in the condition of that image."""
-    states, starts, offset = [], [], 0
-    for one, label in zip(known, classes_of(labels), strict=True):
-        rows = rng.integers(0, len(one.kinds), chains)
-        starts.append(data[labels == label][rows])
-        states.append(offset + one.kinds[rows])
-        offset += len(one.mean)
-    return np.concatenate(states), np.concatenate(starts)
-
-
-def _updated(table: ModeTable, x, state, known: list[_Class], owner, mean, rate: float) -> ModeTable:
-    basis = np.asarray(table.basis, float)
-    rest = (x - mean[state]) @ basis
-    mixing, bias = np.zeros(table.mixing.shape[::2][:1] + table.mixing.shape[2:]), np.zeros(mean.shape)
-    kT = float(table.kT)
-    for number, one in enumerate(known):
-        mine, own = owner[state] == number, np.flatnonzero(owner == number)
-        size, vectors = np.linalg.eigh(one.covariance)
-        root = vectors / np.sqrt(size)
-        relative = root.T @ (rest[mine].T @ rest[mine] / mine.sum() - one.covariance) @ root
-        value, turn = np.linalg.eigh(relative)
-        step = root @ (turn * np.clip(value, -1, 1)) @ turn.T @ root.T
-        mixing[own] = rate * kT * step
-        for place in own:
-            shift = rest[state == place]
-            if len(shift):
-                part = len(shift) / (len(shift) + 10)  # few chains say little
-                bias[place] = rate * kT * part * np.clip(shift.mean(0) @ root, -1, 1) @ root.T @ basis.T
+def _updated(
+    table: ModeTable, x: Float[np.ndarray, "conditions chains pixels"], known: list[_Condition], rate: float
+) -> ModeTable:
+    basis, kT = np.asarray(table.basis, float), float(table.kT)
+    mixing, bias = np.zeros(table.mixing.shape), np.zeros(table.bias.shape)
+    for number, (one, chains) in enumerate(zip(known, x, strict=True)):
+        root = one.root
+        white = (chains - one.mean) @ basis @ root
+        excess = np.clip(white.T @ white / len(white) - np.eye(len(root)), -1, 1)
+        mixing[number, 0] = rate * kT * root @ excess @ root.T
+        bias[number, 0] = -(one.mean @ basis) @ mixing[number, 0] @ basis.T  # the mean stays
+        part = len(white) / (len(white) + 10)  # few chains say little
+        bias[number, 0] += rate * kT * part * np.clip(white.mean(0), -1, 1) @ root.T @ basis.T
     changed = (
-        table.mixing + jnp.asarray(mixing[:, None], jnp.float32),
-        table.bias + jnp.asarray(bias[:, None], jnp.float32),
+        table.mixing + jnp.asarray(mixing, jnp.float32),
+        table.bias + jnp.asarray(bias, jnp.float32),
     )
     return eqx.tree_at(lambda one: (one.mixing, one.bias), table, changed)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, classes_of, keys_of
+from thermogen.baselines.base import Rival, check_training, keys_of
 from thermogen.errors import require
 from thermogen.training import clusters
 
@@ -66,24 +66,37 @@ def fit_mixture(
 ) -> Mixture:
     """Cluster each class by k-means and fit a Gaussian of full covariance to each cluster.
 
-    The factors are those of a singular value decomposition, so that a cluster of m images has rank m - 1.
-    Raises InputError for less than one component.
+        weight_k = m_k / m,    mu_k = <x>,    F_k^T F_k = <(x - mu_k)(x - mu_k)^T> m_k / (m_k - 1)
+
+    images (P, pixels) of 0 to 1. The factors are those of a singular value decomposition: a cluster of m_k
+    images has rank m_k - 1 or less. One component is the class-wise Gaussian; few images make fewer
+    components (`thermogen.training.clusters`). Raises InputError for less than one component and for images
+    outside 0 to 1. Cost: one eigendecomposition of min(m_k, pixels) a cluster.
     """
     require(components >= 1, f"components = {components}: give 1 or more")
+    classes = check_training(images, labels)
     begun = time.perf_counter()
     fitted = []
-    for label in classes_of(labels):
+    for label in classes:
         mine = np.asarray(images[labels == label], float)
         kinds = clusters(mine, components, seed)
         own = []
         for kind in range(int(kinds.max()) + 1):
             part = mine[kinds == kind]
             mean = part.mean(0)
-            rest = (part - mean) / np.sqrt(max(1, len(part) - 1))
-            size, vectors = np.linalg.eigh(rest.T @ rest)
-            kept = size > 1e-9 * max(size[-1], 1e-30)
-            factor = (vectors[:, kept] * np.sqrt(size[kept])).T
-            own.append(Component(mean, factor.astype(np.float32), len(part) / len(mine)))
+            own.append(Component(mean, _factor(part - mean), len(part) / len(mine)))
         fitted.append(tuple(own))
     name = "Gaussian a class" if components == 1 else f"{components} Gaussians a class"
-    return Mixture(name, classes_of(labels), time.perf_counter() - begun, tuple(fitted))
+    return Mixture(name, classes, time.perf_counter() - begun, tuple(fitted))
+
+
+def _factor(rest: Float[np.ndarray, "m pixels"]) -> Float[np.ndarray, "rank pixels"]:
+    """F with F^T F the covariance of centred images, from the smaller of their two Gram matrices."""
+    members, pixels = rest.shape
+    rest = rest / np.sqrt(max(1, members - 1))
+    few = members < pixels
+    size, vectors = np.linalg.eigh(rest @ rest.T if few else rest.T @ rest)
+    kept = size > 1e-9 * max(size[-1], 1e-30)
+    if few:
+        return (vectors[:, kept].T @ rest).astype(np.float32)
+    return (vectors[:, kept] * np.sqrt(size[kept])).T.astype(np.float32)
