@@ -54,6 +54,7 @@ def test_frechet_distance_of_gaussians_is_that_of_means_and_deviations():
     assert frechet(y, x) == pytest.approx(exact, rel=1e-9)
     assert frechet(x, x) == pytest.approx(0, abs=1e-9)
     assert frechet(x, x + 3.0) == pytest.approx(4 * 9)
+    assert frechet(x[:, :1], x[:, :1] + 2) == pytest.approx(4)
     # Fewer samples than features: the covariance has no full rank.
     assert frechet(x[:3], x[:3]) == pytest.approx(0, abs=1e-6)
 
@@ -98,6 +99,8 @@ def test_manifolds_of_equal_and_of_disjoint_sets():
     # Every point lies in its own ball and in those of about five others, which the strict bound leaves out.
     assert 0.8 < same.density < 1.2
     assert manifolds(x, x + 100) == (0, 0, 0, 0)
+    with pytest.raises(tg.InputError, match="5 images: precision and recall need 6 or more"):
+        manifolds(x, x[:5])
     # One mode of two, drawn well: what is made is real, half of what is real is made.
     both = np.concatenate([x, x + 100])
     half = manifolds(both, np.random.default_rng(1).normal(size=(300, 6)).astype(np.float32))
@@ -209,7 +212,10 @@ def test_images_of_another_size_and_files_that_are_no_classifier_are_refused(tmp
     write(good, LeNet.random(jax.random.key(0), (6, 6), 3, (2, 2), 4), (6, 6), (0, 1, 2), {})
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(good.read_bytes()[:-10])
-    for path in (other, rubbish, empty, cut):
+    wide, named = tmp_path / "wide.safetensors", tmp_path / "named.safetensors"
+    write(wide, LeNet.random(jax.random.key(0), (6, 6), 3, (2, 2), 4), (12, 6), (0, 1, 2), {})
+    write(named, LeNet.random(jax.random.key(0), (6, 6), 3, (2, 2), 4), (6, 6), (0, 1), {})
+    for path in (other, rubbish, empty, cut, wide, named):
         with pytest.raises(tg.InputError, match="is no classifier") as refusal:
             load_classifier(path)
         assert "\n" not in str(refusal.value)

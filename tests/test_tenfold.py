@@ -70,6 +70,9 @@ def test_train_sample_evaluate_and_complete(run, tmp_path):
         (["complete", "m", "--rows", "28", "--out", "x.png"], "rows = 28"),
         (["complete", "m", "--images", "small.npz", "--out", "x.png"], "8 x 8"),
         (["compare", "--rivals", "nobody", "--out", "c"], "nobody"),
+        (["read", "m"], "this model has no label units"),
+        (["read", "m", "--count", "0"], "count = 0"),
+        (["train-modes", "--label-units", "--segments", "2", "--out", "n"], "segments = 2 with label units"),
         (["train-modes", "--modes", "2000", "--out", "n", "--amplitude", "-1"], "amplitude = -1"),
     ],
 )
@@ -83,6 +86,25 @@ def test_bad_input_is_one_line(run, tmp_path, command, name):
     assert name in error.splitlines()[-1]
     assert "Traceback" not in error
     assert not (tmp_path / "c").exists()
+
+
+def test_label_units_draw_and_read(run, tmp_path):
+    code, _, _ = run("train-modes", *SMALL, "--label-units", "--out", "m")
+    assert code == 0
+    code, out, _ = run("read", "m", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["n"] == 200
+    assert found["right"]["low"] > 0.5  # a toy: guessing gives a tenth
+    assert set(found["by_class"]) == set("0123456789")
+    code, out, _ = run("read", "m", "--count", "20", "--wait", "5")
+    assert code == 0
+    assert "20 images: class read right in" in out
+    code, _, _ = run("sample", "m", "--label", "3", "--count", "4", "--out", "three.png")
+    assert code == 0
+    code, _, error = run("complete", "m", "--out", "c.png")
+    assert code == 2
+    assert "no table of conditions" in error.splitlines()[-1]
 
 
 def test_small_images_of_another_kind(run, tmp_path):
@@ -135,7 +157,7 @@ def test_rivals_learn_and_depend_on_the_key_alone():
     assert np.mean(np.abs(draws.mean(0) - grey[labels == 3].mean(0)) < 5 * error) > 0.99
     denoiser = fit_denoiser(jax.random.key(0), grey, labels, steps=5, updates=300)
     machine = fit_boltzmann(
-        jax.random.key(0), grey, labels, modes=12, conditions=1, chains=20, rounds=2, wait=0.25
+        jax.random.key(0), grey, labels, modes=12, conditions=1, chains=20, rounds=2, wait=2.5
     )
     for rival in (gaussian, denoiser, machine):
         first, second = (rival.draw(jax.random.key(1), asked[:n]) for n in (3, 2))

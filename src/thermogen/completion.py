@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -20,7 +19,7 @@ from thermogen.data import Images
 from thermogen.errors import InputError, require
 from thermogen.experiment import Stage, silent
 from thermogen.generation import Samples, generate
-from thermogen.langevin.equilibrium import boltzmann_grid
+from thermogen.langevin import mean_in_field
 from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
 from thermogen.store import Model
@@ -112,12 +111,7 @@ def shown_values(model: Model, images: Images) -> dict[int, Float[np.ndarray, "n
         / training["image_std"][str(label)]
         for label in control.labels
     }
-    grid = np.linspace(min(f.min() for f in force.values()), max(f.max() for f in force.values()), 501)
-    units = control.reference
-    J2, J4 = (jnp.full(501, np.asarray(value)[0]) for value in (units.J2, units.J4))
-    x, density = (np.asarray(one, float) for one in boltzmann_grid(J2, J4, jnp.asarray(-grid), units.kT))
-    mean = (x * density).sum(1) / density.sum(1)
-    return {label: np.interp(f, grid, mean).astype(np.float32) for label, f in force.items()}
+    return {label: mean_in_field(control.reference, f) for label, f in force.items()}
 
 
 def complete(

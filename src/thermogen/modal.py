@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer, make_computer
-from thermogen.control import ModeTable
+from thermogen.control import LabelFields, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.data import Images
 from thermogen.errors import require
 from thermogen.experiment import Stage, silent
 from thermogen.generation import check_segments
+from thermogen.langevin import mean_in_field
 from thermogen.noising import Schedule
 from thermogen.store import Model
 from thermogen.training import (
@@ -24,6 +25,7 @@ from thermogen.training import (
     mode_basis,
     mode_statistics,
     refine,
+    solve_label_fields,
     solve_modes,
     target_moments,
 )
@@ -35,6 +37,7 @@ class ModalSettings:
 
     clusters: conditions of every class (at most one per five images). modes: r. amplitude: field of a pixel
     one standard deviation above its image's mean. refine: rounds of refinement on its own states.
+    label_units: one set of couplings for all, conditions asked for by fields on label units.
     What each contributes is measured in docs/ten-digits.md.
     """
 
@@ -50,6 +53,7 @@ class ModalSettings:
     ridge: float = 0.0
     pool: float = 0.0
     refine: int = 0
+    label_units: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +67,17 @@ class ModalSettings:
         )
         require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
         check_segments(self.schedule, self.segments)
+        table_only = {
+            "segments": (self.segments, 1),
+            "refine": (self.refine, 0),
+            "ridge": (self.ridge, 0),
+            "pool": (self.pool, 0),
+        }
+        for name, (value, plain) in table_only.items():
+            require(
+                not self.label_units or value == plain,
+                f"{name} = {value} with label units, which have one set of couplings: leave it at {plain}",
+            )
 
     @property
     def schedule(self) -> Schedule:
@@ -79,7 +94,7 @@ class ModalSettings:
 class ModalResult:
     """The trained control, the condition of each training image, and what refinement found, if any."""
 
-    control: ModeTable
+    control: ModeTable | LabelFields
     conditions: Int[np.ndarray, " P"]
     refinement: Refinement | None = None
 
@@ -138,6 +153,10 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
             segments=settings.segments,
             progress=lambda done: tick(done, "statistics"),
         )
+    if settings.label_units:
+        states = mean_in_field(units, force)
+        shown = np.stack([states[found == number].mean(0) for number in range(len(classes))])
+        return ModalResult(solve_label_fields(units, known, basis, classes, shown), found)
     control = solve_modes(units, known, basis, classes, ridge=settings.ridge, pool=settings.pool)
     if not settings.refine:
         return ModalResult(control, found)

@@ -114,12 +114,14 @@ def fit_boltzmann(
     the ink; the softest mode relaxes in its data's variance over kT.
 
     `progress(rounds done, rounds)` is called after each round.
-    Raises InputError for counts below 1 (rounds: below 0) and images outside 0 to 1.
+    Raises InputError for counts below 1 (rounds: below 0), a wait below one step and images outside 0 to 1.
     Cost: rounds x steps x chains x conditions x classes steps of one sample.
     """
     for name, value in (("chains", chains), ("conditions", conditions), ("steps", steps)):
         require(value >= 1, f"{name} = {value}: give 1 or more")
     require(rounds >= 0, f"rounds = {rounds}: give 0 or more")
+    require(dt > 0, f"dt = {dt:g}: give a positive step")
+    require(wait >= dt, f"wait = {wait:g}: give at least one step, dt = {dt:g}")
     classes = check_training(images, labels)
     begun = time.perf_counter()
     flat = np.asarray(images, float)

@@ -49,6 +49,14 @@ def train_modes(
     kT: o.Temperature = 5e-4,
     ridge: o.Ridge = 0.0,
     refine: Refine = 0,
+    label_units: Annotated[
+        bool,
+        typer.Option(
+            "--label-units",
+            help="One set of couplings for all: a class is asked for by fields that hold label units.",
+            rich_help_panel=_GENERATOR,
+        ),
+    ] = False,
     dt: o.Dt = 0.01,
     seed: o.Seed = 0,
     force: o.Force = False,
@@ -67,6 +75,7 @@ def train_modes(
     import time
 
     from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.control import couplers
     from thermogen.data import load_split
     from thermogen.modal import ModalSettings, modal_model, train_modal
     from thermogen.store import check_free, read_card
@@ -79,6 +88,7 @@ def train_modes(
         kT=kT,
         ridge=ridge,
         refine=refine,
+        label_units=label_units,
         dt=dt,
         seed=seed,
     )
@@ -92,8 +102,10 @@ def train_modes(
         print_json(read_card(out))
     else:
         control, seconds = result.control, time.perf_counter() - begun
-        what = f"{len(control.classes)} conditions of {control.basis.shape[1]} modes"
-        print(f"{what}, from {len(split.training)} images, in {seconds:.1f} s; model: {out}")
+        what = (
+            f"{len(control.classes)} conditions of {settings.modes} modes, from {len(split.training)} images"
+        )
+        print(f"{what}, in {seconds:.1f} s; {couplers(control):,} couplers; model: {out}")
 
 
 @app.command()
@@ -188,6 +200,44 @@ def complete(
         right, ceiling = percent(results["completed"]), percent(results["ceiling"])
         print(f"{results['n']} images, {rows} of {height} rows shown: class right in {right}, "
               f"of the whole images in {ceiling}: {out}")  # fmt: skip
+
+
+@app.command()
+def read(
+    model: o.ModelFolder,
+    images: ImageSet = None,
+    count: Annotated[int, typer.Option(help="Number of held-out images.")] = 1000,
+    wait: Annotated[float, typer.Option(help="Time over which label units are averaged.")] = 25.0,
+    seed: o.Seed = 0,
+    json: o.Json = False,
+) -> None:
+    """Show held-out images on clamped units and read their classes off the label units.
+
+    The model must have label units (train-modes --label-units): the couplings that draw a class also read it.
+
+    Example:
+
+        thermogen read models/labels --images mnist.npz --count 10000
+    """
+    from thermogen.cli.console import print_json, stoppable
+    from thermogen.cli.tables import percent
+    from thermogen.data import load_split
+    from thermogen.errors import require
+    from thermogen.reading import judge_reading, read_labels
+    from thermogen.store import Model
+
+    require(count >= 1, f"count = {count}: give 1 or more")
+    loaded = Model.from_pretrained(model)
+    with stoppable("nothing was written"):
+        held = load_split(images).held_out.first(count)
+        results = judge_reading(read_labels(loaded, held, wait=wait, seed=seed), held)
+    if json:
+        print_json(results)
+    else:
+        shares = ", ".join(f"{label}: {100 * part:.1f}" for label, part in results["by_class"].items())
+        print(
+            f"{results['n']} images: class read right in {percent(results['right'])}; by class, %: {shares}"
+        )
 
 
 @app.command()

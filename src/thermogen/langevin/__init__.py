@@ -1,6 +1,6 @@
 """Langevin dynamics: integrators, compiled trajectories, observers, exact equilibrium of single units."""
 
-from thermogen.langevin.equilibrium import sample_uncoupled
+from thermogen.langevin.equilibrium import mean_in_field, sample_uncoupled
 from thermogen.langevin.integrators import (
     INTEGRATORS,
     EulerMaruyama,
@@ -29,6 +29,7 @@ __all__ = [
     "Trajectory",
     "check_escape",
     "integrate",
+    "mean_in_field",
     "named_integrator",
     "sample_keys",
     "sample_uncoupled",

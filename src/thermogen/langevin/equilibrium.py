@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
@@ -87,3 +88,17 @@ def sample_uncoupled(
     if computer.bias.ndim == 1:
         return draw(computer.bias, u.T).T
     return jax.lax.map(lambda row: draw(*row), (jnp.broadcast_to(computer.bias, u.shape), u))
+
+
+def mean_in_field(
+    computer: Computer, fields: Float[np.ndarray, "n visible"], points: int = 501
+) -> Float[np.ndarray, "n visible"]:
+    """Mean position of single visible units in fields, float32: <x> of exp(-(J2 x^2 + J4 x^4 - h x) / kT).
+
+    By quadrature at `points` fields and interpolation. All visible units have the J2 and J4 of the first.
+    """
+    grid = np.linspace(fields.min(), fields.max(), points)
+    J2, J4 = (jnp.full(points, np.asarray(value)[0]) for value in (computer.J2, computer.J4))
+    x, density = (np.asarray(one, float) for one in boltzmann_grid(J2, J4, jnp.asarray(-grid), computer.kT))
+    mean = (x * density).sum(1) / density.sum(1)
+    return np.interp(fields, grid, mean).astype(np.float32)

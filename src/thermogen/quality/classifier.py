@@ -164,6 +164,11 @@ def _read(path: Path) -> Classifier:
         network = LeNet(**{name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
         height, width = json.loads(meta["shape"])
         labels = tuple(json.loads(meta["labels"]))
+        scores = jax.eval_shape(
+            lambda net, x: net.scores(net.features(x)), network, jnp.zeros((1, height, width))
+        )
+        if scores.shape[1] != len(labels):
+            raise ValueError(f"{scores.shape[1]} outputs for {len(labels)} classes")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is no classifier ({str(error).splitlines()[0][:80]}): give a file that "

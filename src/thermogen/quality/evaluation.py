@@ -119,7 +119,9 @@ def share(right: np.ndarray) -> dict[str, Any]:
     n, p, z = len(right), float(np.mean(right)), 1.959964
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return {"mean": p, "low": float(middle - half), "high": float(middle + half), "n": n}
+    low = 0.0 if p == 0 else float(middle - half)  # the ends are exact, rounding is not
+    high = 1.0 if p == 1 else float(middle + half)
+    return {"mean": p, "low": low, "high": high, "n": n}
 
 
 def controls(

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from thermogen.errors import require
+
 _BLOCK = 2000
 _ROWS = 500
 
@@ -21,7 +23,7 @@ def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     Biased upwards for small n: compare only sets of one size. Source: Heusel et al., NeurIPS 2017.
     """
     mean_a, mean_b = a.mean(0, dtype=float), b.mean(0, dtype=float)
-    cov_a, cov_b = (np.cov(np.asarray(x, float), rowvar=False) for x in (a, b))
+    cov_a, cov_b = (np.atleast_2d(np.cov(np.asarray(x, float), rowvar=False)) for x in (a, b))
     size, basis = np.linalg.eigh(cov_a)
     root = basis * np.sqrt(np.maximum(size, 0)) @ basis.T
     inner = np.linalg.eigvalsh(root @ cov_b @ root)
@@ -59,7 +61,10 @@ def manifolds(
     precision: share of made in the ball of some real one. recall: share of real in the ball of some made one.
     density: mean number of real balls that hold a made one, over k. coverage: share of real balls with a
     made one in them. Source: Kynkäänniemi et al., NeurIPS 2019; Naeem et al., ICML 2020.
+    Raises InputError for sets of no more than `neighbours` images.
     """
+    fewest = min(len(real), len(made))
+    require(fewest > neighbours, f"{fewest} images: precision and recall need {neighbours + 1} or more")
     ball_real, ball_made = (_kth_nearest(x, neighbours) for x in (real, made))
     held, counts, recalled, covered = [], [], [], []
     for first in range(0, len(made), _BLOCK):
@@ -88,7 +93,8 @@ def _kth_nearest(x: np.ndarray, k: int) -> np.ndarray:
 
 @jax.jit
 def _squared(a: Array, b: Array) -> Array:
-    return jnp.maximum((a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T, 0)
+    product = jnp.matmul(a, b.T, precision="highest")  # a difference of large numbers
+    return jnp.maximum((a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * product, 0)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

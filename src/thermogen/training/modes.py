@@ -161,10 +161,7 @@ def solve_modes(
         second, cross = within(one, basis)
         if pool:
             second, cross = (_pooled(each, one.images, classes, pool) for each in (second, cross))
-        size, vectors = np.linalg.eigh(second + ridge * one.duration * np.eye(second.shape[-1]))
-        turned = vectors.mT @ (cross + cross.mT) @ vectors
-        mixing = -vectors @ (turned / (size[:, :, None] + size[:, None, :])) @ vectors.mT
-        mixing = (mixing + mixing.mT) / 2
+        mixing = lyapunov(second + ridge * one.duration * np.eye(second.shape[-1]), cross)
         lean = (mixing @ (one.mean @ basis)[..., None])[..., 0] @ basis.T
         mixings.insert(0, mixing)  # generation undoes the last segment of noising first
         biases.insert(0, -(one.drive + lean) / one.duration)
@@ -179,6 +176,16 @@ def solve_modes(
         classes=tuple(int(one) for one in classes),
         duration=float(sum(one.duration for one in known)),
     )
+
+
+def lyapunov(
+    second: Float[np.ndarray, "*K r r"], cross: Float[np.ndarray, "*K r r"]
+) -> Float[np.ndarray, "*K r r"]:
+    """The symmetric M with M C' + C' M = -(U' + U'^T), for C' symmetric and positive definite."""
+    size, vectors = np.linalg.eigh(second)
+    turned = vectors.mT @ (cross + cross.mT) @ vectors
+    mixing = -vectors @ (turned / (size[..., :, None] + size[..., None, :])) @ vectors.mT
+    return (mixing + mixing.mT) / 2
 
 
 def within(

@@ -33,6 +33,7 @@ class SteeringResult(NamedTuple):
     """The control, and the loss along training relative to that of one coupling set for all and all times.
 
     0 is the table itself, 1 its mean over conditions and segments. excess: every 100 steps, and at the end.
+    Of a table that is not the minimum (ridge, pool) it is the distance, in the metric of the loss.
     """
 
     control: ModeNetwork

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Conditioned, ModeNetwork, ModeTable
+from thermogen.control import Conditioned, LabelFields, ModeNetwork, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import InputError, require
+from thermogen.weights import couplings
 
 Arrays = dict[str, np.ndarray]
 _UNITS = ("J2", "J4", "mobility", "kT")
@@ -36,6 +37,8 @@ def shape(control: Conditioned) -> dict[str, Any]:
     }
     if isinstance(control, ModeNetwork):
         said["network"] = {"width": control.network.width_size, "depth": control.network.depth}
+    if isinstance(control, LabelFields):
+        said["couplings"] = couplings.kind(control.reference)
     return said
 
 
@@ -66,7 +69,7 @@ def unpack(
         "classes": tuple(shape["classes"]),
         "duration": duration,
     }
-    return _KINDS[kind].unpack(common, shape, arrays)
+    return _KINDS[kind].unpack(common, shape, arrays, source)
 
 
 def _triangles(matrices: Any) -> np.ndarray:
@@ -95,7 +98,7 @@ def _modes(arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def _table(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays) -> ModeTable:
+def _table(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeTable:
     return ModeTable(**common, **_modes(arrays))
 
 
@@ -106,7 +109,7 @@ def _packed_network(control: ModeNetwork) -> dict[str, Any]:
     return _packed_modes(control) | layers
 
 
-def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays) -> ModeNetwork:
+def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeNetwork:
     network = ModeNetwork.perceptron(
         jax.random.key(0), len(common["classes"]), len(arrays["bias"]), **shape["network"]
     )
@@ -121,15 +124,33 @@ def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays) -
     return ModeNetwork(**common, **_modes(arrays), network=network)
 
 
+def _packed_fields(control: LabelFields) -> dict[str, Any]:
+    return {**couplings.pack(control.reference), "fields": control.fields}
+
+
+def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> LabelFields:
+    alone = {"segments": 1, "labels": None}
+    units, duration = common["reference"].units, common["duration"]
+    reference = couplings.unpack(units, shape["couplings"], alone, duration, arrays, source)
+    assert isinstance(reference, Computer)
+    return LabelFields(
+        reference=reference,
+        fields=jnp.asarray(arrays["fields"]),
+        weights=common["weights"],
+        classes=common["classes"],
+    )
+
+
 class _Kind(NamedTuple):
     """A kind of control in model folders: to arrays by name, and back from them."""
 
     type: type[Conditioned]
     pack: Callable[[Any], dict[str, Any]]
-    unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays], Conditioned]
+    unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays, str], Conditioned]
 
 
 _KINDS = {
     "mode-table": _Kind(ModeTable, _packed_modes, _table),
     "mode-network": _Kind(ModeNetwork, _packed_network, _network),
+    "label-fields": _Kind(LabelFields, _packed_fields, _fields),
 }
