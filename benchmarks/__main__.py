@@ -13,6 +13,7 @@ NAMES = (
     "exact_choices",
     "exact_mnist",
     "ten_digits",
+    "refinement",
     "low_rank",
 )
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.common import keep
-from thermogen.control import ModeTable
 from thermogen.data import Images, load_split
 from thermogen.judge import draw
 from thermogen.modal import ModalSettings, modal_model, train_modal
@@ -39,19 +38,26 @@ CHOICES = {
     "pooled by half": {"pool": 0.5},
     "paper's units, clusters 20": {**PAPER, "clusters": 20},
     "paper's units, clusters 1": {**PAPER, "clusters": 1},
-    "paper's units, clusters 1, refined": {**PAPER, "clusters": 1, "refine": 14},
+    "label units": {"label_units": True},
+    "label units, clusters 20": {"label_units": True, "clusters": 20},
+    "label units, clusters 1": {"label_units": True, "clusters": 1},
+    "label units, clusters 20, paper's units": {"label_units": True, "clusters": 20, **PAPER},
 }
 SEEDS = {"default": range(5)}
+
+
+def subset(images: Images, each: int, seed: int = 0) -> Images:
+    """`each` images of every class: the first for seed 0, the next for seed 1, and so on."""
+    part = slice(each * seed, each * (seed + 1))
+    labels = np.unique(images.labels)
+    chosen = np.sort(np.concatenate([np.flatnonzero(images.labels == label)[part] for label in labels]))
+    return Images(images.images[chosen], images.labels[chosen], images.source, images.sha256)
 
 
 def main(images: str = MNIST) -> None:
     """Measure and print."""
     split = load_split(images)
-    chosen = np.sort(
-        np.concatenate([np.flatnonzero(split.training.labels == label)[:EACH] for label in range(10)])
-    )
-    whole = split.training
-    small = Images(whole.images[chosen], whole.labels[chosen], whole.source, whole.sha256)
+    small = subset(split.training, EACH)
     judge = load_classifier()
     real = judge.judge(split.held_out.grey()).features
     known = grey(small.grey())
@@ -64,9 +70,9 @@ def main(images: str = MNIST) -> None:
             result = train_modal(small, settings)
             seconds = time.perf_counter() - begun
             samples, _ = draw(modal_model(small, settings, result), COUNT, seed)
-            assert isinstance(result.control, ModeTable)
             row = {"seed": seed, "training_seconds": seconds, "conditions": len(result.control.classes)}
-            for reading, x in (("raw", samples.x), ("averaged", samples.visible)):
+            visible = samples.units.part("visible")
+            for reading, x in (("raw", samples.x[:, visible]), ("averaged", samples.visible)):
                 verdict = judge.judge(x)
                 right = verdict.label == samples.labels
                 row[reading] = {
@@ -76,8 +82,6 @@ def main(images: str = MNIST) -> None:
                 }
             row["heat_kT"] = float(samples.heat_kT.mean())
             row["nearest"] = float(np.median(nearest(grey(samples.visible[:500]), known)))
-            if result.refinement is not None:
-                row["mismatch"] = [one.mismatch for one in result.refinement.rounds]
             rows.append(row)
             print(f"{name}, seed {seed}: {row}", flush=True)
             row["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from thermogen.baselines import Rival, fit_bernoulli, fit_boltzmann, fit_denoiser, fit_mixture
-from thermogen.control import couplers
+from thermogen.control import ModeTable
 from thermogen.data import Images, Split
 from thermogen.errors import InputError, require
 from thermogen.experiment import Stage, silent
@@ -135,11 +135,12 @@ def _own(
     samples, drawing = draw(model, count, settings.seed, stage)
     judged = judge_samples(samples, reference)
     write_png_grid(out / "grids" / "thermodynamic.png", samples.visible[:100], model.image_shape)
+    assert isinstance(result.control, ModeTable)
     joules = judged["heat_kT"]["mean"] * Device().kT
     shared = {
         "training_seconds": seconds,
         "operations": None,
-        "parameters": couplers(model.computer),
+        "parameters": result.control.parameters,
         "seconds_per_sample": drawing / count,
         "joules": joules,
         "evidence": _SIMULATED,

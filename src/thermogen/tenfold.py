@@ -93,7 +93,7 @@ def reproduce_all(
             "conditions": len(control.classes),
             "modes": control.basis.shape[1],
             "couplers": couplers(control),
-            "values": int(control.mixing.size // 2 + control.bias.size),
+            "values": control.parameters,
         },
         "images": {
             "source": split.training.source,

@@ -84,8 +84,7 @@ class BoltzmannMachine(Rival):
     @property
     def parameters(self) -> int:
         """Couplings of modes and biases of every condition, and the basis."""
-        conditions, _, modes, _ = self.table.mixing.shape
-        return conditions * modes * (modes + 1) // 2 + self.table.bias.size + self.table.basis.size
+        return self.table.parameters
 
 
 def fit_boltzmann(

@@ -57,6 +57,12 @@ class ModeTable(Conditioned):
         """Number of equal parts of t_f with coefficients of their own."""
         return self.mixing.shape[1]
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers it holds: couplings of modes and biases by condition and segment, and the basis."""
+        conditions, segments, modes, _ = self.mixing.shape
+        return conditions * segments * modes * (modes + 1) // 2 + self.bias.size + self.basis.size
+
     def part(self, condition: Array | np.ndarray | int, segment: int) -> Computer:
         """The computer of one condition, or with batch axes for several, in one segment."""
         couplings = ModeCouplings(self.units, self.basis, self.mixing[condition, segment])

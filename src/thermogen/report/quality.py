@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from matplotlib.ticker import LogLocator
 
 from thermogen.report.theme import LIGHT, Theme, new_figure, to_png
 
 _WIDTH = 6.2
+_GAP = 0.28  # between labels, in the logarithm of the distance: a line of text
 _NAMES = {"thermodynamic": "Langevin computer, ready at $t_f$", "boltzmann": "Boltzmann machine"}
 
 
@@ -15,70 +19,97 @@ def quality_energy_figure(results: dict[str, Any], *, theme: Theme = LIGHT) -> b
 
     results: the content of comparison.json. The level of held-out digits is a line.
     """
+    rows = [row for row in results["rows"] if not row["name"].endswith(", raw")]  # lies on the averaged one
+    rows.sort(key=lambda row: row["quality"]["frechet"]["mean"])
+    energies = [row["joules"] for row in rows]
+    middle = (min(energies) * max(energies)) ** 0.5
     with theme.typography():
         figure = new_figure(_WIDTH, 4.2)
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.12, right=0.97, top=0.97, bottom=0.14)
-        energies = [row["joules"] for row in results["rows"]]
-        middle = (min(energies) * max(energies)) ** 0.5
-        for row in results["rows"]:
-            own = row["name"].startswith("thermodynamic")
-            if own and not row["name"].endswith("averaged"):
-                continue  # the raw read-out lies on the same point
-            distance, left = row["quality"]["frechet"], row["joules"] > middle
+        figure.subplots_adjust(left=0.1, right=0.97, top=0.97, bottom=0.14)
+        for row in rows:
+            own, distance = row["name"].startswith("thermodynamic"), row["quality"]["frechet"]
             axes.errorbar(
                 row["joules"],
                 distance["mean"],
                 yerr=distance["sem"],
-                fmt="o" if own else "s",
+                fmt="o" if row["evidence"].startswith("heat") else "s",
                 ms=7 if own else 5,
                 color=theme.heat if own else theme.force,
                 lw=1,
             )
-            axes.annotate(
-                row["name"].removesuffix(", averaged"),
-                (row["joules"], distance["mean"]),
-                xytext=(-8 if left else 8, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                fontsize=9,
-                color=theme.ink,
-            )
+        for right in (False, True):
+            group = [row for row in rows if (row["joules"] > middle) == right]
+            heights = _apart([math.log(row["quality"]["frechet"]["mean"]) for row in group], _GAP)
+            for row, height in zip(group, heights, strict=True):
+                axes.annotate(
+                    row["name"].removesuffix(", averaged"),
+                    (row["joules"], row["quality"]["frechet"]["mean"]),
+                    xytext=(0.69 if right else 0.1, math.exp(height)),
+                    textcoords=("axes fraction", "data"),
+                    ha="right" if right else "left",
+                    va="center",
+                    fontsize=9,
+                    color=theme.ink,
+                    arrowprops={
+                        "arrowstyle": "-",
+                        "color": theme.muted,
+                        "lw": 0.5,
+                        "shrinkA": 1,
+                        "shrinkB": 4,
+                        "relpos": (float(right), 0.5),
+                    },
+                )
         real = results["controls"]["real"]["frechet"]["mean"]
         axes.axhline(real, color=theme.muted, lw=0.8, ls="--")
         axes.annotate("held-out digits", (0.5, real), xycoords=("axes fraction", "data"), ha="center",
                       va="bottom", fontsize=9, color=theme.muted)  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.set_ylim(top=4 * max(row["quality"]["frechet"]["mean"] for row in rows))
         axes.set_xlabel("energy a sample / J  (circles: heat, simulated; squares: 1 pJ a multiply–add)")
         axes.set_ylabel("Fréchet distance")
         return to_png(figure)
 
 
+def _apart(places: list[float], gap: float) -> list[float]:
+    """Rising places moved until neighbours are `gap` apart, those that collide about their middle."""
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and _first(groups[-1], gap) - _first(groups[-2], gap) < gap * len(groups[-2]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_first(group, gap) + gap * number for group in groups for number in range(len(group))]
+
+
+def _first(group: list[float], gap: float) -> float:
+    return sum(group) / len(group) - gap * (len(group) - 1) / 2
+
+
 def quality_time_figure(results: dict[str, Any], *, theme: Theme = LIGHT) -> bytes:
-    """Class accuracy against the time allowed, of the computer and of the Boltzmann machine if it was run."""
+    """Class accuracy and Fréchet distance against time allowed, of the computer and a Boltzmann machine."""
     with theme.typography():
-        figure = new_figure(_WIDTH, 3.2)
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.12, right=0.97, top=0.95, bottom=0.18)
+        figure = new_figure(_WIDTH, 4.6)
+        top, bottom = figure.subplots(2, 1, sharex=True)
+        figure.subplots_adjust(left=0.12, right=0.97, top=0.97, bottom=0.12, hspace=0.08)
         for (name, curve), colour in zip(results["in_time"].items(), (theme.heat, theme.force), strict=False):
             points = [point for point in curve if point["t"] > 0]
-            axes.plot(
-                [point["t"] for point in points],
-                [100 * point["accuracy"] for point in points],
-                "o-",
-                ms=4,
-                lw=1.2,
-                color=colour,
-                label=_NAMES.get(name, name),
-            )
-        axes.axvline(results["settings"]["t_f"], color=theme.muted, lw=0.8, ls="--")
-        axes.set_xscale("log")
-        axes.set_ylim(0, 102)
-        axes.set_xlabel(r"time allowed / $(\mu E_0)^{-1}$")
-        axes.set_ylabel("class right / %")
-        axes.legend(loc="lower right")
+            times = [point["t"] for point in points]
+            style: dict[str, Any] = {"ms": 4, "lw": 1.2, "color": colour, "label": _NAMES.get(name, name)}
+            top.plot(times, [100 * point["accuracy"] for point in points], "o-", **style)
+            bottom.plot(times, [point["frechet"] for point in points], "o-", **style)
+        for axes in (top, bottom):
+            axes.axvline(results["settings"]["t_f"], color=theme.muted, lw=0.8, ls="--")
+        top.set_ylim(0, 104)
+        top.set_ylabel("class right / %")
+        top.legend(loc="lower right")
+        bottom.set_xscale("log")
+        bottom.set_yscale("log")
+        bottom.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        bottom.yaxis.set_major_formatter("{x:g}")
+        bottom.yaxis.set_minor_formatter("")
+        bottom.set_ylabel("Fréchet distance")
+        bottom.set_xlabel(r"time allowed / $(\mu E_0)^{-1}$")
         return to_png(figure)
 
 
