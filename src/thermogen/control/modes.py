@@ -59,7 +59,7 @@ class ModeTable(Conditioned):
 
     @property
     def parameters(self) -> int:
-        """How many numbers it holds: couplings of modes and biases by condition and segment, and the basis."""
+        """How many numbers it holds: the basis, mode couplings and biases by condition and segment."""
         conditions, segments, modes, _ = self.mixing.shape
         return conditions * segments * modes * (modes + 1) // 2 + self.bias.size + self.basis.size
 
