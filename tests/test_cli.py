@@ -322,6 +322,7 @@ BAD_EXACT = {
     "large dt": (["--dt", "0.5"], "diverged at step"),
     "readout": (["--readout", "3"], "readout = 3.0: give 0, or a time below t_f = 2.5"),
     "another trainer": (["--trainer", "batch", "--segments", "2"], "segments = 2 needs the exact trainer"),
+    "start": (["--couplings", "m.npy"], "couplings = m.npy: the exact trainer solves and starts from none"),
     "low rank edges": (["--topology", "planes", "--compress", "0.1"], "cannot be compressed"),
 }
 

@@ -115,6 +115,11 @@ class Settings:
                 self.trainer == "exact" or value == idle,
                 f"{name} = {value} needs the exact trainer: leave it out, or use --trainer exact",
             )
+        require(
+            self.trainer != "exact" or self.couplings is None,
+            f"couplings = {self.couplings}: the exact trainer solves and starts from none; leave them out, or "
+            "use --trainer batch",
+        )
         if self.imprint not in IMPRINTS:
             raise InputError(f"unknown imprint {self.imprint!r}: choose one of {', '.join(IMPRINTS)}")
         for name in ("hidden", "output"):
