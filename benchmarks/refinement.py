@@ -21,8 +21,10 @@ EACH, COUNT, SAMPLES, ROUNDS, TURNS = 1000, 1000, 2000, 10, 4
 PAPER = ModalSettings(amplitude=2.0, kT=0.1, clusters=1, modes=64, dt=0.0125)
 WAYS = {
     "end, preconditioned": (PAPER, {}),
+    "end, preconditioned, rate 1": (PAPER, {"rate": 1.0}),
     "end, plain": (PAPER, {"preconditioned": False}),
     "along five segments, preconditioned": (replace(PAPER, segments=5), {"along": True}),
+    "along five segments, preconditioned, rate 1": (replace(PAPER, segments=5), {"along": True, "rate": 1.0}),
     "along five segments, plain": (replace(PAPER, segments=5), {"along": True, "preconditioned": False}),
     "default with 20 conditions a class": (ModalSettings(clusters=20, modes=64), {}),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.common import keep
 from thermogen.data import Images, load_split
 from thermogen.judge import draw
-from thermogen.modal import ModalSettings, modal_model, train_modal
+from thermogen.modal import LABEL_MODES, ModalSettings, modal_model, train_modal
 from thermogen.quality import frechet, load_classifier
 from thermogen.quality.evaluation import share
 from thermogen.quality.grey import grey
@@ -20,7 +20,8 @@ from thermogen.quality.measures import nearest
 MNIST = "../shared/data/mnist.npz"
 COUNT, EACH = 2000, 2000
 PAPER = {"amplitude": 2.0, "kT": 0.1}
-CHOICES = {
+LABELS = {"label_units": True, "modes": LABEL_MODES}
+CHOICES: dict[str, dict] = {
     "default": {},
     "clusters 50": {"clusters": 50},
     "clusters 20": {"clusters": 20},
@@ -38,10 +39,12 @@ CHOICES = {
     "pooled by half": {"pool": 0.5},
     "paper's units, clusters 20": {**PAPER, "clusters": 20},
     "paper's units, clusters 1": {**PAPER, "clusters": 1},
-    "label units": {"label_units": True},
-    "label units, clusters 20": {"label_units": True, "clusters": 20},
-    "label units, clusters 1": {"label_units": True, "clusters": 1},
-    "label units, clusters 20, paper's units": {"label_units": True, "clusters": 20, **PAPER},
+    "label units": LABELS,
+    "label units, modes 128": {**LABELS, "modes": 128},
+    "label units, modes 8": {**LABELS, "modes": 8},
+    "label units, clusters 20": {**LABELS, "clusters": 20},
+    "label units, clusters 1": {**LABELS, "clusters": 1},
+    "label units, clusters 20, paper's units": {**LABELS, "clusters": 20, **PAPER},
 }
 SEEDS = {"default": range(5)}
 

@@ -117,7 +117,7 @@ class Settings:
             )
         require(
             self.trainer != "exact" or self.couplings is None,
-            f"couplings = {self.couplings}: the exact trainer solves and starts from none; leave them out, or "
+            f"couplings = {self.couplings}: the exact trainer solves and starts from none; leave them out or "
             "use --trainer batch",
         )
         if self.imprint not in IMPRINTS:

@@ -30,6 +30,9 @@ from thermogen.training import (
     target_moments,
 )
 
+LABEL_MODES = 24
+"""Modes that suit label units: one M for all conditions overshoots along the modes in which they differ."""
+
 
 @dataclass(frozen=True)
 class ModalSettings:

@@ -39,7 +39,12 @@ def train_modes(
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     images: ImageSet = None,
     clusters: Clusters = 100,
-    modes: Modes = 128,
+    modes: Annotated[
+        int | None,
+        typer.Option(
+            help="Shared modes r (default: 128, with --label-units 24).", rich_help_panel=_GENERATOR, min=1
+        ),
+    ] = None,
     segments: Annotated[
         int, typer.Option(help="Parts of t_f with coefficients of their own.", rich_help_panel=_GENERATOR)
     ] = 1,
@@ -77,12 +82,12 @@ def train_modes(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.control import couplers
     from thermogen.data import load_split
-    from thermogen.modal import ModalSettings, modal_model, train_modal
+    from thermogen.modal import LABEL_MODES, ModalSettings, modal_model, train_modal
     from thermogen.store import check_free, read_card
 
     settings = ModalSettings(
         clusters=clusters,
-        modes=modes,
+        modes=modes or (LABEL_MODES if label_units else ModalSettings.modes),
         segments=segments,
         amplitude=amplitude,
         kT=kT,
@@ -191,9 +196,7 @@ def complete(
     results = judge_completion(completed, samples, held, load_classifier(classifier))
     flat = held.grey()[:12]
     parts = np.where(shown.ravel(), flat, flat.min()), completed[:12], flat
-    write_png_grid(
-        out, np.concatenate([np.resize(part, (12, height * width)) for part in parts]), (height, width)
-    )
+    write_png_grid(out, np.concatenate(parts), (height, width), columns=len(flat))
     if json:
         print_json(results)
     else:

@@ -141,9 +141,17 @@ def gif_bytes(
     return stream.getvalue()
 
 
-def write_png_grid(path: Path, images: Float[np.ndarray, "n pixels"], image_shape: tuple[int, int]) -> None:
-    """Write images (n, pixels) as one PNG: rows of ten or more, light ink on black, each on its own scale."""
-    path.write_bytes(grid_png(images, image_shape))
+def write_png_grid(
+    path: Path,
+    images: Float[np.ndarray, "n pixels"],
+    image_shape: tuple[int, int],
+    columns: int | None = None,
+) -> None:
+    """Write images (n, pixels) as one PNG: rows of `columns`, light ink on black, each on its own scale.
+
+    By default rows of ten or more.
+    """
+    path.write_bytes(grid_png(images, image_shape, columns))
 
 
 def write_gif(
