@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.common import keep
 from thermogen.data import Images, load_split
 from thermogen.judge import draw
-from thermogen.modal import LABEL_MODES, ModalSettings, modal_model, train_modal
+from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality import frechet, load_classifier
 from thermogen.quality.evaluation import share
 from thermogen.quality.grey import grey
@@ -20,7 +19,7 @@ from thermogen.quality.measures import nearest
 MNIST = "../shared/data/mnist.npz"
 COUNT, EACH = 2000, 2000
 PAPER = {"amplitude": 2.0, "kT": 0.1}
-LABELS = {"label_units": True, "modes": LABEL_MODES}
+LABELS = {"label_units": True}
 CHOICES: dict[str, dict] = {
     "default": {},
     "clusters 50": {"clusters": 50},
@@ -39,6 +38,11 @@ CHOICES: dict[str, dict] = {
     "pooled by half": {"pool": 0.5},
     "paper's units, clusters 20": {**PAPER, "clusters": 20},
     "paper's units, clusters 1": {**PAPER, "clusters": 1},
+    "matched": {"match": 0.3},
+    "matched, share 0.1": {"match": 0.1},
+    "matched, share 1": {"match": 1.0},
+    "matched, amplitude 0.4": {"match": 0.3, "amplitude": 0.4, "kT": 5e-4},
+    "matched, clusters 20": {"match": 0.3, "clusters": 20},
     "label units": LABELS,
     "label units, modes 128": {**LABELS, "modes": 128},
     "label units, modes 8": {**LABELS, "modes": 8},
@@ -46,7 +50,7 @@ CHOICES: dict[str, dict] = {
     "label units, clusters 1": {**LABELS, "clusters": 1},
     "label units, clusters 20, paper's units": {**LABELS, "clusters": 20, **PAPER},
 }
-SEEDS = {"default": range(5)}
+SEEDS = {"default": range(5), "matched": range(5)}
 
 
 def subset(images: Images, each: int, seed: int = 0) -> Images:
@@ -68,7 +72,7 @@ def main(images: str = MNIST) -> None:
     for name, changes in CHOICES.items():
         rows = []
         for seed in SEEDS.get(name, range(1)):
-            settings = replace(ModalSettings(seed=seed), **changes)
+            settings = ModalSettings.of(seed=seed, **changes)
             begun = time.perf_counter()
             result = train_modal(small, settings)
             seconds = time.perf_counter() - begun

@@ -10,7 +10,7 @@ import thermogen as tg
 from thermogen.couplings import NoCouplings
 from thermogen.data import load_split
 from thermogen.langevin import mean_in_field
-from thermogen.modal import LABEL_MODES, ModalSettings, modal_model, train_modal
+from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.reading import judge_reading, read_labels
 from thermogen.store import Model
 from thermogen.training import mode_basis, mode_statistics, solve_label_fields, solve_modes
@@ -38,7 +38,7 @@ def problem():
 def trained():
     """A generator with label units, trained on the shipped digits; and the held-out digits."""
     split = load_split()
-    settings = ModalSettings(clusters=8, modes=LABEL_MODES, dt=0.025, label_units=True)
+    settings = ModalSettings(clusters=8, modes=24, dt=0.025, label_units=True)
     return modal_model(split.training, settings, train_modal(split.training, settings)), split.held_out
 
 

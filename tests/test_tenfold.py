@@ -133,6 +133,8 @@ def test_the_main_job_for_all_classes_and_its_rivals(tmp_path):
     assert [row["name"] for row in results["rows"]] == [
         "thermodynamic, raw",
         "thermodynamic, averaged",
+        "thermodynamic, matched, raw",
+        "thermodynamic, matched, averaged",
         "Gaussian a class",
     ]
     page = (out / "report.html").read_text()

@@ -26,10 +26,13 @@ from thermogen.report.quality import comparison_markdown, quality_energy_figure,
 from thermogen.runfolder import RunFolder, write_atomically
 from thermogen.store import Model, versions
 
-OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model")
+OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model",
+           "matched")  # fmt: skip
 
 _SIMULATED, _MODELLED = "heat at 300 K, simulated", "multiply-adds at 1 pJ, modelled"
 _TIMES = (0.5, 2.5, 10.0, 25.0, 100.0, 400.0, 1600.0)
+MATCH = 0.3
+"""Share of the data's variance that the matched generator is asked for."""
 _IN_TIME = 250  # samples followed in time
 
 Fit = Callable[[Any, Images], Rival]
@@ -94,9 +97,15 @@ def compare_generators(
                 write_atomically(file, json.dumps(make()))
         return json.loads(file.read_text())
 
-    rows = kept("thermodynamic", lambda: _own(split, settings, count, out, reference, stage))
+    rows = kept("thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage))
+    matched = ModalSettings.of(
+        match=MATCH, clusters=settings.clusters, modes=settings.modes, dt=settings.dt, seed=settings.seed
+    )
+    others = kept(
+        "matched", lambda: _own("thermodynamic, matched", split, matched, count, out, reference, stage)
+    )
     ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
-    every = rows["rows"]
+    every = rows["rows"] + others["rows"]
     curves: dict[str, Any] = {"thermodynamic": rows["in_time"]}
     for name in chosen:
         key = jax.random.fold_in(settings.stream("rivals"), list(RIVALS).index(name))
@@ -105,6 +114,7 @@ def compare_generators(
         every.append(found["row"])
         if "in_time" in found:
             curves[name] = found["in_time"]
+    curves["matched"] = others["in_time"]
     results = {
         "count": count,
         "rows": every,
@@ -124,17 +134,23 @@ def compare_generators(
 
 
 def _own(
-    split: Split, settings: ModalSettings, count: int, out: Path, reference: Reference, stage: Stage
+    name: str,
+    split: Split,
+    settings: ModalSettings,
+    count: int,
+    out: Path,
+    reference: Reference,
+    stage: Stage,
 ) -> dict[str, Any]:
-    """The thermodynamic generator: a row for each read-out, and its quality in time."""
+    """A thermodynamic generator: a row for each read-out, and its quality in time."""
     begun = time.perf_counter()
     result = train_modal(split.training, settings, stage)
     seconds = time.perf_counter() - begun
     model = modal_model(split.training, settings, result)
-    model.save_pretrained(out / "model", force=True)
+    model.save_pretrained(out / ("matched" if settings.match is not None else "model"), force=True)
     samples, drawing = draw(model, count, settings.seed, stage)
     judged = judge_samples(samples, reference)
-    write_png_grid(out / "grids" / "thermodynamic.png", samples.visible[:100], model.image_shape)
+    write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
     assert isinstance(result.control, ModeTable)
     joules = judged["heat_kT"]["mean"] * Device().kT
     shared = {
@@ -147,7 +163,8 @@ def _own(
         "heat_kT": judged["heat_kT"],
     }
     rows = [
-        {"name": f"thermodynamic, {name}", "quality": judged[name], **shared} for name in ("raw", "averaged")
+        {"name": f"{name}, {reading}", "quality": judged[reading], **shared}
+        for reading in ("raw", "averaged")
     ]
     return {"rows": rows, "in_time": quality_in_time(model, reference, min(count, _IN_TIME), settings.seed)}
 

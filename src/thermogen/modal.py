@@ -26,12 +26,16 @@ from thermogen.training import (
     mode_statistics,
     refine,
     solve_label_fields,
+    solve_matched,
     solve_modes,
     target_moments,
 )
 
-LABEL_MODES = 24
-"""Modes that suit label units: one M for all conditions overshoots along the modes in which they differ."""
+# One M for all conditions overshoots along the modes in which they differ: few modes suit it.
+LABEL_DEFAULTS = {"modes": 24}
+# The closed form is that of linear units: smaller images, and as much thermal noise beside them.
+# They are read while variances still grow: in a short window.
+MATCHED_DEFAULTS = {"amplitude": 0.1, "kT": 3.125e-5, "readout": 0.05}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class ModalSettings:
 
     clusters: conditions of every class (at most one per five images). modes: r. amplitude: field of a pixel
     one standard deviation above its image's mean. refine: rounds of refinement on its own states.
-    label_units: one set of couplings for all, conditions asked for by fields on label units.
+    label_units: one set of couplings for all, conditions asked for by fields on label units. match: not
+    reverse-path training, but mean and covariance matched at t_f, with this share of the data's variance.
     What each contributes is measured in docs/ten-digits.md.
     """
 
@@ -57,6 +62,7 @@ class ModalSettings:
     pool: float = 0.0
     refine: int = 0
     label_units: bool = False
+    match: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,17 +76,32 @@ class ModalSettings:
         )
         require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
         check_segments(self.schedule, self.segments)
+        require(
+            self.match is None or 0 <= self.match <= 1,
+            f"match = {self.match}: give the share of the data's variance, 0 to 1",
+        )
+        other = "label units" if self.label_units else None if self.match is None else "matched moments"
         table_only = {
             "segments": (self.segments, 1),
             "refine": (self.refine, 0),
             "ridge": (self.ridge, 0),
             "pool": (self.pool, 0),
+            "match": (self.match, None if self.label_units else self.match),
         }
         for name, (value, plain) in table_only.items():
             require(
-                not self.label_units or value == plain,
-                f"{name} = {value} with label units, which have one set of couplings: leave it at {plain}",
+                other is None or value == plain,
+                f"{name} = {value} with {other}: it belongs to another way of training, leave it out",
             )
+
+    @classmethod
+    def of(cls, **given: Any) -> ModalSettings:
+        """Settings with the defaults that suit `label_units` or `match` where `given` has None or nothing."""
+        chosen = {name: value for name, value in given.items() if value is not None}
+        suited: dict[str, Any] = MATCHED_DEFAULTS if "match" in chosen else {}
+        if chosen.get("label_units"):
+            suited = LABEL_DEFAULTS
+        return cls(**(suited | chosen))
 
     @property
     def schedule(self) -> Schedule:
@@ -146,6 +167,10 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
     found, classes = conditions_of(images, settings, stage)
     force = modal_fields(images, settings)
     basis = mode_basis(force, min(settings.modes, force.shape[1]))
+    if settings.match is not None:
+        states = mean_in_field(units, force)
+        matched = solve_matched(units, states, found, classes, basis, schedule.t_f, share=settings.match)
+        return ModalResult(matched, found)
     with stage("training", len(images)) as tick:
         known = mode_statistics(
             units,

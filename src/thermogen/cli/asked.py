@@ -42,16 +42,27 @@ def train_modes(
     modes: Annotated[
         int | None,
         typer.Option(
-            help="Shared modes r (default: 128, with --label-units 24).", rich_help_panel=_GENERATOR, min=1
+            help="Shared modes r (default: 128; with --label-units 24).", rich_help_panel=_GENERATOR, min=1
         ),
     ] = None,
     segments: Annotated[
         int, typer.Option(help="Parts of t_f with coefficients of their own.", rich_help_panel=_GENERATOR)
     ] = 1,
     amplitude: Annotated[
-        float, typer.Option(help="Field per unit of image contrast, in E0.", rich_help_panel=_GENERATOR)
-    ] = 0.4,
-    kT: o.Temperature = 5e-4,
+        float | None,
+        typer.Option(
+            help="Field per unit of image contrast, in E0 (default: 0.4; with --match 0.1).",
+            rich_help_panel=_GENERATOR,
+        ),
+    ] = None,
+    kT: Annotated[
+        float | None,
+        typer.Option(
+            "--kT",
+            help="Thermal energy in E0 (default: 5e-4; with --match 3.125e-5).",
+            rich_help_panel=_GENERATOR,
+        ),
+    ] = None,
     ridge: o.Ridge = 0.0,
     refine: Refine = 0,
     label_units: Annotated[
@@ -62,6 +73,14 @@ def train_modes(
             rich_help_panel=_GENERATOR,
         ),
     ] = False,
+    match: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of reverse-path training, match mean and covariance at t_f, with this share of the "
+            "data's variance, e.g. 0.3.",
+            rich_help_panel=_GENERATOR,
+        ),
+    ] = None,
     dt: o.Dt = 0.01,
     seed: o.Seed = 0,
     force: o.Force = False,
@@ -82,18 +101,19 @@ def train_modes(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.control import couplers
     from thermogen.data import load_split
-    from thermogen.modal import LABEL_MODES, ModalSettings, modal_model, train_modal
+    from thermogen.modal import ModalSettings, modal_model, train_modal
     from thermogen.store import check_free, read_card
 
-    settings = ModalSettings(
+    settings = ModalSettings.of(
         clusters=clusters,
-        modes=modes or (LABEL_MODES if label_units else ModalSettings.modes),
+        modes=modes,
         segments=segments,
         amplitude=amplitude,
         kT=kT,
         ridge=ridge,
         refine=refine,
         label_units=label_units,
+        match=match,
         dt=dt,
         seed=seed,
     )

@@ -11,7 +11,11 @@ from thermogen.report.theme import LIGHT, Theme, new_figure, to_png
 
 _WIDTH = 6.2
 _GAP = 0.28  # between labels, in the logarithm of the distance: a line of text
-_NAMES = {"thermodynamic": "Langevin computer, ready at $t_f$", "boltzmann": "Boltzmann machine"}
+_NAMES = {
+    "thermodynamic": "Langevin computer, ready at $t_f$",
+    "matched": "the same, moments matched at $t_f$",
+    "boltzmann": "Boltzmann machine",
+}
 
 
 def quality_energy_figure(results: dict[str, Any], *, theme: Theme = LIGHT) -> bytes:
@@ -92,7 +96,11 @@ def quality_time_figure(results: dict[str, Any], *, theme: Theme = LIGHT) -> byt
         figure = new_figure(_WIDTH, 4.6)
         top, bottom = figure.subplots(2, 1, sharex=True)
         figure.subplots_adjust(left=0.12, right=0.97, top=0.97, bottom=0.12, hspace=0.08)
-        for (name, curve), colour in zip(results["in_time"].items(), (theme.heat, theme.force), strict=False):
+        colours = {"thermodynamic": theme.heat, "matched": theme.other, "boltzmann": theme.force}
+        for name, colour in colours.items():
+            if name not in results["in_time"]:
+                continue
+            curve = results["in_time"][name]
             points = [point for point in curve if point["t"] > 0]
             times = [point["t"] for point in points]
             style: dict[str, Any] = {"ms": 4, "lw": 1.2, "color": colour, "label": _NAMES.get(name, name)}

@@ -5,6 +5,7 @@ from thermogen.training.clusters import clusters
 from thermogen.training.exact import ExactResult, solve, solve_all_pairs, train_exact
 from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
 from thermogen.training.label_units import solve_label_fields
+from thermogen.training.matching import solve_matched
 from thermogen.training.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
 from thermogen.training.refinement import Refinement, TargetMoments, refine, target_moments
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
@@ -35,6 +36,7 @@ __all__ = [
     "solve",
     "solve_all_pairs",
     "solve_label_fields",
+    "solve_matched",
     "solve_modes",
     "statistics",
     "target_moments",
