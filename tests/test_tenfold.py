@@ -72,6 +72,8 @@ def test_train_sample_evaluate_and_complete(run, tmp_path):
         (["compare", "--rivals", "nobody", "--out", "c"], "nobody"),
         (["read", "m"], "this model has no label units"),
         (["read", "m", "--count", "0"], "count = 0"),
+        (["train-modes", "--match", "2", "--out", "n"], "match = 2.0"),
+        (["train-modes", "--match", "0.3", "--label-units", "--out", "n"], "match = 0.3 with label units"),
         (["train-modes", "--label-units", "--segments", "2", "--out", "n"], "segments = 2 with label units"),
         (["train-modes", "--modes", "2000", "--out", "n", "--amplitude", "-1"], "amplitude = -1"),
     ],

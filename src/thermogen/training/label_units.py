@@ -26,6 +26,8 @@ from thermogen.couplings import BlockCouplings, Units
 from thermogen.errors import require
 from thermogen.training.modes import ModeStatistics, lyapunov, within
 
+_LARGEST = 10_000  # pairs: 800 MB in float64
+
 
 def solve_label_fields(
     computer: Computer,
@@ -42,8 +44,13 @@ def solve_label_fields(
     state of its images; `held_at` is z. A label unit without a field leans towards its condition by how
     probable the image makes it: its bias is that of the linear discriminant,
     -(b_c . shown_c / 2 + kT log w_c) / 2z, so that `thermogen.reading` reads the class of clamped images.
-    Raises InputError for more than one segment of time, hidden units, or z <= 0.
+    Raises InputError for more than one segment of time, hidden units, too many units, or z <= 0.
     """
+    require(
+        computer.units.total <= _LARGEST,
+        f"{computer.units.total} visible units, all pairs of which label units need coupled: give images of "
+        f"{_LARGEST} pixels or less",
+    )
     require(held_at > 0, f"held_at = {held_at:g}: give a positive position of held label units")
     require(len(known) == 1, f"{len(known)} segments of time: fields on label units do not change, give one")
     units = computer.units
