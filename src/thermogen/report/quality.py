@@ -113,9 +113,10 @@ def quality_time_figure(results: dict[str, Any], *, theme: Theme = LIGHT) -> byt
         top.legend(loc="lower right")
         bottom.set_xscale("log")
         bottom.set_yscale("log")
-        bottom.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        bottom.yaxis.set_major_formatter("{x:g}")
-        bottom.yaxis.set_minor_formatter("")
+        for axis in (bottom.xaxis, bottom.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         bottom.set_ylabel("Fréchet distance")
         bottom.set_xlabel(r"time allowed / $(\mu E_0)^{-1}$")
         return to_png(figure)
