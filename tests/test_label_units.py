@@ -29,7 +29,7 @@ def problem():
     units = tg.make_computer(NoCouplings(tg.Units(VISIBLE)), kT=5e-4)
     basis = mode_basis(force, 6)
     known = mode_statistics(units, force, kind, tg.Schedule(t_f=1.0, dt=0.02), basis)
-    states = mean_in_field(units, force)
+    states = mean_in_field(force, 1.0, 1.0, 5e-4)
     shown = np.stack([states[kind == number].mean(0) for number in range(KINDS)])
     return units, known, basis, np.array([7, 7, 3, 3, 3]), shown
 
@@ -43,10 +43,9 @@ def trained():
 
 
 def test_units_in_fields_stand_where_quadrature_says():
-    units = tg.make_computer(NoCouplings(tg.Units(3)), kT=0.1)
     force = np.array([[-3.0, 0.0, 0.4]])
     x = np.linspace(-4, 4, 20001)
-    for found, h in zip(mean_in_field(units, force)[0], force[0], strict=True):
+    for found, h in zip(mean_in_field(force, 1.0, 1.0, 0.1)[0], force[0], strict=True):
         density = np.exp(-(x**2 + x**4 - h * x) / 0.1)
         assert abs(found - np.sum(x * density) / density.sum()) < 1e-4
 

@@ -106,7 +106,7 @@ def compare_generators(
     )
     ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
     every = rows["rows"] + others["rows"]
-    curves: dict[str, Any] = {"thermodynamic": rows["in_time"]}
+    curves: dict[str, Any] = {"thermodynamic": rows["in_time"], "matched": others["in_time"]}
     for name in chosen:
         key = jax.random.fold_in(settings.stream("rivals"), list(RIVALS).index(name))
         with stage(name, 1):
@@ -114,7 +114,6 @@ def compare_generators(
         every.append(found["row"])
         if "in_time" in found:
             curves[name] = found["in_time"]
-    curves["matched"] = others["in_time"]
     results = {
         "count": count,
         "rows": every,

@@ -111,7 +111,8 @@ def shown_values(model: Model, images: Images) -> dict[int, Float[np.ndarray, "n
         / training["image_std"][str(label)]
         for label in control.labels
     }
-    return {label: mean_in_field(control.reference, f) for label, f in force.items()}
+    J2, J4, _ = control.reference.alike()
+    return {label: mean_in_field(f, J2, J4, float(control.kT)) for label, f in force.items()}
 
 
 def complete(

@@ -27,6 +27,14 @@ class EnergyParts(NamedTuple):
         return self.on_site + self.bias + self.coupling
 
 
+class AlikeUnits(NamedTuple):
+    """What identical units are made of: J2 and J4 in E0, mobility in 1 / (E0 time)."""
+
+    J2: float
+    J4: float
+    mobility: float
+
+
 class Computer(eqx.Module):
     """N fluctuating units with quartic on-site potentials, biases and symmetric couplings.
 
@@ -72,6 +80,12 @@ class Computer(eqx.Module):
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The force -dV/dx_i, in E0."""
         return -self.gradient(x)
+
+    def alike(self) -> AlikeUnits:
+        """J2, J4 and mobility that all units share; InputError if they do not."""
+        values = [np.unique(np.asarray(one, float)) for one in (self.J2, self.J4, self.mobility)]
+        require(all(len(one) == 1 for one in values), "units are not alike: give all one J2, J4 and mobility")
+        return AlikeUnits(*(float(one[0]) for one in values))
 
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0: what noising and the start of generation use."""

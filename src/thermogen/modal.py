@@ -30,6 +30,7 @@ from thermogen.training import (
     solve_modes,
     target_moments,
 )
+from thermogen.training.label_units import check_size
 
 # One M for all conditions overshoots along the modes in which they differ: few modes suit it.
 LABEL_DEFAULTS = {"modes": 24}
@@ -81,16 +82,10 @@ class ModalSettings:
             f"match = {self.match}: give the share of the data's variance, 0 to 1",
         )
         other = "label units" if self.label_units else None if self.match is None else "matched moments"
-        table_only = {
-            "segments": (self.segments, 1),
-            "refine": (self.refine, 0),
-            "ridge": (self.ridge, 0),
-            "pool": (self.pool, 0),
-            "match": (self.match, None if self.label_units else self.match),
-        }
-        for name, (value, plain) in table_only.items():
+        for name in ("segments", "refine", "ridge", "pool", *(["match"] if self.label_units else [])):
+            value = getattr(self, name)
             require(
-                other is None or value == plain,
+                other is None or value == type(self).__dataclass_fields__[name].default,
                 f"{name} = {value} with {other}: it belongs to another way of training, leave it out",
             )
 
@@ -164,11 +159,13 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
         "give labelled images with several of each class",
     )
     units, schedule = modal_units(images, settings), settings.schedule
+    if settings.label_units:
+        check_size(units.units)
     found, classes = conditions_of(images, settings, stage)
     force = modal_fields(images, settings)
     basis = mode_basis(force, min(settings.modes, force.shape[1]))
     if settings.match is not None:
-        states = mean_in_field(units, force)
+        states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
         matched = solve_matched(units, states, found, classes, basis, schedule.t_f, share=settings.match)
         return ModalResult(matched, found)
     with stage("training", len(images)) as tick:
@@ -182,7 +179,7 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
             progress=lambda done: tick(done, "statistics"),
         )
     if settings.label_units:
-        states = mean_in_field(units, force)
+        states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
         shown = np.stack([states[found == number].mean(0) for number in range(len(classes))])
         return ModalResult(solve_label_fields(units, known, basis, classes, shown), found)
     control = solve_modes(units, known, basis, classes, ridge=settings.ridge, pool=settings.pool)

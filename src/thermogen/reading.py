@@ -46,7 +46,9 @@ def read_labels(model: Model, images: Images, *, wait: float = 25.0, seed: int =
     steps = round(wait / _DT)
     whole, label = control.reference, control.units.part("output")
     force = model.training["amplitude"] * images.standardised()
-    shown = mean_in_field(whole.uncoupled(), force)
+    # Label units are bare; the visible ones carry their diagonal J_ii in J2, which did not imprint images.
+    alone = (float(np.asarray(value)[label][0]) for value in (whole.J2, whole.J4))
+    shown = mean_in_field(force, *alone, kT=float(whole.kT))
     units = eqx.tree_at(
         lambda c: (c.J2, c.J4, c.couplings),
         whole,

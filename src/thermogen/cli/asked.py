@@ -127,9 +127,8 @@ def train_modes(
         print_json(read_card(out))
     else:
         control, seconds = result.control, time.perf_counter() - begun
-        what = (
-            f"{len(control.classes)} conditions of {settings.modes} modes, from {len(split.training)} images"
-        )
+        modes = min(settings.modes, control.units.visible)
+        what = f"{len(control.classes)} conditions of {modes} modes, from {len(split.training)} images"
         print(f"{what}, in {seconds:.1f} s; {couplers(control):,} couplers; model: {out}")
 
 

@@ -91,14 +91,15 @@ def sample_uncoupled(
 
 
 def mean_in_field(
-    computer: Computer, fields: Float[np.ndarray, "n visible"], points: int = 501
-) -> Float[np.ndarray, "n visible"]:
-    """Mean position of single visible units in fields, float32: <x> of exp(-(J2 x^2 + J4 x^4 - h x) / kT).
+    fields: Float[np.ndarray, "n units"], J2: float, J4: float, kT: float, points: int = 501
+) -> Float[np.ndarray, "n units"]:
+    """Mean position of single units in fields h (E0), float32: <x> of exp(-(J2 x^2 + J4 x^4 - h x) / kT).
 
-    By quadrature at `points` fields and interpolation. All visible units have the J2 and J4 of the first.
+    By quadrature at `points` fields and linear interpolation.
     """
     grid = np.linspace(fields.min(), fields.max(), points)
-    J2, J4 = (jnp.full(points, np.asarray(value)[0]) for value in (computer.J2, computer.J4))
-    x, density = (np.asarray(one, float) for one in boltzmann_grid(J2, J4, jnp.asarray(-grid), computer.kT))
+    each = jnp.full(points, J2, jnp.float32), jnp.full(points, J4, jnp.float32)
+    found = boltzmann_grid(*each, bias=jnp.asarray(-grid, jnp.float32), kT=jnp.asarray(kT, jnp.float32))
+    x, density = (np.asarray(one, float) for one in found)
     mean = (x * density).sum(1) / density.sum(1)
     return np.interp(fields, grid, mean).astype(np.float32)

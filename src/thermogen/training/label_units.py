@@ -29,6 +29,15 @@ from thermogen.training.modes import ModeStatistics, lyapunov, within
 _LARGEST = 10_000  # pairs: 800 MB in float64
 
 
+def check_size(units: Units) -> None:
+    """InputError for more visible units than can have all their pairs coupled."""
+    require(
+        units.visible <= _LARGEST,
+        f"{units.visible} visible units, all pairs of which label units need coupled: give images of "
+        f"{_LARGEST} pixels or less",
+    )
+
+
 def solve_label_fields(
     computer: Computer,
     known: list[ModeStatistics],
@@ -44,13 +53,11 @@ def solve_label_fields(
     state of its images; `held_at` is z. A label unit without a field leans towards its condition by how
     probable the image makes it: its bias is that of the linear discriminant,
     -(b_c . shown_c / 2 + kT log w_c) / 2z, so that `thermogen.reading` reads the class of clamped images.
+    The visible units carry their diagonal J_ii as J_ii / 2 of J2, from the start of a run on.
     Raises InputError for more than one segment of time, hidden units, too many units, or z <= 0.
+    Cost: an (N, N) matrix in float64.
     """
-    require(
-        computer.units.total <= _LARGEST,
-        f"{computer.units.total} visible units, all pairs of which label units need coupled: give images of "
-        f"{_LARGEST} pixels or less",
-    )
+    check_size(computer.units)
     require(held_at > 0, f"held_at = {held_at:g}: give a positive position of held label units")
     require(len(known) == 1, f"{len(known)} segments of time: fields on label units do not change, give one")
     units = computer.units
@@ -62,7 +69,7 @@ def solve_label_fields(
     bias = -(one.drive + one.mean @ basis @ mixing @ basis.T) / one.duration
     middle = bias.mean(0)
     labels = (bias - middle).T / (2 * held_at)
-    J2, J4 = (float(np.asarray(value)[0]) for value in (computer.J2, computer.J4))
+    J2, J4, mobility = computer.alike()
     stiffness = 2 * J2 + 12 * J4 * held_at**2
     among = basis @ mixing @ basis.T + labels @ labels.T / stiffness
     extra = np.diagonal(among).copy()
@@ -72,7 +79,8 @@ def solve_label_fields(
     whole = Units(units.visible, output=len(classes))
     dtype = computer.bias.dtype
     blocks = {"visible-visible": jnp.asarray(among, dtype), "visible-output": jnp.asarray(labels, dtype)}
-    reference = make_computer(BlockCouplings(whole, blocks), J2=J2, J4=J4, kT=float(computer.kT))
+    kT = float(computer.kT)
+    reference = make_computer(BlockCouplings(whole, blocks), J2=J2, J4=J4, kT=kT, mobility=mobility)
     reference = eqx.tree_at(
         lambda c: (c.J2, c.bias),
         reference,

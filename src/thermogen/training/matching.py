@@ -6,8 +6,8 @@ stiffness s along a mode and a bias b have, after t_f,
     <x> = -b (1 - e^(-mu s t_f)) / s,    var x = kT/(2 J2) e^(-2 mu s t_f) + kT (1 - e^(-2 mu s t_f)) / s.
 
 So s follows from the variance wanted along each principal axis of a condition, and b from its mean: growth of
-thermal noise along axes with s < 0 makes the variety of the images. It is the fixed point of refinement
-(`thermogen.training.refinement`) at the end of the run, for linear units, without its rounds.
+thermal noise along axes with s < 0 makes the variety of the images. With all of the data's variance it is the
+fixed point of refinement at the end of the run (`thermogen.training.refinement`), without its rounds.
 """
 
 from __future__ import annotations
@@ -42,11 +42,8 @@ def solve_matched(
     Cost: an (r, r) eigendecomposition a condition.
     """
     require(0 <= share <= 1, f"share = {share:g} of the variance: give a number from 0 to 1")
-    J2, J4 = (np.unique(np.asarray(values, float)) for values in (computer.J2, computer.J4))
-    mobility = np.unique(np.asarray(computer.mobility, float))
-    require(len(J2) == len(J4) == len(mobility) == 1, "units are not alike: give all one J2, J4 and mobility")
-    rest, thermal = 2 * float(J2[0]), float(computer.kT) / (2 * float(J2[0]))
-    reach = float(mobility[0]) * duration
+    J2, _, mobility = computer.alike()
+    rest, thermal, reach = 2 * J2, float(computer.kT) / (2 * J2), mobility * duration
     mixings, biases = [], []
     for number in range(len(classes)):
         mine = np.asarray(states[conditions == number], float)

@@ -73,14 +73,14 @@ def target_moments(
 ) -> TargetMoments:
     """Exact moments of noising for images of given conditions. `means` (of training images) if not their own.
 
+    Raises InputError for units that are not alike.
     Cost: one interpolation per image, unit and segment, and P N r multiply–adds.
     """
     units, segments = control.reference, control.segments
-    J2, J4 = (np.unique(np.asarray(values, float)) for values in (units.J2, units.J4))
-    require(len(J2) == len(J4) == 1, "units with different J2 or J4 cannot be refined yet: use equal ones")
+    J2, J4, mobility = units.alike()
     largest = float(np.abs(fields).max())
-    process = float(units.kT), float(units.mobility), schedule
-    table = unit_moments(float(J2[0]), float(J4[0]), *process, largest * 1.01, segments=segments)
+    process = float(units.kT), mobility, schedule
+    table = unit_moments(J2, J4, *process, largest * 1.01, segments=segments)
     grid = np.linspace(-largest, largest, 4001)
     known = table.at(grid)
     basis = np.asarray(control.basis, float)
