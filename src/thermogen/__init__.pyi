@@ -15,6 +15,7 @@ from .couplings import (
     linked,
     planes,
     published,
+    quantised,
 )
 from .data import Images, Split, load_digits, load_images, load_split
 from .errors import DivergenceError, InputError
@@ -40,6 +41,7 @@ from .quality import Classifier, frechet, load_classifier, prototype_scores
 from .store import Model
 from .thermodynamics import noising_path_ratio
 from .training import (
+    Flaws,
     Rule,
     clusters,
     mode_basis,
@@ -66,6 +68,7 @@ __all__ = [
     "Energy",
     "EnergyParts",
     "EulerMaruyama",
+    "Flaws",
     "HeatAndWork",
     "Hold",
     "Images",
@@ -114,6 +117,7 @@ __all__ = [
     "planes",
     "prototype_scores",
     "published",
+    "quantised",
     "refine",
     "residuals",
     "reverse_action",

@@ -6,6 +6,7 @@ from thermogen.couplings.compression import Compression, compress
 from thermogen.couplings.edges import EdgeCouplings
 from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
 from thermogen.couplings.modes import ModeCouplings
+from thermogen.couplings.storage import quantised
 from thermogen.couplings.topology import (
     LINKS,
     all_to_all,
@@ -34,4 +35,5 @@ __all__ = [
     "linked",
     "planes",
     "published",
+    "quantised",
 ]

@@ -47,6 +47,14 @@ def standard_normal(
     return _normal(word).astype(dtype)
 
 
+def standard_uniform(
+    keys: Key[Array, " batch"], step: Int[Array, ""] | int, units: int, dtype
+) -> Float[Array, "batch units"]:
+    """Independent uniform numbers in [0, 1), 24 bits each, from the words behind `standard_normal`."""
+    word = _words(*_row_keys(keys, step), units)
+    return (word >> 8).astype(dtype) * 2.0**-24
+
+
 def _row_keys(keys: Key[Array, " batch"], step: Int[Array, ""] | int):
     """64 strongly mixed bits per row (sample, step) as two columns of words."""
     folded = jax.vmap(jax.random.fold_in, (0, None))(keys, step)

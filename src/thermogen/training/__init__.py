@@ -4,6 +4,7 @@ from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.clusters import clusters
 from thermogen.training.exact import ExactResult, solve, solve_all_pairs, train_exact
 from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
+from thermogen.training.flaws import Flaws
 from thermogen.training.label_units import solve_label_fields
 from thermogen.training.matching import solve_matched
 from thermogen.training.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
@@ -18,6 +19,7 @@ __all__ = [
     "RULES",
     "VALIDATION_PATHS",
     "ExactResult",
+    "Flaws",
     "ModeStatistics",
     "Progress",
     "Refinement",

@@ -30,12 +30,13 @@ def online_stretch(
     rate: float,
     delay: int,
     trained_biases: Bool[Array, " N"],
+    errors: Float[Array, "steps batch N"] | None = None,
 ) -> tuple[Computer, Float[Array, "steps batch N"]]:
     """Plain descent applied after every `delay` steps along a stored stretch of noising.
 
-    Returns the computer after the stretch and the residuals that each step saw. Needs fully wired block
-    couplings; the stretch should hold a whole number of delays. `rate` multiplies the gradient summed
-    over the batch.
+    Returns the computer after the stretch and the residuals that each step saw, with their `errors`, which
+    are learnt from like the rest. Needs fully wired block couplings; the stretch should hold a whole number
+    of delays. `rate` multiplies the gradient summed over the batch.
     """
     couplings = computer.couplings
     assert isinstance(couplings, BlockCouplings)
@@ -68,7 +69,7 @@ def online_stretch(
 
     def step(carry, inputs):
         history, in_force, waiting = carry
-        k, now, r = inputs
+        k, now, r, error = inputs
         # Running sums of (r, r x) over the updates in force: biases, and the diagonal that J has not.
         due = k % delay == 0
         in_force = jnp.where(due, in_force + waiting, in_force)
@@ -86,14 +87,16 @@ def online_stretch(
             by_x = jax.lax.dynamic_slice_in_dim(heard[role], k * batch, batch, 1)
             by_r = sum((overlap[other] for other in neighbours[role]), jnp.zeros(()))
             moved.append(by_x.T @ seen[:, parts[role]] + by_r.T @ own[role])
-        r = r - gain * rate * (change + jnp.concatenate(moved, -1))
+        r = r - gain * rate * (change + jnp.concatenate(moved, -1)) + error
         waiting = waiting + jnp.stack([jnp.sum(r, 0), jnp.sum(r * now, 0)])
         history = jax.lax.dynamic_update_slice(history, r, (k * batch, 0))
         return (history, in_force, waiting), None
 
     sums = jnp.zeros((2, total), x.dtype)
     start = (jnp.zeros_like(x), sums, sums)
-    (history, *_), _ = jax.lax.scan(step, start, (jnp.arange(steps), ends_of_steps, unaware))
+    errors = jnp.zeros((), x.dtype) if errors is None else errors
+    known = (jnp.arange(steps), ends_of_steps, unaware, jnp.broadcast_to(errors, unaware.shape))
+    (history, *_), _ = jax.lax.scan(step, start, known)
     learnt = couplings.outer(history, x)
     blocks = {link: block - rate * learnt.blocks[link] for link, block in couplings.blocks.items()}
     bias = computer.bias - rate * jnp.where(trained_biases, jnp.sum(history, 0), 0)

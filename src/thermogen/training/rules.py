@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from thermogen.errors import InputError, require
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule
 from thermogen.path import Gradient, action_of_residuals, gradient_of_residuals, residuals
+from thermogen.training.flaws import Disturbance, Flaws, residual_unit
 from thermogen.training.online import online_stretch
 from thermogen.training.stretches import over_noising
 
@@ -32,6 +33,9 @@ OPTIMIZERS = {
 }
 """Optimisers by name; 'sgd' is the published plain descent."""
 
+_FLAWS = (
+    0x666C6177  # marks the key of the hardware's errors: the first numbers are what jax.random.split gives
+)
 _HISTORY = 50  # steps x trajectories between two updates of the stored matrix in the exact online recursion
 
 
@@ -42,6 +46,7 @@ class Rule:
     name: 'batch', 'online' or 'delayed'. delay: steps between updates of the delayed rule.
     trajectories: noising trajectories averaged per cycle. rate: learning rate (None: 1e-3 / t_f, as
     published). optimizer: a name in `OPTIMIZERS`. visible_biases: train them too (published: hidden only).
+    flaws: of the hardware that trains.
     """
 
     name: str = "batch"
@@ -50,6 +55,7 @@ class Rule:
     rate: float | None = None
     optimizer: str = "sgd"
     visible_biases: bool = False
+    flaws: Flaws = field(default_factory=Flaws)
 
     def __post_init__(self) -> None:
         """Refuse values that make no rule."""
@@ -142,7 +148,8 @@ def run_cycle(
     or `delay`, steps is applied at once. With plain descent on fully wired blocks the online rule runs
     by an exact recursion in the residuals (`training.online`) at about the cost of the batch rule.
     """
-    count = rule.trajectories
+    count, flaws = rule.trajectories, rule.flaws
+    flaws.check(computer.couplings)
     samples = cycle * count + jnp.arange(count)
     start_key, path_key = jax.random.split(key)
     keys = sample_keys(path_key, samples)
@@ -151,45 +158,72 @@ def run_cycle(
     every = rule.updates_every
     zero = jnp.zeros((), computer.bias.dtype)
     trained = trained_biases(rule, computer)
+    disturbance = Disturbance(flaws, jax.random.fold_in(key, _FLAWS), samples, computer)
+    calm = disturbance.start(schedule.steps) if flaws.residuals else zero
+    unit = residual_unit(computer, dt)
 
     def mean_action(computer, r):
         return jnp.mean(action_of_residuals(computer, r, dt))
 
+    def errors_of(memory, path, first):
+        """What is wrong with the residuals of a stretch: nothing, for hardware without flaws."""
+        if not flaws.residuals:
+            return zero, memory
+        return disturbance.errors(memory, first, len(path) - 1, unit)
+
+    def update(computer, state, gradient, first):
+        number = cycle * schedule.steps + first  # one for every update of a training
+        gradient = disturbance.disturbed(gradient, unit, number)
+        after, state = _updated(rule, computer, state, gradient, schedule)
+        return eqx.tree_at(lambda c: c.couplings, after, disturbance.stored(after.couplings, number)), state
+
     if every is None:
 
-        def accumulate(carry, path, _):
-            gradient, action = carry
+        def accumulate(carry, path, first):
+            gradient, action, memory = carry
             r = residuals(computer, path, dt)
-            return _sum(gradient, gradient_of_residuals(computer, r, path)), action + mean_action(computer, r)
+            error, memory = errors_of(memory, path, first)
+            gradient = _sum(gradient, gradient_of_residuals(computer, r + error, path))
+            return gradient, action + mean_action(computer, r), memory
 
-        (gradient, action), final = over_noising(
-            keys, start_key, samples, control, (_zero_gradient(computer), zero), accumulate
+        (gradient, action, _), final = over_noising(
+            keys, start_key, samples, control, (_zero_gradient(computer), zero, calm), accumulate
         )
-        computer, optimizer_state = _updated(rule, computer, optimizer_state, gradient, schedule)
-    elif rule.optimizer == "sgd" and _fully_wired(computer) and every * count <= _HISTORY:
+        computer, optimizer_state = update(computer, optimizer_state, gradient, 0)
+    elif _by_recursion(rule, computer):
         length = every * max(1, _HISTORY // (every * count))
+        rate = rule.rate_in(schedule) / count
 
-        def recur(carry, path, _):
-            computer, action = carry
-            after, r = online_stretch(computer, path, dt, rule.rate_in(schedule) / count, every, trained)
-            return after, action + mean_action(computer, r)
+        def recur(carry, path, first):
+            computer, action, memory = carry
+            error, memory = errors_of(memory, path, first)
+            seen = error if flaws.residuals else None
+            after, r = online_stretch(computer, path, dt, rate, every, trained, seen)
+            number = cycle * schedule.steps + first
+            couplings = disturbance.descended(after.couplings, rate, -(-len(r) // every), unit, number)
+            after = eqx.tree_at(lambda c: c.couplings, after, couplings)
+            return after, action + mean_action(computer, r - error), memory
 
-        (computer, action), final = over_noising(
-            keys, start_key, samples, control, (computer, zero), recur, length
+        (computer, action, _), final = over_noising(
+            keys, start_key, samples, control, (computer, zero, calm), recur, length
         )
     else:
 
-        def apply(carry, path, _):
-            computer, state, action = carry
+        def apply(carry, path, first):
+            computer, state, action, memory = carry
             r = residuals(computer, path, dt)
-            gradient = gradient_of_residuals(computer, r, path)
-            return *_updated(rule, computer, state, gradient, schedule), action + mean_action(computer, r)
+            error, memory = errors_of(memory, path, first)
+            gradient = gradient_of_residuals(computer, r + error, path)
+            return *update(computer, state, gradient, first), action + mean_action(computer, r), memory
 
-        (computer, optimizer_state, action), final = over_noising(
-            keys, start_key, samples, control, (computer, optimizer_state, zero), apply, every
+        (computer, optimizer_state, action, _), final = over_noising(
+            keys, start_key, samples, control, (computer, optimizer_state, zero, calm), apply, every
         )
     return CycleResult(computer, optimizer_state, action * dt / schedule.t_f, final)
 
 
-def _fully_wired(computer: Computer) -> bool:
-    return isinstance(computer.couplings, BlockCouplings) and not computer.couplings.masks
+def _by_recursion(rule: Rule, computer: Computer) -> bool:
+    """Whether the exact recursion covers this rule: plain descent, fully wired blocks, stored exactly."""
+    wired = isinstance(computer.couplings, BlockCouplings) and not computer.couplings.masks
+    short = (rule.updates_every or 0) * rule.trajectories <= _HISTORY
+    return rule.optimizer == "sgd" and wired and short and rule.flaws.bits is None
