@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
 
 from thermogen.experiment import Settings, prepare
 from thermogen.generation import Samples, generate
@@ -21,16 +19,6 @@ from thermogen.quality import PrototypeScores, prototype_scores
 from thermogen.store import versions
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def interval(values: Any, level: float = 0.95) -> dict[str, float | int]:
-    """Mean with its Student-t interval over independent runs."""
-    values = np.asarray(values, float)
-    n = len(values)
-    sem = values.std(ddof=1) / math.sqrt(n)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * sem
-    mean = float(values.mean())
-    return {"mean": mean, "low": mean - half, "high": mean + half, "sem": float(sem), "n": n}
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chisquare
 
-from benchmarks.common import best_of, interval, keep
+from benchmarks.common import best_of, keep
 from thermogen.control import parts
 from thermogen.couplings import compress
 from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate
-from thermogen.measure import summary
+from thermogen.measure import interval, summary
 from thermogen.quality import prototype_scores
 from thermogen.training import path_loss, solve, statistics
 

@@ -153,7 +153,7 @@ def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(fl
 
 @pytest.mark.parametrize("delay", [1, 7])
 def test_noise_of_updates_adds_up_to_its_variance(delay):
-    """Couplings after a cycle, less those without noise: variance rate^2 sigma^2 r_0^2 x updates, mirrored."""
+    """Couplings after a cycle, less those without noise: rate^2 sigma^2 r_0^2 for each update, mirrored."""
     rate, sigma = 1e-6, 30.0  # so small that nothing learnt feeds back
     rule = tg.Rule("delayed", delay=delay, rate=rate, flaws=tg.Flaws(update_noise=sigma))
     bare = matrix(cycle(tg.Rule("delayed", delay=delay, rate=rate)))

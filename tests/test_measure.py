@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.ledger import BOLTZMANN, Device
-from thermogen.measure import sample_measures, summary
+from thermogen.measure import distribution, interval, sample_measures, summary
 
 
 def test_summary_states_mean_error_and_n():
@@ -12,6 +11,23 @@ def test_summary_states_mean_error_and_n():
     assert figure["mean"] == 2.5
     assert figure["sem"] == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2)
     assert summary(np.array([7.0])) == {"mean": 7.0, "std": None, "sem": None, "n": 1}
+
+
+def test_a_distribution_has_quantiles_and_the_skewness_of_its_law():
+    values = np.random.default_rng(0).exponential(size=40_000)
+    found = distribution(values)
+    assert found["quantiles"]["0.5"] == pytest.approx(np.log(2), abs=4 * 0.5 / 200 / 0.5)
+    assert found["skewness"] == pytest.approx(2, abs=0.3)  # standard error about 0.07
+    assert distribution([3.0, 3.0, 3.0])["skewness"] is None
+
+
+def test_an_interval_is_students_over_independent_runs():
+    found = interval([1.0, 2.0, 4.0])
+    half = 4.302652729911275 * np.std([1, 2, 4], ddof=1) / np.sqrt(3)
+    assert found["high"] - found["mean"] == pytest.approx(half)
+    assert found["mean"] - found["low"] == pytest.approx(half)
+    with pytest.raises(tg.InputError, match="1 run: an interval needs 2"):
+        interval([1.0])
 
 
 def test_prototype_scores_find_the_prototype_and_its_inverse():
@@ -26,33 +42,19 @@ def test_prototype_scores_find_the_prototype_and_its_inverse():
     assert scores.counts.sum() == 3
 
 
-def test_the_papers_comparison_from_its_own_numbers():
-    comparison = tg.compare(2.9e3, couplings=532_224, visible=784)
-    heat, readout, writing, digital = comparison.lines
-    # 784*128 + 128*128 + 128*784 multiply-accumulates, ten steps, 1 pJ each, at 300 K.
-    assert digital.joules == pytest.approx(217_088 * 10 * 1e-12)
-    assert digital.kT == pytest.approx(217_088e-11 / (BOLTZMANN * 300))
-    assert 5.0e14 < digital.kT < 5.5e14
-    assert comparison.ratios["heat alone"] == pytest.approx(digital.kT / 2.9e3)
-    assert comparison.ratios["heat alone"] > 1e11
-    total = heat.joules + readout.joules + writing.joules
-    assert comparison.ratios["and rewriting every coupling"] == pytest.approx(digital.joules / total)
-
-
-def test_a_temperature_of_zero_is_refused():
-    with pytest.raises(tg.InputError, match="temperature = 0"):
-        Device(temperature=0)
-
-
 def test_sample_measures_agree_with_the_samples():
     computer = tg.make_computer(tg.published(tg.Units(visible=9, hidden=3)))
-    samples = tg.generate(jax.random.key(0), computer, 30, tg.Schedule(t_f=0.2, dt=0.01))
+    schedule = tg.Schedule(t_f=0.2, dt=0.01)
+    samples = tg.generate(jax.random.key(0), computer, 30, schedule)
     prototypes = np.random.default_rng(0).normal(size=(2, 9))
-    results = sample_measures(samples, prototypes, [4, 7], 30)
+    results = sample_measures(samples, prototypes, [4, 7], computer, schedule)
     assert results["heat_kT"]["mean"] == pytest.approx(samples.heat_kT.mean())
     assert results["heat_kT"]["n"] == 30
     assert sum(results["prototype_counts"].values()) == 30
     assert set(results["prototype_counts"]) == {"4", "7"}
+    assert results["entropy"]["heat"] == pytest.approx(samples.heat_kT.mean())
+    few = tg.generate(jax.random.key(0), computer, 5, schedule)
+    assert "entropy" not in sample_measures(few, prototypes, [4, 7], computer, schedule)
 
 
 def test_noising_path_ratio_closes_in_float64():

@@ -116,3 +116,71 @@ def test_an_average_that_rests_on_one_sample_says_so():
     assert found.effective == pytest.approx(1, abs=1e-6)
     assert found.delta == pytest.approx(np.log(1000), abs=1e-6)
     assert found.sem == pytest.approx(1, abs=0.01)
+
+
+def test_detailed_balance_of_one_landscape():
+    """Forward and backward under the same constant potential: ln P / P~ = -(V(x_K) - V(x_0)) / kT, by path.
+
+    Microscopic reversibility of Langevin dynamics. The sum over steps is a trapezoid of it: what is left on
+    Euler-Maruyama paths is of order dt (force part telescopes; cubes of displacements have mean zero).
+    """
+    left = []
+    with jax.enable_x64(True):
+        units = tg.Units(visible=2)
+        J = jnp.array([[0, 0.6], [0.6, 0]])
+        couplings = tg.all_to_all(units, dtype=jnp.float64).with_matrix(J)
+        computer = tg.make_computer(couplings, bias=np.array([0.3, 0.0]), kT=KT, dtype=jnp.float64)
+        for dt in (0.01, 0.0025):
+            start = tg.sample_uncoupled(jax.random.key(0), computer.uncoupled(), jnp.arange(2000))
+            path = tg.simulate(
+                jax.random.key(1),
+                computer,
+                start,
+                steps=round(0.5 / dt),
+                dt=dt,
+                observers={"x": tg.Snapshots()},
+                every=1,
+            ).records["x"]
+            ratio = tg.log_ratio(computer, computer, path, dt)
+            fall = np.asarray(computer.energy(path[0]) - computer.energy(path[-1])) / KT
+            left.append(np.asarray(ratio.total) - fall)
+    rms = [float(np.sqrt((one**2).mean())) for one in left]
+    assert rms[0] / rms[1] == pytest.approx(4, rel=0.1)
+    assert rms[1] < 0.1
+
+
+def test_equilibrium_looks_the_same_backwards_and_produces_no_entropy():
+    """After long times <f(x_0) g(x_tau)> = <g(x_0) f(x_tau)>, and heat per time vanishes."""
+    computer = pair()
+    start = tg.sample_uncoupled(jax.random.key(2), computer.uncoupled(), jnp.arange(40_000))
+    records = tg.simulate(
+        jax.random.key(3), computer, start, steps=800, dt=0.01, every=50,
+        observers={"x": tg.Snapshots(), "energy": tg.Energy()}, integrator=tg.LeimkuhlerMatthews(),
+    ).records  # fmt: skip
+    x, energy = (np.asarray(records[name], float) for name in ("x", "energy"))
+    before, after = x[-2], x[-1]
+    forward, backward = before[:, 0] * after[:, 1] ** 3, after[:, 0] * before[:, 1] ** 3
+    moving = np.corrcoef(before[:, 0], after[:, 0])[0, 1]
+    assert 0.1 < moving < 0.9  # neither frozen nor forgotten
+    difference = forward - backward
+    assert abs(difference.mean()) < 4 * difference.std() / len(difference) ** 0.5
+    heat = (energy[-9] - energy[-1]) / KT  # over half the run
+    assert abs(heat.mean()) < 4 * heat.std() / len(heat) ** 0.5
+
+
+def test_the_first_law_closes_to_rounding_with_and_without_a_control():
+    """V_end - V_start = W - Q, trajectory by trajectory, in float64."""
+    with jax.enable_x64(True):
+        units = tg.Units(visible=5, hidden=3)
+        rng = np.random.default_rng(4)
+        parts = []
+        for _ in range(3):
+            J = rng.normal(size=(8, 8))
+            couplings = tg.all_to_all(units, dtype=jnp.float64).with_matrix(jnp.asarray(J + J.T))
+            parts.append(tg.make_computer(couplings, bias=rng.normal(size=8), kT=KT, dtype=jnp.float64))
+        schedule = tg.Schedule(t_f=0.6, dt=0.01)
+        for control in (parts[0], tg.Segments.from_computers(parts, 0.6)):
+            samples = tg.generate(jax.random.key(5), control, 50, schedule)
+            assert samples.heat.dtype == np.float64
+            change = samples.end.total - samples.start.total
+            assert np.abs(change - (samples.switching - samples.heat)).max() < 1e-12

@@ -34,7 +34,7 @@ from .langevin import (
     simulate,
     stable_dt,
 )
-from .ledger import DigitalDenoiser, compare
+from .ledger import DigitalDenoiser, load_parameters, make_ledger, workload_of
 from .noising import RampedField, Schedule, fields
 from .path import forward_action, local_gradient, log_ratio, residuals, reverse_action
 from .quality import Classifier, frechet, load_classifier, prototype_scores
@@ -95,7 +95,6 @@ __all__ = [
     "Units",
     "all_to_all",
     "clusters",
-    "compare",
     "compress",
     "fields",
     "forward_action",
@@ -106,10 +105,12 @@ __all__ = [
     "load_classifier",
     "load_digits",
     "load_images",
+    "load_parameters",
     "load_split",
     "local_gradient",
     "log_ratio",
     "make_computer",
+    "make_ledger",
     "mode_basis",
     "mode_statistics",
     "noising_path_ratio",
@@ -129,4 +130,5 @@ __all__ = [
     "train",
     "train_exact",
     "train_network",
+    "workload_of",
 ]

@@ -18,7 +18,7 @@ from thermogen.data import Images, Split
 from thermogen.errors import InputError, require
 from thermogen.experiment import Stage, silent
 from thermogen.judge import FEWEST, brief, draw, judge_samples, quality_in_time, reference_of
-from thermogen.ledger import Device, DigitalDenoiser
+from thermogen.ledger import DigitalDenoiser, joules_of_kT
 from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality import Classifier, Reference, controls, evaluate
 from thermogen.report.films import write_png_grid
@@ -151,7 +151,7 @@ def _own(
     judged = judge_samples(samples, reference)
     write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
     assert isinstance(result.control, ModeTable)
-    joules = judged["heat_kT"]["mean"] * Device().kT
+    joules = joules_of_kT(judged["heat_kT"]["mean"])
     shared = {
         "training_seconds": seconds,
         "operations": None,
@@ -186,7 +186,7 @@ def _rival(name: str, key: Any, split: Split, count: int, out: Path, reference: 
         "operations": rival.operations,
         "parameters": rival.parameters,
         "seconds_per_sample": seconds / count,
-        "joules": digital if heat is None else float(heat.mean()) * Device().kT,
+        "joules": digital if heat is None else joules_of_kT(float(heat.mean())),
         "evidence": _MODELLED if heat is None else _SIMULATED,
     }
     found: dict[str, Any] = {"row": row}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
+from scipy.stats import t as student
 
+from thermogen.computer import Computer
+from thermogen.control import Control, parts
+from thermogen.errors import require
 from thermogen.generation import Samples
-from thermogen.ledger import compare
+from thermogen.ledger import load_parameters, make_ledger, workload_of
+from thermogen.noising import Schedule
 from thermogen.path import PathRatio
 from thermogen.quality import prototype_scores
+from thermogen.thermodynamics import entropy_production
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 PUBLISHED = {
     "heat_kT": {"mean": 2.9e3, "std": 3.5e2, "n": 1000, "source": "Whitelam, PRL 136, 037101 (2026)"},
@@ -22,7 +31,7 @@ PUBLISHED = {
 """Figures of the papers that the main job lays beside its own."""
 
 
-def summary(values: ArrayLike) -> dict[str, float | int | None]:
+def summary(values: ArrayLike | Sequence[Any]) -> dict[str, float | int | None]:
     """Mean, standard deviation, standard error of the mean (None for one value), and n."""
     numbers = np.asarray(values, float)
     n = len(numbers)
@@ -30,22 +39,63 @@ def summary(values: ArrayLike) -> dict[str, float | int | None]:
     return {"mean": float(numbers.mean()), "std": std, "sem": None if std is None else std / n**0.5, "n": n}
 
 
-def sample_measures(
-    samples: Samples, prototypes: np.ndarray, labels: list[int], couplers: int
-) -> dict[str, Any]:
-    """What the samples say: heat and work in kT, energy parts, resemblance to the prototypes, energy table.
+def interval(values: ArrayLike | Sequence[Any], level: float = 0.95) -> dict[str, float | int]:
+    """Mean of independent runs with its Student-t interval: mean, low, high, sem, n.
 
-    prototypes: (P, pixels), labels: their classes, couplers: number of couplings of the computer.
+    Raises InputError for fewer than two values: one run says nothing about the next.
+    """
+    numbers = np.asarray(values, float)
+    n = len(numbers)
+    require(n >= 2, f"{n} run: an interval needs 2 independent ones or more")
+    sem = float(numbers.std(ddof=1) / n**0.5)
+    half = float(student.ppf((1 + level) / 2, n - 1)) * sem
+    mean = float(numbers.mean())
+    return {"mean": mean, "low": mean - half, "high": mean + half, "sem": sem, "n": n}
+
+
+def distribution(values: ArrayLike | Sequence[Any]) -> dict[str, Any]:
+    """`summary`, and what a mean hides: quantiles and skewness (None for under three values or no spread).
+
+    skewness = <(x - mean)^3> / sd^3
+    """
+    numbers = np.asarray(values, float)
+    quantiles = {f"{q:g}": float(np.quantile(numbers, q)) for q in QUANTILES}
+    spread = numbers.std()
+    skewed = (
+        float(np.mean((numbers - numbers.mean()) ** 3) / spread**3) if spread and len(numbers) > 2 else None
+    )
+    return {**summary(numbers), "quantiles": quantiles, "skewness": skewed}
+
+
+def entropy_measures(samples: Samples, idle: Computer) -> dict[str, Any]:
+    """Entropy production of generation in units of k, `total_bound` from above; see `EntropyProduction`."""
+    found = entropy_production(samples, idle)
+    return {
+        **found._asdict(),
+        "change_bound": found.change_bound,
+        "total_bound": found.total_bound,
+        "n": len(samples),
+    }
+
+
+def sample_measures(
+    samples: Samples, prototypes: np.ndarray, labels: list[int], control: Control, schedule: Schedule
+) -> dict[str, Any]:
+    """What the samples say: heat and work in kT, entropy, energy parts, resemblance, joules.
+
+    prototypes: (P, pixels), labels: their classes; control, schedule: what generated the samples. Entropy is
+    left out for fewer than 20 samples, which bound none.
     """
     scores = prototype_scores(samples.visible, prototypes)
-    parts = ("on_site", "bias", "coupling")
-    heat = summary(samples.heat_kT)
-    comparison = compare(float(samples.heat_kT.mean()), couplers, samples.units.visible)
+    kinds = ("on_site", "bias", "coupling")
+    ledger = make_ledger(workload_of(control, samples, schedule), load_parameters())
+    idle = parts(control)[0].uncoupled()
     return {
-        "heat_kT": heat,
-        "work_kT": summary(samples.work_kT),
+        "heat_kT": distribution(samples.heat_kT),
+        "work_kT": distribution(samples.work_kT),
+        **({"entropy": entropy_measures(samples, idle)} if len(samples) >= 20 else {}),
         "energy_kT": {
-            when: {part: summary(getattr(energies, part) / samples.kT) for part in parts}
+            when: {part: summary(getattr(energies, part) / samples.kT) for part in kinds}
             for when, energies in (("start", samples.start), ("end", samples.end))
         },
         "prototype_correlation": {
@@ -57,7 +107,7 @@ def sample_measures(
         "prototype_counts": {
             str(label): int(scores.counts[[other == label for other in labels]].sum()) for label in labels
         },
-        "energy": {"lines": [asdict(line) for line in comparison.lines], "ratios": comparison.ratios},
+        "energy": asdict(ledger),
     }
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Segments, couplers, parts
+from thermogen.control import Segments, parts
 from thermogen.errors import InputError, require
 from thermogen.experiment import Experiment, Settings, Stage, fingerprint, prepare, silent
 from thermogen.generation import BATCH, Samples, generate
@@ -106,7 +106,7 @@ def reproduce(
         "loss": loss_measures(
             result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
         ),
-        **sample_measures(samples, prototypes, labels, couplers(result.computer)),
+        **sample_measures(samples, prototypes, labels, result.computer, experiment.schedule),
         "path_ratio": ratio_measures(ratio),
         "published": PUBLISHED,
         "seconds": folder.seconds(),
@@ -116,7 +116,7 @@ def reproduce(
     }
     if other is not None and trained is not None and second is not None:
         results["beside"] = {
-            **sample_measures(second, prototypes, labels, couplers(trained.computer)),
+            **sample_measures(second, prototypes, labels, trained.computer, other.schedule),
             "validation": loss_measures(
                 trained.loss, trained.validation, experiment.computer.units.total, VALIDATION_PATHS
             )["validation"],

@@ -87,6 +87,10 @@ def print_results(results: dict[str, Any]) -> None:
         theirs = f"{paper['mean']:.0f} ± {paper['std']:.0f}*; {other['mean']:.0f}**"
     table.add_row("heat / kT", with_error(results["heat_kT"]), theirs)
     table.add_row("work / kT", with_error(results["work_kT"], 3))
+    if "entropy" in results:
+        entropy = results["entropy"]
+        table.add_row("entropy production / k", f"at most {entropy['total_bound']:.4g}")
+        table.add_row("  of which the system's", f"at most {entropy['change_bound']:.4g}")
     correlation = results["prototype_correlation"]
     table.add_row("best correlation", with_error(correlation, 3))
     counts = ", ".join(f"{label}: {n}" for label, n in results["prototype_counts"].items())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -78,3 +79,52 @@ def print_comparison(results: dict[str, Any]) -> None:
         )
     Console().print(table)
     print(f"\nn = {results['count']} each, with intervals: {results['out']}")
+
+
+def print_claims(results: dict[str, Any]) -> None:
+    """What `thermogen claims` found: a row for each claim, the verdict last."""
+    table = Table(pad_edge=False, header_style="bold", box=None, show_lines=True, leading=1)
+    for column, ratio in (
+        ("", 1),
+        ("claim", 8),
+        ("published", 6),
+        ("ours, 95 % interval", 14),
+        ("verdict", 6),
+    ):
+        table.add_column(column, overflow="fold", ratio=ratio)
+    colours = {"holds": "green", "holds with a condition": "yellow", "does not hold": "red"}
+    for row in results["claims"]:
+        verdict = f"[{colours.get(row['verdict'], 'dim')}]{row['verdict']}[/]"
+        cells = (escape(row[name]) for name in ("name", "published", "ours"))
+        table.add_row(str(row["number"]), *cells, verdict)
+    Console().print(table)
+
+
+def print_ledger(results: dict[str, Any]) -> None:
+    """What `thermogen ledger` found: lines with evidence and source, and the ratios as more is counted."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("energy of a sample", overflow="fold")
+    for column in ("J", "kT"):
+        table.add_column(column, justify="right")
+    for column in ("evidence", "source"):
+        table.add_column(column, overflow="fold")
+    side = None
+    for line in results["lines"]:
+        if line["side"] != side:
+            side = line["side"]
+            table.add_row(f"[bold]{side}[/]")
+        joules = "absent" if line["joules"] is None else f"{line['joules']:.2e}"
+        kT = "" if line["kT"] is None else f"{line['kT']:.2e}"
+        style = None if line["counted"] or side == "digital" else "dim"
+        name = line["name"] if line["counted"] else f"({line['name']})"
+        table.add_row(escape(name), joules, kT, line["evidence"], escape(line["source"]), style=style)
+    console = Console()
+    console.print(table)
+    ratios = Table(box=None, pad_edge=False, header_style="bold")
+    ratios.add_column("counted on the thermodynamic side")
+    ratios.add_column("digital ÷ thermodynamic", justify="right")
+    for name, value in results["ratios"].items():
+        ratios.add_row(name, "-" if value is None else f"{value:.2g}")
+    console.print()
+    console.print(ratios)
+    console.print("lines in brackets: other ways, not counted", style="dim", highlight=False)

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Conditioned, Segments, couplers
+from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import InputError, require
 from thermogen.experiment import Settings, Stage
 from thermogen.generation import Samples, generate
 from thermogen.langevin import named_integrator
+from thermogen.ledger import Ledger, Parameters, Workload, make_ledger, measure_joules, workload_of
 from thermogen.measure import ratio_measures, sample_measures
 from thermogen.noising import fields
 from thermogen.report.films import write_gif, write_png_grid
+from thermogen.report.ledger import ledger_figure, ledger_markdown
 from thermogen.runfolder import write_atomically
 from thermogen.store import Model
 from thermogen.thermodynamics import noising_path_ratio
@@ -111,7 +113,8 @@ def measure_model(
         )
     samples = generate_from(model, count, seed, dt, integrator, stage)
     labels = model.data["labels"]
-    results = sample_measures(samples, model.prototypes, labels, couplers(model.computer))
+    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    results = sample_measures(samples, model.prototypes, labels, model.computer, schedule)
     if paths:
         trained = model.training
         force = fields(
@@ -142,6 +145,44 @@ def measure_model(
         together = jax.tree.map(lambda *each: np.concatenate(each), *ratios)
         results["path_ratio"] = ratio_measures(together)
     return results
+
+
+def ledger_of_model(
+    model: Model,
+    count: int,
+    seed: int,
+    dt: float | None,
+    prices: Parameters,
+    measured: bool,
+    stage: Stage,
+) -> tuple[Ledger, Workload]:
+    """The ledger of a stored model.
+
+    With `measured` the samples are drawn twice, so that compiling is not in what the counters see.
+    """
+    samples = generate_from(model, count, seed, dt, "euler", stage)
+    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    reading = None
+    if measured:
+        reading = measure_joules(lambda: generate_from(model, count, seed, dt, "euler", stage))
+    workload = workload_of(model.computer, samples, schedule)
+    return make_ledger(workload, prices, reading), workload
+
+
+def write_ledger(folder: Path, force: bool) -> Callable[[dict[str, Any]], None]:
+    """A writer of the ledger's three files, the folder being checked before any work is done."""
+    files = [folder / f"ledger{ending}" for ending in (".json", ".md", ".png")]
+    require(not folder.exists() or folder.is_dir(), f"{folder} is a file: name a folder")
+    old = [file.name for file in files if file.exists()]
+    require(force or not old, f"{folder} holds {', '.join(old)}: kept; choose another --out, or use --force")
+
+    def write(results: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(files[0], results)
+        write_atomically(files[1], ledger_markdown(results))
+        files[2].write_bytes(ledger_figure(results))
+
+    return write
 
 
 def print_card(card: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from thermogen.quality import prototype_scores
 from thermogen.report import figures
 from thermogen.report.films import SHOWN, gif_bytes, grid_png, nearest_png
+from thermogen.report.ledger import ledger_figure
 from thermogen.report.record import Record
 from thermogen.report.theme import DARK, LIGHT, Theme
 from thermogen.report.wording import FILTERS
@@ -137,6 +138,7 @@ def draw(record: Record, theme: Theme) -> dict[str, bytes]:
         ),
         "resemblance": figures.resemblance_figure(scores.correlation, noise, theme=theme),
         "ratio": figures.ratio_figure(results["path_ratio"], theme=theme),
+        "ledger": ledger_figure(results["energy"], theme=theme),
     }
     if len(record.loss):
         drawn["loss"] = figures.loss_figure(

@@ -1,0 +1,82 @@
+"""The claims as a page of Markdown: how to read it, the table, and every figure behind each verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_HEAD = """# Published claims, tested
+
+Each quantitative claim of *Generative thermodynamic computing* (S. Whitelam, PRL 136, 037101) and of the
+papers that follow it: the published figure, what this library measures, and a verdict.
+
+    thermogen claims --quick       # minutes: three seeds, five pairs, dt = 5e-3
+    thermogen claims               # the setting of this page; interrupted, it goes on where it was
+    thermogen claims 12 --json     # one claim, for machines
+
+Every run is kept as a JSON file with its settings; a claim is judged on independent trainings, paired where
+two settings share their noise, never on one seed. *Holds*: the figure, or the order of figures, is ours
+too. *Holds with a condition*: under a condition that the publication does not name. *Does not hold*:
+measured otherwise. *Not testable here*: why is said.
+
+Errors of training hardware (claims 11 and 12) are those of `thermogen.Flaws`; storage (claim 10) is
+`thermogen.quantised`. The publications do not print the scale of their images, the full scale of stored
+couplings, or the unit of update noise: what we took is said at each claim.
+"""
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The page, from the content of claims.json."""
+    plan, versions = content["plan"], content["versions"]
+    lines = [
+        _HEAD,
+        "## The table",
+        "",
+        "| | claim | published | ours, 95 % interval | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for row in content["claims"]:
+        cells = (row["number"], row["name"], row["published"], row["ours"], f"**{row['verdict']}**")
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    lines += [
+        "",
+        f"The {'quick' if plan['quick'] else 'full'} setting: {plan['seeds']} independent seeds "
+        f"({plan['pairs']} pairs), {plan['samples']} samples each, dt = {plan['dt']:g}; "
+        f"{content['seconds'] / 60:.0f} minutes of work; thermogen {versions['thermogen']}, "
+        f"jax {versions['jax']}. Intervals: Student-t over seeds; n counts seeds.",
+        "",
+        "## The figures",
+    ]
+    for row in content["claims"]:
+        lines += [
+            "",
+            f"### {row['number']}. {row['name']}",
+            "",
+            f"*{row['source']}: {row['published']}.*",
+            "",
+            f"**{row['verdict'].capitalize()}.** {row['words']}",
+        ]
+        figures = list(_flat(row["figures"]))
+        if figures:
+            lines += ["", "| figure | value |", "|---|---|"]
+            lines += [f"| {name} | {value} |" for name, value in figures]
+    return "\n".join(lines) + "\n"
+
+
+def _flat(figures: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Figures as (name, text): intervals in one line; long lists are left to claims.json."""
+    if isinstance(figures, dict):
+        if {"mean", "low", "high", "n"} <= figures.keys():
+            numbers = f"{figures['mean']:.4g} [{figures['low']:.4g}, {figures['high']:.4g}]"
+            yield name, f"{numbers} (n {figures['n']})"
+            return
+        for key, value in figures.items():
+            yield from _flat(value, f"{name}, {key}".strip(", ").replace("_", " "))
+    elif isinstance(figures, bool | str):
+        yield name, str(figures)
+    elif isinstance(figures, int | float):
+        yield name, f"{figures:.4g}"
+    elif (
+        isinstance(figures, list) and len(figures) <= 12 and all(isinstance(v, int | float) for v in figures)
+    ):
+        yield name, ", ".join(f"{value:.3g}" for value in figures)

@@ -1,0 +1,88 @@
+"""All claims, run one after the other: what is done is kept, and ends in a table and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from thermogen.claims import devices, heat, online, reading, structure
+from thermogen.claims.base import VERDICTS, Claim, Lab, Plan
+from thermogen.claims.page import markdown
+from thermogen.errors import InputError, require
+from thermogen.experiment import Stage, silent
+from thermogen.runfolder import write_atomically
+from thermogen.store import versions
+
+CLAIMS: tuple[Claim, ...] = tuple(
+    sorted(
+        (claim for module in (heat, structure, online, devices, reading) for claim in module.CLAIMS),
+        key=lambda claim: claim.number,
+    )
+)
+"""Every claim that the library tests, by number."""
+
+
+def chosen_claims(numbers: Iterable[int]) -> list[Claim]:
+    """The claims of these numbers, all for none. Raises InputError for a number that no claim has."""
+    wanted = list(numbers)
+    known = {claim.number: claim for claim in CLAIMS}
+    for number in wanted:
+        if number not in known:
+            raise InputError(f"claim {number} is not in the list: choose among {min(known)} to {max(known)}")
+    return [claim for claim in CLAIMS if not wanted or claim.number in wanted]
+
+
+def run_claims(
+    plan: Plan, out: Path, numbers: Iterable[int] = (), *, force: bool = False, stage: Stage = silent
+) -> dict[str, Any]:
+    """Run the claims into the folder `out`, and return the content of its claims.json.
+
+    Each run of each claim is kept in the folder, so a call that was interrupted, or one that asks for more
+    claims, does only what is missing. With `force` nothing kept is used. Writes claims.json and claims.md.
+    Raises InputError for unknown claims and for a folder that holds something else.
+    """
+    claims = chosen_claims(numbers)
+    _check_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    lab = Lab(out)
+    if force:
+        lab.clear()
+    rows = []
+    for claim in claims:
+        runs = claim.runs(plan)
+        results = {}
+        with stage(f"claim {claim.number}", len(runs)) as tick:
+            for done, run in enumerate(runs):
+                tick(done, run.name)
+                results[run.key] = lab.figures(run)
+        finding = claim.judge(plan, results)
+        assert finding.verdict in VERDICTS
+        rows.append(
+            {
+                "number": claim.number,
+                "name": claim.name,
+                "source": claim.source,
+                "published": claim.published,
+                **finding._asdict(),
+            }
+        )
+    content = {
+        "plan": {name: value for name, value in vars(plan).items() if name != "images"},
+        "images": None if plan.images is None else plan.images.training.source,
+        "claims": rows,
+        "seconds": lab.seconds([run for claim in claims for run in claim.runs(plan)]),
+        "versions": versions(),
+    }
+    write_atomically(out / "claims.json", json.dumps(content, indent=2) + "\n")
+    write_atomically(out / "claims.md", markdown(content))
+    return content
+
+
+def _check_folder(out: Path) -> None:
+    require(not out.exists() or out.is_dir(), f"{out} is a file: choose another --out")
+    known = {"runs", "models", "claims.json", "claims.md"}
+    if out.exists():
+        strange = sorted(path.name for path in out.iterdir() if path.name not in known)
+        require(not strange, f"{out} holds {', '.join(strange[:3])}: it is kept; choose another --out")

@@ -1,0 +1,61 @@
+"""The command that settles published claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thermogen.cli import options as o
+from thermogen.cli.commands import app
+
+
+@app.command()
+def claims(
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Numbers of claims (default: all of them).", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes instead of hours: fewer seeds, a coarser step.")
+    ] = False,
+    images: Annotated[
+        str | None,
+        typer.Option(help="Labelled images for claims that need many (default: the shipped digits)."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps every run (default: runs/claims, or runs/claims-quick)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run everything again, whatever is kept.")] = False,
+    json: o.Json = False,
+) -> None:
+    """Test the published claims: run them, judge them, print the table.
+
+    Every quantitative claim of the paper and of those that follow it: the published figure, ours with its
+    interval over independent seeds, and a verdict. What is done is kept in --out; an interrupted call goes on
+    where it was. Writes claims.json and claims.md there. --quick takes less than ten minutes on two cores,
+    the full setting an hour or more.
+
+    Examples:
+
+        thermogen claims --quick
+
+        thermogen claims 12 --quick
+
+        thermogen claims --json
+    """
+    from thermogen.claims import Plan, run_claims
+    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.cli.tables import print_claims
+    from thermogen.data import load_split
+
+    folder = out or Path("runs/claims-quick" if quick else "runs/claims")
+    plan = Plan.of(quick, None if images is None else load_split(images))
+    with stoppable(f"what is done is kept in {folder}: give the same command to go on"):
+        results = run_claims(plan, folder, numbers or (), force=force, stage=stage)
+    if json:
+        print_json(results)
+    else:
+        print_claims(results)
+        print(f"\nevery figure: {folder / 'claims.md'}")

@@ -1,0 +1,187 @@
+"""What one generated sample asks of the device, counted in the dimensionless units of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from thermogen.computer import Computer
+from thermogen.control import Conditional, Conditioned, Control, ModeNetwork, Segments, couplers, parts
+from thermogen.couplings import Couplings, EdgeCouplings, ModeCouplings
+from thermogen.couplings.blocks import PreparedBlocks
+from thermogen.couplings.lowrank import PreparedLowRank
+from thermogen.generation import Samples
+from thermogen.generation.batch import segments_of
+from thermogen.noising import Schedule
+
+GAUSSIAN_FLOPS = 33
+"""Floating-point operations of one Gaussian number: `langevin.noise`, its formula counted by hand. About 18
+integer operations of the hash come on top and are not counted."""
+UNIT_FLOPS = 12
+"""Of one Euler–Maruyama step of a unit besides J x and the noise: 6 for the gradient, 6 for the step."""
+
+_CONDITIONS = 20  # conditions over which the conductance is averaged
+_TIMES = 5  # times at which a control that changes all the time is looked at
+
+
+class Mean(NamedTuple):
+    """A mean over samples and its standard error (None for one sample)."""
+
+    value: float
+    sem: float | None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Counts and energies of one generated sample, from which the ledger makes joules.
+
+    samples: how many it was measured on. heat_kT: Q. beyond_kT: work paid for switching, less that heat (see
+    `switching_work`). read: units read out. couplers: couplings held. kept, rewritten: values that may stay
+    from sample to sample, and values that are written for each. drive: t_f sum_i mu_i sum_j |J_ij| over all
+    ordered pairs, dimensionless. t_f: duration in 1 / (mobility E0). flops: floating-point operations of
+    simulating it.
+    """
+
+    samples: int
+    heat_kT: Mean
+    beyond_kT: Mean
+    read: int
+    couplers: int
+    kept: float
+    rewritten: float
+    drive: float
+    t_f: float
+    flops: float
+
+
+def workload_of(control: Control, samples: Samples, schedule: Schedule) -> Workload:
+    """The workload of `samples` that `control` generated with `schedule` from its own uncoupled units.
+
+    Cost: the dense couplings of one computer at a time (N^2 numbers; edges: their number).
+    """
+    beyond = switching_work(samples) - samples.heat_kT
+    kept, rewritten = _written(control, schedule)
+    return Workload(
+        samples=len(samples),
+        heat_kT=_mean(samples.heat_kT),
+        beyond_kT=_mean(beyond),
+        read=samples.units.visible,
+        couplers=couplers(control),
+        kept=kept,
+        rewritten=rewritten,
+        drive=schedule.t_f * float(np.mean([_conductance(one) for one in _in_force(control, samples)])),
+        t_f=schedule.t_f,
+        flops=simulation_flops(control, schedule),
+    )
+
+
+def switching_work(samples: Samples) -> np.ndarray:
+    """Work that the control source pays for each sample over the whole cycle, in kT, (n,).
+
+        W_on  = V(x(0)) - V_0(x(0)),   W_off = V_0(x(t_f)) - V(x(t_f)),   W_between: between segments
+        paid  = max(W_on, 0) + max(W_between, 0) + max(W_off, 0)
+
+    The couplings are switched off after read-out and the units return to equilibrium of V_0, releasing
+    V_0(x(t_f)) - V_0(x(0)) on average. So, by the first law, paid = Q + that heat + work gained: the heat of
+    generation is part of what is paid, and is not added to it. Positive work is paid; work gained (V lowered
+    by the switch) is not taken to be recovered. The sources of all couplers share one supply, so that it
+    pays the net work of a switch. Samples must start from the uncoupled units of their own computer.
+    """
+    on = samples.work - samples.switching
+    off = -(samples.end.bias + samples.end.coupling)
+    paid = sum(np.maximum(np.asarray(part, float), 0) for part in (on, samples.switching, off))
+    return np.asarray(paid) / samples.kT
+
+
+def simulation_flops(control: Control, schedule: Schedule) -> float:
+    """Floating-point operations of simulating one sample by Euler–Maruyama.
+
+        F = steps [2 E + (12 + 33) N]
+
+    E: entries of J multiplied in a step, as held: a block between two roles twice, 2 N r + r^2 through r
+    modes; 12 a unit for the on-site polynomial and the step (`UNIT_FLOPS`), 33 for its noise
+    (`GAUSSIAN_FLOPS`). A `ModeNetwork` adds 2 for each multiply–add of its network. Memory is not counted.
+    """
+    entries = float(np.mean([_entries(one.couplings) for one in parts(control)]))
+    if isinstance(control, ModeNetwork):
+        entries += control.operations
+    return schedule.steps * (2 * entries + (UNIT_FLOPS + GAUSSIAN_FLOPS) * control.units.total)
+
+
+def _mean(values: np.ndarray) -> Mean:
+    numbers = np.asarray(values, float)
+    n = len(numbers)
+    return Mean(float(numbers.mean()), None if n < 2 else float(numbers.std(ddof=1)) / n**0.5)
+
+
+def _entries(couplings: Couplings) -> int:
+    """Entries of J that one product J x multiplies."""
+    if isinstance(couplings, ModeCouplings):
+        units, modes = couplings.basis.shape
+        return 2 * units * modes + modes**2
+    if isinstance(couplings, EdgeCouplings):
+        return couplings.neighbours.size
+    ready = couplings.prepared()
+    if isinstance(ready, PreparedBlocks):
+        return sum(matrix.size for matrix in ready.matrices)
+    if isinstance(ready, PreparedLowRank):
+        return ready.sense.size + ready.drive.size + ready.diagonal.size
+    return 2 * couplings.count()
+
+
+def _written(control: Control, schedule: Schedule) -> tuple[float, float]:
+    """Values (couplings and biases) that may stay from sample to sample, and those written for each."""
+    units = control.units.total
+    if isinstance(control, Conditional):
+        # Another class, another set: all is written anew.
+        every = [sum(_written(one, schedule)) for one in control.controls]
+        return 0, float(np.mean(every))
+    if isinstance(control, Conditioned):
+        couplings = control.first().couplings
+        if not isinstance(couplings, ModeCouplings):  # fields that ask for a class
+            fields = getattr(control, "fields", np.zeros((1, units)))
+            return couplings.count() + units, int((np.asarray(fields) != 0).any(0).sum())
+        modes = couplings.basis.shape[1]
+        sets = schedule.steps if isinstance(control, ModeNetwork) else segments_of(control)
+        return units * modes, sets * (modes * (modes + 1) // 2 + units)
+    values = couplers(control) + units
+    if isinstance(control, Segments) and control.count > 1:
+        return 0, control.count * values
+    return values, 0
+
+
+def _in_force(control: Any, samples: Samples) -> Iterator[Computer]:
+    """Computers in force while the samples were drawn, each standing for an equal share of them."""
+    if isinstance(control, Conditional):
+        labels = control.labels if samples.labels is None else np.unique(samples.labels)
+        for label in labels:
+            yield from _in_force(control.choose(int(label)), samples)
+    elif isinstance(control, Conditioned):
+        drawn = np.zeros(1, int) if samples.conditions is None else np.asarray(samples.conditions)
+        for condition in drawn[:_CONDITIONS]:
+            yield from _in_force(control.select(np.array([condition])), samples)
+    elif isinstance(control, Segments):
+        yield from control.computers()
+    elif isinstance(control, Computer):
+        yield control
+    else:
+        for place in (np.arange(_TIMES) + 0.5) / _TIMES:
+            yield control.at(float(place) * control.control.duration)
+
+
+def _conductance(computer: Computer) -> float:
+    """sum_i mu_i sum_j |J_ij| over ordered pairs: every coupling acts on either of its ends.
+
+    Couplings in factors or modes are counted as if wired pair by pair.
+    """
+    couplings, total = computer.couplings, computer.units.total
+    mobility = np.broadcast_to(np.asarray(computer.mobility, float), (total,))
+    if isinstance(couplings, EdgeCouplings):
+        ends = mobility[np.asarray(couplings.pairs)].sum(1)
+        return float(np.abs(np.asarray(couplings.values, float)) @ ends)
+    matrix = couplings.apply(jnp.eye(total)) if couplings.batch else couplings.matrix()
+    return float(mobility @ np.abs(np.asarray(matrix, float)).sum(1))
