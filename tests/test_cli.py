@@ -48,7 +48,7 @@ def test_reproduce_end_to_end(run, tmp_path):
     assert code == 0
     results = json.loads((tmp_path / "r" / "results.json").read_text())
     assert json.loads(out)["heat_kT"] == results["heat_kT"]
-    assert {"mean", "std", "sem", "n"} == set(results["heat_kT"])
+    assert {"mean", "std", "sem", "n", "quantiles", "skewness"} == set(results["heat_kT"])
     assert {"total", "heat_part", "force_part", "identity_residual"} == set(results["path_ratio"])
     assert {"compile", "train", "sample", "total"} <= set(results["seconds"])
     for name in (

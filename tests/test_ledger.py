@@ -93,6 +93,14 @@ def test_the_ratio_falls_as_more_is_counted_down_to_the_whole_device():
     assert all(a > b for a, b in pairwise(ratios))
     counted = [line.joules for line in ledger.of(THERMODYNAMIC) if line.counted]
     assert ratios[-1] == pytest.approx(217_088e-11 / sum(counted))
+    assert list(ledger.weakest.values()) == ["simulated"] * 2 + ["modelled"] * 4
+
+
+def test_switches_that_pay_less_than_the_heat_take_nothing_off_it():
+    cooled = Workload(**{**vars(WORK), "beyond_kT": Mean(-70.0, 9.0)})
+    ledger = make_ledger(cooled, load_parameters())
+    assert named(ledger, "work of switching").joules == 0
+    assert ledger.ratios["and switching"] == ledger.ratios["heat alone"]
 
 
 def test_an_untrained_computer_has_no_ratio_of_heats():
@@ -306,6 +314,8 @@ def test_the_picture_and_the_tables_show_every_ratio():
     text = ledger_markdown(energy)
     for name in (*energy["ratios"], *(line["name"] for line in energy["lines"])):
         assert name in text
+    for row in text.split("\n\n")[0].splitlines():  # |J| in a source is no border
+        assert row.replace(r"\|", "").count("|") == 7
 
 
 @pytest.fixture
@@ -338,6 +348,7 @@ def test_the_command_from_prices_to_files(command, run, tmp_path):
     heat = found["lines"][0]
     assert heat["joules"] == pytest.approx(heat["kT"] * BOLTZMANN * 77)
     assert any(line["evidence"] == "measured" for line in found["lines"])
+    assert found["prices"]["environment"]["temperature_K"] == 77
     assert json.loads((tmp_path / "out" / "ledger.json").read_text()) == found
     assert (tmp_path / "out" / "ledger.png").read_bytes()[:4] == b"\x89PNG"
     code, _, err = command(*words)

@@ -41,7 +41,8 @@ def test_every_command_in_the_readme_is_known(line):
         return
     from typer.main import get_command
 
-    from thermogen.cli.asked import app
+    from thermogen.cli import asked, claims, energy  # noqa: F401  each registers its commands
+    from thermogen.cli.commands import app
 
     command = get_command(app).commands[words[1]]
     known = {option for parameter in command.params for option in parameter.opts}

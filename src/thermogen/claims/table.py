@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from thermogen.claims import devices, heat, online, reading, structure
+from thermogen.claims import devices, driven, heat, online, reading, structure
 from thermogen.claims.base import VERDICTS, Claim, Lab, Plan
 from thermogen.claims.page import markdown
 from thermogen.errors import InputError, require
@@ -17,7 +17,7 @@ from thermogen.store import versions
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
-        (claim for module in (heat, structure, online, devices, reading) for claim in module.CLAIMS),
+        (claim for module in (heat, structure, online, devices, driven, reading) for claim in module.CLAIMS),
         key=lambda claim: claim.number,
     )
 )

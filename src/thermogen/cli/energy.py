@@ -71,7 +71,12 @@ def ledger(
     loaded = Model.from_pretrained(model)
     with stoppable("nothing was written"):
         found, workload = ledger_of_model(loaded, count, seed, dt, prices, measured, stage)
-    results = {**asdict(found), "workload": asdict(workload), "model": str(model)}
+    results = {
+        **asdict(found),
+        "workload": asdict(workload),
+        "prices": asdict(prices),
+        "model": str(model),
+    }
     if write is not None:
         write(results)
     print_json(results) if json else print_ledger(results)

@@ -123,8 +123,9 @@ def print_ledger(results: dict[str, Any]) -> None:
     ratios = Table(box=None, pad_edge=False, header_style="bold")
     ratios.add_column("counted on the thermodynamic side")
     ratios.add_column("digital ÷ thermodynamic", justify="right")
+    ratios.add_column("weakest evidence there")
     for name, value in results["ratios"].items():
-        ratios.add_row(name, "-" if value is None else f"{value:.2g}")
+        ratios.add_row(name, "-" if value is None else f"{value:.2g}", results["weakest"][name])
     console.print()
     console.print(ratios)
     console.print("lines in brackets: other ways, not counted", style="dim", highlight=False)

@@ -8,8 +8,9 @@ from thermogen.ledger.meter import Reading
 from thermogen.ledger.parameters import WRITING, DigitalDenoiser, Environment, Parameters
 from thermogen.ledger.workload import Workload
 
-EVIDENCE = ("exact", "simulated", "modelled", "measured")
-"""Classes of evidence: theorem; simulated trajectories; a count times a price; a counter of this machine."""
+EVIDENCE = ("modelled", "simulated", "measured", "exact")
+"""Classes of evidence, the weakest first: a count times a price; simulated trajectories; a counter of this
+machine; a theorem."""
 THERMODYNAMIC, DIGITAL = "thermodynamic", "digital"
 
 
@@ -35,11 +36,13 @@ class Line:
 class Ledger:
     """Every line, and `ratios`: digital denoiser over thermodynamic energy, by what is included so far.
 
-    A ratio is None where no energy is spent (an untrained computer releases no heat on average).
+    A ratio is None where no energy is spent (an untrained computer releases no heat on average). `weakest`:
+    the weakest evidence among the thermodynamic lines of each ratio; the denoiser itself is modelled.
     """
 
     lines: tuple[Line, ...]
     ratios: dict[str, float | None]
+    weakest: dict[str, str]
 
     def of(self, side: str) -> tuple[Line, ...]:
         """The lines of one side."""
@@ -71,7 +74,8 @@ def make_ledger(workload: Workload, parameters: Parameters, measured: Reading | 
         ),
         line(
             "work of switching, beyond that heat",
-            workload.beyond_kT.value * kT,
+            # Switches that pay less than the heat leave the rest to the bath: nothing is paid beyond it.
+            max(workload.beyond_kT.value, 0.0) * kT,
             "simulated",
             "on, between segments and off; work gained is not recovered",
             sem_kT=workload.beyond_kT.sem,
@@ -79,7 +83,8 @@ def make_ledger(workload: Workload, parameters: Parameters, measured: Reading | 
         *_device(workload, parameters, line),
     )
     ratios: dict[str, float | None] = {}
-    spent, rival = 0.0, parameters.denoiser.joules
+    weakest: dict[str, str] = {}
+    spent, rival, worst = 0.0, parameters.denoiser.joules, EVIDENCE[-1]
     labels = (
         "heat alone",
         "and switching",
@@ -92,7 +97,9 @@ def make_ledger(workload: Workload, parameters: Parameters, measured: Reading | 
     for label, part in zip(labels, counted, strict=True):
         spent += part.joules or 0.0
         ratios[label] = rival / spent if spent > 0 else None
-    return Ledger((*thermodynamic, *_digital(workload, parameters, measured, line)), ratios)
+        worst = min(worst, part.evidence, key=EVIDENCE.index)
+        weakest[label] = worst
+    return Ledger((*thermodynamic, *_digital(workload, parameters, measured, line)), ratios, weakest)
 
 
 def _device(workload: Workload, parameters: Parameters, line) -> list[Line]:

@@ -13,22 +13,26 @@ def ledger_figure(energy: dict[str, Any], *, theme: Theme = LIGHT) -> bytes:
     """Energies on a logarithmic axis, a bar for each line, and below them the ratio digital : thermodynamic.
 
     energy: a `Ledger` as a dictionary: lines and ratios. Lines that are not counted, or that nothing could
-    measure, are left out, but those of the digital side stay; hollow bars are modelled, full ones simulated
-    or measured.
+    measure, are left out, but those of the digital side stay; hollow bars are modelled (a ratio: on the
+    thermodynamic side), full ones simulated or measured.
     """
     lines = [one for one in energy["lines"] if one["counted"] or one["side"] == "digital"]
     lines = [one for one in lines if (one["joules"] or 0) > 0]
     ratios = [(name, value) for name, value in energy["ratios"].items() if value]
     rows = len(lines), len(ratios)
     with theme.typography():
-        figure = new_figure(_WIDTH, _ROW * sum(rows) + 1.7)
+        height = _ROW * sum(rows) + 1.5
+        figure = new_figure(_WIDTH, height)
         above, below = figure.subplots(2, 1, height_ratios=rows)
-        figure.subplots_adjust(left=0.43, right=0.9, top=0.99, bottom=0.11, hspace=0.42)
+        # Margins in inches, so that a ledger of few lines looks like one of many.
+        gap = 0.72 * 2 / (_ROW * sum(rows))
+        figure.subplots_adjust(left=0.41, right=0.9, top=1 - 0.08 / height, bottom=0.6 / height, hspace=gap)
         _bars(above, [(one["name"], one["joules"]) for one in lines], "energy a sample / J",
               [theme.heat if one["side"] == "thermodynamic" else theme.force for one in lines],
               [one["evidence"] in ("simulated", "measured") for one in lines], theme)  # fmt: skip
         _bars(below, ratios, "digital denoiser ÷ thermodynamic, counting more and more",
-              [theme.heat] * len(ratios), [True] * len(ratios), theme)  # fmt: skip
+              [theme.heat] * len(ratios),
+              [energy["weakest"][name] != "modelled" for name, _ in ratios], theme)  # fmt: skip
         return to_png(figure)
 
 
@@ -43,24 +47,38 @@ def ledger_markdown(energy: dict[str, Any]) -> str:
             if line["joules"] is None
             else (f"{line['joules']:.3g}", f"{line['kT']:.4g}{error}")
         )
-        table.append(f"| {line['side']} | {name} | {joules} | {kT} | {line['evidence']} | {line['source']} |")
-    table += ["", "| counted on the thermodynamic side | digital ÷ thermodynamic |", "|---|---|"]
+        source = line["source"].replace("|", r"\|")  # |J| is no border
+        table.append(f"| {line['side']} | {name} | {joules} | {kT} | {line['evidence']} | {source} |")
+    table += ["", "| counted on the thermodynamic side | digital ÷ thermodynamic | weakest evidence there |"]
+    table.append("|---|---|---|")
     for name, value in energy["ratios"].items():
-        table.append(f"| {name} | {'-' if value is None else f'{value:.3g}'} |")
+        shown = "-" if value is None else f"{value:.3g}"
+        table.append(f"| {name} | {shown} | {energy['weakest'][name]} |")
     return "\n".join(table) + "\n"
 
 
 def _bars(axes: Any, rows: Any, label: str, colours: list[str], full: list[bool], theme: Theme) -> None:
     names, values = [name for name, _ in rows], [value for _, value in rows]
     low, high = min(values) / 30, max(values) * 3
+    axes.grid(axis="x", color=theme.hairline, lw=0.6)
+    axes.set_axisbelow(True)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     for place, (value, colour, solid) in enumerate(zip(values, colours, full, strict=True)):
-        axes.barh(place, value - low, left=low, height=0.62, color=colour if solid else "none",
+        axes.barh(place, value - low, left=low, height=0.62, color=colour if solid else theme.paper,
                   edgecolor=colour, lw=1.2)  # fmt: skip
-        axes.annotate(f"{value:.2g}", (value, place), xytext=(4, 0), textcoords="offset points", va="center",
-                      fontsize=10, color=theme.ink, annotation_clip=False)  # fmt: skip
+        axes.annotate(_tex(value), (value, place), xytext=(4, 0), textcoords="offset points", va="center",
+                      fontsize=10, color=theme.ink, annotation_clip=False,
+                      bbox={"facecolor": theme.paper, "lw": 0, "pad": 0.8})  # fmt: skip
     axes.set_yticks(range(len(names)), names, fontsize=10.5)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlabel(label)
+
+
+def _tex(value: float) -> str:
+    """Two significant digits, as a power of ten where that is shorter."""
+    if 0.01 <= value < 1e4:
+        return f"{float(f'{value:.2g}'):,g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return rf"${mantissa} \times 10^{{{int(exponent)}}}$"

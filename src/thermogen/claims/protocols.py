@@ -1,0 +1,182 @@
+"""Claims of Bösch et al. on driving protocols: couplings, biases and stiffness as functions of time.
+
+Their protocol is learnt by force matching: the force of the driven network is fitted to the drift of noising
+run backwards, in the mean square. That is the loss of reverse-path training, so the exact solution for each
+segment of time is the fixed point of their rule, reached without sampling.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+from PIL import Image
+
+from thermogen.computer import Computer, make_computer
+from thermogen.control import ModeTable
+from thermogen.couplings import NoCouplings, Units
+from thermogen.data import Images
+from thermogen.errors import require
+from thermogen.generation import generate
+from thermogen.noising import Schedule, noising_start
+from thermogen.quality import load_classifier, prototype_scores
+from thermogen.training import mode_statistics, solve_modes
+
+MEANS, SPREAD = 0.6, 0.03
+"""Both coordinates of the means, +- this, and the standard deviation of the two Gaussians."""
+PLANE = {"J2": 1.0, "J4": 3.0, "kT": 0.04}
+"""Stiff walls: the quartic part is what makes two wells, and the imprint must reach it."""
+PLANE_TIMES = Schedule(t_f=5.0, dt=0.005, ramp_fraction=0.5)
+DIRECTIONS = 16
+SIDE = 12
+SURE = 0.9
+
+
+class Oscillators(NamedTuple):
+    """Units and times for digits, and how grey becomes a place: y = tanh(g (2 grey - 1)) / tanh(g)."""
+
+    J4: float
+    kT: float
+    contrast: float
+    schedule: Schedule
+
+
+def resting_force(places: Float[np.ndarray, "*shape"], J2: float, J4: float) -> Float[np.ndarray, "*shape"]:
+    """The field in which a unit rests at a place y: f = 2 J2 y + 4 J4 y^3."""
+    return 2 * J2 * places + 4 * J4 * places**3
+
+
+def protocol(
+    units: Computer, force: Float[np.ndarray, "P N"], schedule: Schedule, segments: int
+) -> ModeTable:
+    """The exact protocol for the images behind `force`: all pairs, stiffness and biases, no label.
+
+    Constant in each of `segments` parts of t_f. Raises InputError if these do not divide the steps.
+    """
+    basis = np.eye(force.shape[1])
+    nobody = np.zeros(len(force), int)
+    return solve_modes(
+        units,
+        mode_statistics(units, force, nobody, schedule, basis, segments=segments),
+        basis,
+        np.zeros(1, int),
+    )
+
+
+# --- two Gaussians in the plane ----------------------------------------------------------------------------
+
+
+def sliced_distance(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> float:
+    """Mean over directions of the Wasserstein distance of the projections, for equal numbers of points."""
+    angles = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    rays = np.stack([np.cos(angles), np.sin(angles)])
+    return float(np.abs(np.sort(a @ rays, 0) - np.sort(b @ rays, 0)).mean())
+
+
+def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: int = 20_000) -> dict:
+    """One independent run: learn from `learnt` points, draw `count`, compare with fresh data.
+
+    weight: share of the Gaussian at positive coordinates. What must come out is the state of imprinted units,
+    which can be sampled exactly. distance: of generated points to fresh data; floor: between two fresh sets;
+    gaussian: of the best Gaussian to fresh data. share: generated points at positive coordinates; between:
+    points in neither well (nearer to 0 than half a mean); spread: standard deviation along the diagonal
+    within wells, over that of fresh data.
+    Raises InputError for a weight that is no share. Cost: seconds.
+    """
+    require(0 < weight < 1, f"weight = {weight}: give a share between 0 and 1")
+    rng = np.random.default_rng(seed)
+    units = make_computer(NoCouplings(Units(2)), **PLANE)
+
+    def force(number: int) -> np.ndarray:
+        sign = np.where(rng.random((number, 1)) < weight, 1.0, -1.0)
+        places = sign * MEANS + SPREAD * rng.normal(size=(number, 2))
+        return resting_force(places, PLANE["J2"], PLANE["J4"]).astype(np.float32)
+
+    def fresh(key: Key[Array, ""]) -> np.ndarray:
+        return np.asarray(noising_start(key, units, jnp.asarray(force(count)), jnp.arange(count)), float)
+
+    table = protocol(units, force(learnt), PLANE_TIMES, segments)
+    keys = jax.random.split(jax.random.key(seed), 3)
+    drawn = generate(keys[0], table, count, PLANE_TIMES, batch=count, film_frames=1).visible.astype(float)
+    data, other = fresh(keys[1]), fresh(keys[2])
+    gaussian = rng.multivariate_normal(data.mean(0), np.cov(data.T), count)
+
+    def along(points: np.ndarray) -> np.ndarray:
+        return points.sum(1) / 2**0.5
+
+    def within(points: np.ndarray) -> float:
+        place = along(points)
+        return float(np.mean([place[place > 0].std(), place[place <= 0].std()]))
+
+    return {
+        "distance": sliced_distance(drawn, data),
+        "floor": sliced_distance(other, data),
+        "gaussian": sliced_distance(gaussian, data),
+        "share": float((along(drawn) > 0).mean()),
+        "between": float((np.abs(along(drawn)) < MEANS / 2**0.5).mean()),
+        "spread": within(drawn) / within(data),
+    }
+
+
+# --- zeros and ones on 12 x 12 oscillators ------------------------------------------------------------------
+
+
+def resized(images: Float[np.ndarray, "n height width"], side: int, smooth: bool = False) -> np.ndarray:
+    """Square images of another side: by area average, or by bicubic interpolation; float32."""
+    how = Image.Resampling.BICUBIC if smooth else Image.Resampling.BOX
+    return np.stack([
+        np.asarray(Image.fromarray(np.asarray(one, np.float32)).resize((side, side), how)) for one in images
+    ])  # fmt: skip
+
+
+def zeros_and_ones(
+    seed: int, count: int, segments: int, images: Images, held_out: Images, oscillators: Oscillators
+) -> dict:
+    """One independent run: learn zeros and ones on 12 x 12 units without their labels, draw, judge.
+
+    The classifier that ships judges what is drawn, enlarged to 28 x 28. zero, one: shares judged so; sure:
+    share judged one of the two with a probability above 0.9; rarer: share of the rarer one; likeness: mean
+    correlation with the nearest learnt image; inverted: share nearer to a negative. ceiling: the same shares
+    of held-out digits made small and large again; noise: of the untrained computer. Cost: seconds.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(images))[:2000]
+    grey = resized(images.images, SIDE).reshape(len(images), -1)[chosen]
+    grey = (grey - grey.min()) / np.ptp(grey)
+    bend = oscillators.contrast
+    places = np.tanh(bend * (2 * grey - 1)) / np.tanh(bend)
+    units = make_computer(NoCouplings(Units(SIDE * SIDE)), J4=oscillators.J4, kT=oscillators.kT)
+    force = resting_force(places, 1.0, oscillators.J4).astype(np.float32)
+    table = protocol(units, force, oscillators.schedule, segments)
+    key = jax.random.key(seed)
+    drawn = generate(key, table, count, oscillators.schedule, film_frames=1)
+    idle = generate(key, units, count, oscillators.schedule, film_frames=1)
+    real = resized(resized(held_out.images, SIDE), SIDE).reshape(len(held_out), -1)
+    scores = prototype_scores(drawn.visible, grey)
+    return {
+        **_shares(drawn.visible),
+        "likeness": float(scores.best.mean()),
+        "inverted": float(np.mean(-scores.correlation.min(1) > scores.best)),
+        "ceiling": _shares(real),
+        "noise": _shares(idle.visible),
+        "heat_kT": float(drawn.heat_kT.mean()),
+    }
+
+
+def _shares(flat: Float[np.ndarray, "n pixels"]) -> dict[str, float]:
+    """What the shipped classifier says of 12 x 12 images."""
+    classifier = load_classifier()
+    large = resized(np.asarray(flat).reshape(-1, SIDE, SIDE), 28, smooth=True).reshape(len(flat), -1)
+    verdict = classifier.judge(large)
+    scores = np.asarray(jax.nn.softmax(classifier.network.scores(jnp.asarray(verdict.features)), -1))
+    zero, one = ((verdict.label == label).mean() for label in (0, 1))
+    sure = scores[:, [0, 1]].max(1) > SURE
+    return {
+        "zero": float(zero),
+        "one": float(one),
+        "sure": float(sure.mean()),
+        "rarer": float(min(zero, one)),
+    }
