@@ -15,6 +15,7 @@ NAMES = (
     "ten_digits",
     "refinement",
     "low_rank",
+    "claims",
 )
 
 

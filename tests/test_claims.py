@@ -72,6 +72,59 @@ def test_training_minimises_heat_only_if_heat_falls_with_the_loss():
     assert judged(6, lambda run: figures(run, -1)).verdict == CONDITION
 
 
+@pytest.mark.parametrize(("heat", "verdict"), [(1e-11, CONDITION), (1e-10, FAILS)])
+def test_the_ratio_holds_for_heat_alone_and_says_what_is_left(heat, verdict):
+    found = judged(3, lambda run: {"ratios": {"heat alone": jitter(run) / heat * 2, "whole device": 400.0}})
+    assert found.verdict == verdict
+    assert found.figures["log10_ratio"]["whole device"]["mean"] == pytest.approx(np.log10(400))
+
+
+@pytest.mark.parametrize(
+    ("own", "blind", "verdict"), [(1.0, 0.0, HOLDS), (1.0, 0.9, CONDITION), (0.2, 0.0, FAILS)]
+)
+def test_fields_tell_of_learning_only_if_blind_computers_have_none(own, blind, verdict):
+    def figures(run):
+        def measured(share, likeness):
+            return {"smooth": share, "concentrated": share, "digit_like": share, "likeness": likeness,
+                    "rms": 0.01 * jitter(run), "extent": 9.5, "extent_shuffled": 11.4}  # fmt: skip
+
+        return {**measured(own * jitter(run), 0.7), "blind": measured(blind * jitter(run), 0.2),
+                "extent_of_digits": 7.8}  # fmt: skip
+
+    assert judged(4, figures).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("after", "image", "verdict"), [(500.0, 0.8, HOLDS), (0.0, 0.8, FAILS), (500.0, 0.02, FAILS)]
+)
+def test_an_appointed_time_needs_images_and_heat_still_to_come(after, image, verdict):
+    def figures(run):
+        noise = jitter(run) - 1
+        likeness = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
+        later = after * jitter(run) + 3 * (jitter(run) - 1)
+        return {"times": list(range(33)), "likeness": likeness, "heat_before_kT": 1000.0 * jitter(run),
+                "heat_after_kT": later, "heat_of_last_kT": 0.0}  # fmt: skip
+
+    assert judged(7, figures).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("plane", "rarer", "verdict"), [(0.1, 0.4, HOLDS), (0.1, 0.0, CONDITION), (0.9, 0.0, FAILS)]
+)
+def test_a_driven_protocol_must_beat_the_constant_one_and_draw_both_kinds(plane, rarer, verdict):
+    def figures(run):
+        driven = run.settings["segments"] > 1
+        if run.name.startswith("gaussians"):
+            distance = plane if driven else 0.8
+            return {"distance": distance * jitter(run), "floor": 0.05, "gaussian": 1.0, "spread": 1.1,
+                    "share": run.settings["weight"] * jitter(run), "between": 0.0}  # fmt: skip
+        shares = {"zero": 0.5, "one": rarer, "rarer": rarer * jitter(run), "sure": 0.8 if rarer else 0.1}
+        return {**shares, "likeness": 0.8, "inverted": 0.0, "ceiling": {"sure": 0.99},
+                "noise": {"zero": 0.02, "one": 0.2, "sure": 0.1, "rarer": 0.02}}  # fmt: skip
+
+    assert judged(13, figures).verdict == verdict
+
+
 @pytest.mark.parametrize(("lower", "verdict"), [(0.056, HOLDS), (0.20, CONDITION), (-0.05, FAILS)])
 def test_the_online_rule_is_judged_by_pairs(lower, verdict):
     def figures(run):

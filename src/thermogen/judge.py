@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from thermogen.control import Conditional, Conditioned, Control
+from thermogen.control import Conditioned, Control
 from thermogen.data import Split
 from thermogen.errors import require
 from thermogen.experiment import Stage, silent
 from thermogen.generation import BATCH, CONDITIONS, Samples, generate
 from thermogen.langevin import Snapshots, sample_uncoupled, simulate
-from thermogen.measure import summary
+from thermogen.measure import distribution, entropy_measures, summary
 from thermogen.noising import Schedule
 from thermogen.quality import Classifier, Reference, controls, evaluate, frechet
 from thermogen.store import Model
@@ -52,8 +52,8 @@ def judge_samples(samples: Samples, reference: Reference) -> dict[str, Any]:
     return {
         "raw": evaluate(samples.x[:, visible], reference, samples.labels),
         "averaged": evaluate(samples.visible, reference, samples.labels),
-        "heat_kT": summary(samples.heat_kT),
-        "work_kT": summary(samples.work_kT),
+        "heat_kT": distribution(samples.heat_kT),
+        "work_kT": distribution(samples.work_kT),
         "switching_kT": summary(samples.switching / samples.kT),
     }
 
@@ -66,14 +66,18 @@ def judge_model(
     stage: Stage = silent,
     checkpoint: Path | None = None,
 ) -> tuple[dict[str, Any], Samples]:
-    """All measures of a model, with the nulls, the ceiling and, for conditions, unconditional drawing.
+    """All measures of a model: images with nulls and ceiling, heat, entropy production, drawing unasked.
 
     Raises InputError for less than `FEWEST` samples and for a classifier of another image size.
     """
     require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to judge by")
     samples, seconds = draw(model, count, seed, stage, checkpoint)
     with stage("judging", 3) as tick:
-        results = {**judge_samples(samples, reference), "seconds_per_sample": seconds / count}
+        results = {
+            **judge_samples(samples, reference),
+            "entropy": entropy_measures(samples, model.computer.uncoupled()),
+            "seconds_per_sample": seconds / count,
+        }
         tick(1, "")
         free = unconditional(model.computer, model.schedule, max(FEWEST, count // 5), seed)
         if free is not None:
@@ -96,10 +100,8 @@ def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -
 
 def _untrained(model: Model, count: int, seed: int) -> np.ndarray:
     """What the same units give without couplings."""
-    control = model.computer
-    first = control.controls[0] if isinstance(control, Conditional) else control
     key = jax.random.key(seed)
-    drawn = generate(key, first.uncoupled(), count, model.schedule, film_frames=1, film_samples=1)
+    drawn = generate(key, model.computer.uncoupled(), count, model.schedule, film_frames=1, film_samples=1)
     return drawn.visible
 
 

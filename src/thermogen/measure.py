@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from scipy.stats import t as student
 
 from thermogen.computer import Computer
-from thermogen.control import Control, parts
+from thermogen.control import Control
 from thermogen.errors import require
 from thermogen.generation import Samples
 from thermogen.ledger import load_parameters, make_ledger, workload_of
@@ -89,7 +89,7 @@ def sample_measures(
     scores = prototype_scores(samples.visible, prototypes)
     kinds = ("on_site", "bias", "coupling")
     ledger = make_ledger(workload_of(control, samples, schedule), load_parameters())
-    idle = parts(control)[0].uncoupled()
+    idle = control.uncoupled()
     return {
         "heat_kT": distribution(samples.heat_kT),
         "work_kT": distribution(samples.work_kT),

@@ -58,7 +58,8 @@ def print_quality(results: dict[str, Any]) -> None:
         console.print(f"no class asked for: entropy {free['entropy']:.3f} ({counts})", highlight=False)
     heat, near = results["heat_kT"], results["averaged"]["nearest"]
     console.print(
-        f"heat {heat['mean']:.0f} ± {heat['sem']:.0f} kT; nearest training image {near['median']:.3f}, that "
+        f"heat {heat['mean']:.0f} ± {heat['sem']:.0f} kT, entropy production at most "
+        f"{results['entropy']['total_bound']:.0f} k; nearest training image {near['median']:.3f}, that "
         f"of held-out images {near['held_out']:.3f}, copies {100 * near['copies']:.1f} %; "
         f"classifier {results['averaged']['classifier']}",
         highlight=False,

@@ -52,6 +52,10 @@ class Conditional(eqx.Module):
         check_label(label, self.labels)
         return self.controls[self.labels.index(label)]
 
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0."""
+        return self.controls[0].uncoupled()
+
 
 class Conditioned(eqx.Module):
     """Many conditions on one device: each belongs to a class and is drawn with a probability.
