@@ -1,6 +1,7 @@
 """Claims: figures decide a verdict both ways; runs are kept, resumed and never trusted blindly."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import thermogen as tg
 from thermogen.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, run_claims, table
 from thermogen.claims.base import CONDITION, FAILS, HOLDS
+from thermogen.claims.page import markdown
 from thermogen.claims.structure import extent, field_measures, neighbour_correlation
 from thermogen.cli import main
 
@@ -109,17 +111,19 @@ def test_an_appointed_time_needs_images_and_heat_still_to_come(after, image, ver
 
 
 @pytest.mark.parametrize(
-    ("plane", "rarer", "verdict"), [(0.1, 0.4, HOLDS), (0.1, 0.0, CONDITION), (0.9, 0.0, FAILS)]
+    ("plane", "alone", "coded", "verdict"),
+    [(0.1, 0.95, 0.95, HOLDS), (0.1, 0.5, 0.95, CONDITION), (0.9, 0.5, 0.5, FAILS)],
 )
-def test_a_driven_protocol_must_beat_the_constant_one_and_draw_both_kinds(plane, rarer, verdict):
+def test_a_driven_protocol_must_beat_the_constant_one_and_draw_both_kinds(plane, alone, coded, verdict):
     def figures(run):
         driven = run.settings["segments"] > 1
         if run.name.startswith("gaussians"):
             distance = plane if driven else 0.8
             return {"distance": distance * jitter(run), "floor": 0.05, "gaussian": 1.0, "spread": 1.1,
                     "share": run.settings["weight"] * jitter(run), "between": 0.0}  # fmt: skip
-        shares = {"zero": 0.5, "one": rarer, "rarer": rarer * jitter(run), "sure": 0.8 if rarer else 0.1}
-        return {**shares, "likeness": 0.8, "inverted": 0.0, "ceiling": {"sure": 0.99},
+        clear = coded if "coded" in run.name else alone
+        return {"zero": 0.5, "one": 0.4, "rarer": 0.4 * jitter(run), "sure": clear, "likeness": 0.8,
+                "clear": clear * jitter(run), "size": 1.0, "inverted": 0.0, "ceiling": {"sure": 0.99},
                 "noise": {"zero": 0.02, "one": 0.2, "sure": 0.1, "rarer": 0.02}}  # fmt: skip
 
     assert judged(13, figures).verdict == verdict
@@ -312,6 +316,14 @@ def test_a_run_of_another_version_is_not_trusted(tmp_path):
     file.write_text(json.dumps(content))
     lab.figures(run)
     assert calls == [0, 0]
+
+
+def test_the_page_of_the_documentation_is_that_of_its_kept_figures():
+    root = Path(__file__).parent.parent
+    content = json.loads((root / "benchmarks" / "results" / "claims.json").read_text())
+    assert (root / "docs" / "claims.md").read_text() == markdown(content)
+    assert not content["plan"]["quick"]
+    assert {row["number"] for row in content["claims"]} == BY_NUMBER.keys()
 
 
 # --- the command ----------------------------------------------------------------------------------------

@@ -206,7 +206,9 @@ def _noise(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"at every step of {plan.cycles} cycles at dt = 1e-3; residual noise and offsets are in units of "
         f"r_0 = {UNIT:.3g}, the thermal noise of a residual. Accumulated update noise is a random matrix: "
         "heat rises steeply once its couplings, of about 0.06 E0, outweigh the stiffness of the units, so "
-        "the place of the crossover goes as the inverse square root of the number of cycles.",
+        "the place of the crossover goes as the inverse square root of the number of cycles. Offsets and "
+        f"AR(1) errors add up along the steps of a trajectory, here of dt = {plan.dt:g}: more steps do more "
+        "harm.",
     )
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key
 from PIL import Image
 
 from thermogen.computer import Computer, make_computer
-from thermogen.control import ModeTable
+from thermogen.control import ModeTable, Segments
 from thermogen.couplings import NoCouplings, Units
 from thermogen.data import Images
 from thermogen.errors import require
@@ -29,19 +29,30 @@ MEANS, SPREAD = 0.6, 0.03
 """Both coordinates of the means, +- this, and the standard deviation of the two Gaussians."""
 PLANE = {"J2": 1.0, "J4": 3.0, "kT": 0.04}
 """Stiff walls: the quartic part is what makes two wells, and the imprint must reach it."""
-PLANE_TIMES = Schedule(t_f=5.0, dt=0.005, ramp_fraction=0.5)
+# A slow ramp keeps noising near rest, where wells of this shape are nearly the right answer.
+PLANE_TIMES = Schedule(t_f=5.0, dt=0.005, ramp_fraction=0.75)
 DIRECTIONS = 16
 SIDE = 12
 SURE = 0.9
+ALIKE = 0.7
 
 
 class Oscillators(NamedTuple):
-    """Units and times for digits, and how grey becomes a place: y = tanh(g (2 grey - 1)) / tanh(g)."""
+    """Units and times for digits, and how grey becomes a place.
+
+        y = tanh(g (2 grey - 1)) / tanh(g) + offset,    g: contrast
+
+    hidden: units besides the 12 x 12 that feel the class while noising, +- code with alternating signs, in
+    E0. Drawing asks for no class: hidden units start at rest as all others do, and fall into one themselves.
+    """
 
     J4: float
     kT: float
     contrast: float
     schedule: Schedule
+    offset: float = 0.0
+    hidden: int = 0
+    code: float = 12.0
 
 
 def resting_force(places: Float[np.ndarray, "*shape"], J2: float, J4: float) -> Float[np.ndarray, "*shape"]:
@@ -64,6 +75,12 @@ def protocol(
         basis,
         np.zeros(1, int),
     )
+
+
+def control(table: ModeTable) -> Computer | Segments:
+    """The protocol of all samples together: one set of couplings, not a copy for every sample of a batch."""
+    parts = [table.part(0, number) for number in range(table.segments)]
+    return parts[0] if len(parts) == 1 else Segments.from_computers(parts, table.duration)
 
 
 # --- two Gaussians in the plane ----------------------------------------------------------------------------
@@ -100,7 +117,8 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
 
     table = protocol(units, force(learnt), PLANE_TIMES, segments)
     keys = jax.random.split(jax.random.key(seed), 3)
-    drawn = generate(keys[0], table, count, PLANE_TIMES, batch=count, film_frames=1).visible.astype(float)
+    samples = generate(keys[0], control(table), count, PLANE_TIMES, batch=count, film_frames=1)
+    drawn = samples.visible.astype(float)
     data, other = fresh(keys[1]), fresh(keys[2])
     gaussian = rng.multivariate_normal(data.mean(0), np.cov(data.T), count)
 
@@ -135,11 +153,15 @@ def resized(images: Float[np.ndarray, "n height width"], side: int, smooth: bool
 def zeros_and_ones(
     seed: int, count: int, segments: int, images: Images, held_out: Images, oscillators: Oscillators
 ) -> dict:
-    """One independent run: learn zeros and ones on 12 x 12 units without their labels, draw, judge.
+    """One independent run: learn zeros and ones on 12 x 12 units, draw without asking for either, judge.
+
+    Labels enter only through hidden units, if there are any, and only while learning.
 
     The classifier that ships judges what is drawn, enlarged to 28 x 28. zero, one: shares judged so; sure:
     share judged one of the two with a probability above 0.9; rarer: share of the rarer one; likeness: mean
-    correlation with the nearest learnt image; inverted: share nearer to a negative. ceiling: the same shares
+    correlation with the nearest learnt image; clear: share both sure and above 0.7 in that correlation, since
+    the classifier takes a negative for a digit too; inverted: share nearer to a negative. size: root mean
+    square of what is read over that of what was imprinted, 1 if nothing runs away. ceiling: the same shares
     of held-out digits made small and large again; noise: of the untrained computer. Cost: seconds.
     """
     rng = np.random.default_rng(seed)
@@ -147,17 +169,23 @@ def zeros_and_ones(
     grey = resized(images.images, SIDE).reshape(len(images), -1)[chosen]
     grey = (grey - grey.min()) / np.ptp(grey)
     bend = oscillators.contrast
-    places = np.tanh(bend * (2 * grey - 1)) / np.tanh(bend)
-    units = make_computer(NoCouplings(Units(SIDE * SIDE)), J4=oscillators.J4, kT=oscillators.kT)
-    force = resting_force(places, 1.0, oscillators.J4).astype(np.float32)
+    places = np.tanh(bend * (2 * grey - 1)) / np.tanh(bend) + oscillators.offset
+    wiring = NoCouplings(Units(SIDE * SIDE, oscillators.hidden))
+    units = make_computer(wiring, J4=oscillators.J4, kT=oscillators.kT)
+    signs = np.resize([1.0, -1.0], oscillators.hidden)
+    told = oscillators.code * np.where(images.labels[chosen, None] == 1, signs, -signs)
+    force = np.concatenate([resting_force(places, 1.0, oscillators.J4), told], 1).astype(np.float32)
     table = protocol(units, force, oscillators.schedule, segments)
     key = jax.random.key(seed)
-    drawn = generate(key, table, count, oscillators.schedule, film_frames=1)
+    drawn = generate(key, control(table), count, oscillators.schedule, film_frames=1)
     idle = generate(key, units, count, oscillators.schedule, film_frames=1)
     real = resized(resized(held_out.images, SIDE), SIDE).reshape(len(held_out), -1)
     scores = prototype_scores(drawn.visible, grey)
+    sure = _confidence(drawn.visible)[1] > SURE
     return {
         **_shares(drawn.visible),
+        "clear": float((sure & (scores.best > ALIKE)).mean()),
+        "size": float(np.sqrt((drawn.visible**2).mean() / (places**2).mean())),
         "likeness": float(scores.best.mean()),
         "inverted": float(np.mean(-scores.correlation.min(1) > scores.best)),
         "ceiling": _shares(real),
@@ -166,17 +194,22 @@ def zeros_and_ones(
     }
 
 
-def _shares(flat: Float[np.ndarray, "n pixels"]) -> dict[str, float]:
-    """What the shipped classifier says of 12 x 12 images."""
+def _confidence(flat: Float[np.ndarray, "n pixels"]) -> tuple[np.ndarray, np.ndarray]:
+    """The class that the shipped classifier sees in 12 x 12 images, and the larger probability of 0 and 1."""
     classifier = load_classifier()
     large = resized(np.asarray(flat).reshape(-1, SIDE, SIDE), 28, smooth=True).reshape(len(flat), -1)
     verdict = classifier.judge(large)
     scores = np.asarray(jax.nn.softmax(classifier.network.scores(jnp.asarray(verdict.features)), -1))
-    zero, one = ((verdict.label == label).mean() for label in (0, 1))
-    sure = scores[:, [0, 1]].max(1) > SURE
+    return verdict.label, scores[:, [0, 1]].max(1)
+
+
+def _shares(flat: Float[np.ndarray, "n pixels"]) -> dict[str, float]:
+    """Shares of 12 x 12 images judged zero, one, and surely one of the two."""
+    label, probability = _confidence(flat)
+    zero, one = (float(np.mean(label == digit)) for digit in (0, 1))
     return {
-        "zero": float(zero),
-        "one": float(one),
-        "sure": float(sure.mean()),
-        "rarer": float(min(zero, one)),
+        "zero": zero,
+        "one": one,
+        "sure": float(np.mean(probability > SURE)),
+        "rarer": min(zero, one),
     }

@@ -5,7 +5,8 @@ The residual r_i has thermal noise of its own, with a root mean square of
     r_0 = sqrt(mu dt / 2 kT)        (the noise of one step, sqrt(2 mu kT dt), over 2 kT)
 
 which is the unit of all errors here: an error of 1 is as large as what physics adds anyway. White noise of
-r_0 at every step adds up to the same over a trajectory whatever dt is, and so do these errors.
+r_0 at every step adds up to the same over a trajectory whatever dt is, and so do white errors. Offsets, and
+errors correlated over a number of steps, add up to more the smaller dt is: as 1 / sqrt(dt).
 How they compare with those of Wang & Deng, arXiv:2609.15439: docs/claims.md.
 """
 
