@@ -11,7 +11,6 @@ from thermogen.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, r
 from thermogen.claims.base import CONDITION, FAILS, HOLDS
 from thermogen.claims.page import markdown
 from thermogen.claims.structure import extent, field_measures, neighbour_correlation
-from thermogen.cli import main
 
 PLAN = Plan(True, seeds=3, pairs=5, samples=10, cycles=2, long_cycles=2, coarse_cycles=1, dt=0.05)
 BY_NUMBER = {claim.number: claim for claim in CLAIMS}
@@ -327,23 +326,6 @@ def test_the_page_of_the_documentation_is_that_of_its_kept_figures():
 
 
 # --- the command ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr("sys.argv", ["thermogen", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stopped:
-            code = stopped.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return call
 
 
 def test_the_command_prints_a_table_and_json(command, tmp_path):

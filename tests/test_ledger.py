@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.cli import main
 from thermogen.ledger import (
     BOLTZMANN,
     DIGITAL,
@@ -316,23 +315,6 @@ def test_the_picture_and_the_tables_show_every_ratio():
         assert name in text
     for row in text.split("\n\n")[0].splitlines():  # |J| in a source is no border
         assert row.replace(r"\|", "").count("|") == 7
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr("sys.argv", ["thermogen", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stopped:
-            code = stopped.code or 0
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return call
 
 
 def test_the_command_from_prices_to_files(command, run, tmp_path):

@@ -242,8 +242,8 @@ def _minimal(plan: Plan, results: dict[str, Figures]) -> Finding:
         (
             "Minimising the loss is not minimising heat: along training heat and loss move against each "
             f"other in every seed (rank correlation {max(ranks):.2f} or below), and at the minimum of the "
-            "loss the heat is not stationary: weaker couplings give less heat and more loss. What training minimises "
-            "is the log-ratio of claim 5. An untrained computer releases no heat on average."
+            "loss the heat is not stationary: weaker couplings give less heat and more loss. What training "
+            "minimises is the log-ratio of claim 5. An untrained computer releases no heat on average."
             if opposite
             else f"Heat and loss do not move against each other in every seed (rank correlations up to "
             f"{max(ranks):.2f}), or weaker couplings do not save heat."
