@@ -1,6 +1,7 @@
 """Claims: figures decide a verdict both ways; runs are kept, resumed and never trusted blindly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -284,6 +285,19 @@ def test_runs_are_kept_and_interrupted_work_goes_on(tmp_path, monkeypatch):
     assert run_claims(PLAN, tmp_path / "out")["claims"][0]["ours"] == "5.0"
     run_claims(PLAN, tmp_path / "out", force=True)
     assert calls == [0, 1, 0, 1, 0, 1]
+
+
+def test_one_claim_run_again_does_not_lose_the_others(tmp_path, monkeypatch):
+    calls = []
+    first, second = toy(calls), toy(calls, value=7.0)
+    monkeypatch.setattr(table, "CLAIMS", (replace(first, number=1), replace(second, number=2)))
+    run_claims(PLAN, tmp_path / "out")
+    assert calls == [0, 1, 0, 1]
+    alone = run_claims(PLAN, tmp_path / "out", [2], force=True)
+    assert calls == [0, 1, 0, 1, 0, 1]
+    assert [row["number"] for row in alone["claims"]] == [2]
+    kept = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert [row["number"] for row in kept["claims"]] == [1, 2]
 
 
 def test_a_damaged_run_and_a_strange_folder_are_named(tmp_path, monkeypatch):

@@ -131,10 +131,11 @@ class Lab:
         different = {run.key: run for run in runs}
         return sum(found["seconds"] for run in different.values() if (found := self.kept(run)))
 
-    def clear(self) -> None:
-        """Forget every kept run and computer."""
-        for name in ("runs", "models"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Drop these runs, and the computers that any run trained."""
+        for run in runs:
+            self._file(run).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "models", ignore_errors=True)
 
     def model(self, identity: Figures) -> Model | None:
         """A computer kept by an earlier run."""

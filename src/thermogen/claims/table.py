@@ -37,10 +37,11 @@ def chosen_claims(numbers: Iterable[int]) -> list[Claim]:
 def run_claims(
     plan: Plan, out: Path, numbers: Iterable[int] = (), *, force: bool = False, stage: Stage = silent
 ) -> dict[str, Any]:
-    """Run the claims into the folder `out`, and return the content of its claims.json.
+    """Run claims into the folder `out`, all or those of `numbers`, and return what was found.
 
     Each run of each claim is kept in the folder, so a call that was interrupted, or one that asks for more
-    claims, does only what is missing. With `force` nothing kept is used. Writes claims.json and claims.md.
+    claims, does only what is missing. With `force` nothing kept of these claims is used. Writes claims.json
+    and claims.md, with every claim whose runs are kept.
     Raises InputError for unknown claims and for a folder that holds something else.
     """
     claims = chosen_claims(numbers)
@@ -48,16 +49,26 @@ def run_claims(
     out.mkdir(parents=True, exist_ok=True)
     lab = Lab(out)
     if force:
-        lab.clear()
-    rows = []
+        lab.forget(run for claim in claims for run in claim.runs(plan))
     for claim in claims:
         runs = claim.runs(plan)
-        results = {}
         with stage(f"claim {claim.number}", len(runs)) as tick:
             for done, run in enumerate(runs):
                 tick(done, run.name)
-                results[run.key] = lab.figures(run)
-        finding = claim.judge(plan, results)
+                lab.figures(run)
+    # The files hold every claim whose runs are there, so that one claim run again does not lose the others.
+    known = [claim for claim in CLAIMS if all(lab.kept(run) for run in claim.runs(plan))]
+    content = _content(plan, lab, known)
+    write_atomically(out / "claims.json", json.dumps(content, indent=2) + "\n")
+    write_atomically(out / "claims.md", markdown(content))
+    return content if len(claims) == len(CLAIMS) else _content(plan, lab, claims)
+
+
+def _content(plan: Plan, lab: Lab, claims: list[Claim]) -> dict[str, Any]:
+    """What claims.json says of some claims, judged from their kept runs."""
+    rows = []
+    for claim in claims:
+        finding = claim.judge(plan, {run.key: lab.figures(run) for run in claim.runs(plan)})
         assert finding.verdict in VERDICTS
         rows.append(
             {
@@ -68,16 +79,13 @@ def run_claims(
                 **finding._asdict(),
             }
         )
-    content = {
+    return {
         "plan": {name: value for name, value in vars(plan).items() if name != "images"},
         "images": None if plan.images is None else plan.images.training.source,
         "claims": rows,
-        "seconds": lab.seconds([run for claim in claims for run in claim.runs(plan)]),
+        "seconds": lab.seconds(run for claim in claims for run in claim.runs(plan)),
         "versions": versions(),
     }
-    write_atomically(out / "claims.json", json.dumps(content, indent=2) + "\n")
-    write_atomically(out / "claims.md", markdown(content))
-    return content
 
 
 def _check_folder(out: Path) -> None:

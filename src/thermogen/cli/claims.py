@@ -27,7 +27,9 @@ def claims(
         Path | None,
         typer.Option(help="Folder that keeps every run (default: runs/claims, or runs/claims-quick)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run everything again, whatever is kept.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again what is asked for, whatever is kept.")
+    ] = False,
     json: o.Json = False,
 ) -> None:
     """Test the published claims: run them, judge them, print the table.
