@@ -77,7 +77,7 @@ class Platform:
 
     @property
     def noise_density(self) -> float:
-        """One-sided noise of the drive per sqrt(Hz), sqrt(4 k_B T / M) x drive: sqrt(4 k_B T / R) of a leak."""
+        """One-sided noise of the drive per sqrt(Hz), sqrt(4 k_B T / M) x drive; of a leak, Johnson's."""
         return math.sqrt(4 * self.thermal_energy / self.mobility) * self.drive
 
 
