@@ -105,7 +105,7 @@ def test_an_appointed_time_needs_images_and_heat_still_to_come(after, image, ver
         likeness = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
         later = after * jitter(run) + 3 * (jitter(run) - 1)
         return {"times": list(range(33)), "likeness": likeness, "heat_before_kT": 1000.0 * jitter(run),
-                "heat_after_kT": later, "heat_of_last_kT": 0.0}  # fmt: skip
+                "heat_after_kT": later}  # fmt: skip
 
     assert judged(7, figures).verdict == verdict
 

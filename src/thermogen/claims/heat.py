@@ -33,7 +33,6 @@ LEARNING = (0, 10, 30, 100, 300)
 """Cycles at which heat and loss are followed along training."""
 STRETCHES = (0.8, 0.9, 1.0, 1.1)
 """Factors by which all trained parameters are multiplied to see whether heat has a minimum at 1."""
-PATHS = 12
 
 
 # --- 1: heat of generation --------------------------------------------------------------------------------

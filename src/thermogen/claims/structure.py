@@ -167,13 +167,11 @@ def _time_run(plan: Plan, seed: int, kind: str) -> Run:
         prototypes = experiment.images.standardised()
         likeness = [float(prototype_scores(x, prototypes).best.mean()) for x in visible]
         drift = energy[4] - energy[-1]  # at t_f, and at the end
-        last = energy[-5] - energy[-1]  # over the last t_f
         return {
             "times": [0.25 * number for number in range(len(energy))],
             "likeness": likeness,
             "heat_after_kT": float(drift.mean()),
             "heat_after_sem": float(drift.std(ddof=1) / len(drift) ** 0.5),
-            "heat_of_last_kT": float(last.mean()),
             "heat_before_kT": float((energy[0] - energy[4]).mean()),
         }
 
