@@ -21,11 +21,10 @@ import numpy as np
 from jaxtyping import Float
 
 from thermogen.computer import Computer, make_computer
-from thermogen.couplings import Couplings
-from thermogen.errors import require
-from thermogen.hardware.platforms import Platform, registry
+from thermogen.couplings import BlockCouplings, Couplings, LowRankCouplings, ModeCouplings
+from thermogen.errors import InputError, require
+from thermogen.hardware.platforms import Platform
 from thermogen.langevin.stability import amplitude
-from thermogen.noising import Schedule
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ def to_physical(computer: Computer, platform: Platform) -> PhysicalComputer:
     """The computer on a platform.
 
     Raises InputError for units that are not alike, J2 or J4 not positive (no storage element, no wall),
-    mobility zero (no dissipative element) and couplings that differ from sample to sample.
+    mobility zero (no dissipative element), couplings that differ from sample to sample, and asymmetric ones
+    where the platform's couplers act both ways.
     """
     J2, J4, mobility = computer.alike()
     require(J2 > 0, f"J2 = {J2:g}: a unit needs a storage element, give J2 > 0")
@@ -91,6 +91,7 @@ def to_physical(computer: Computer, platform: Platform) -> PhysicalComputer:
         computer.bias.ndim == 1 and not computer.couplings.batch,
         "couplings or biases differ from sample to sample: wire one condition at a time",
     )
+    _check_symmetry(computer.couplings, platform)
     kT = float(computer.kT)
     energy = platform.thermal_energy / kT
     scale = (2 * J2 * energy / platform.stiffness) ** 0.5
@@ -112,52 +113,42 @@ def to_physical(computer: Computer, platform: Platform) -> PhysicalComputer:
     )
 
 
-def figures(
-    physical: PhysicalComputer, schedule: Schedule, heat_kT: float | None = None
-) -> dict[str, tuple[float, str]]:
-    """What an engineer asks first, by name, as (value, unit): scales, times, noise, largest drives, couplers.
+def largest_variable(physical: PhysicalComputer) -> float:
+    """Largest value of a unit that is expected, in SI units (`langevin.stability.amplitude`)."""
+    return amplitude(physical.computer()) * physical.scale
 
-    With the mean heat of a sample in kT also joules and watts. The largest drive of a coupling is |G| times
-    the largest variable expected (`langevin.stability.amplitude`).
-    """
-    units, platform = registry(), physical.platform
-    variable, force = units.Unit(platform.variable), units.Unit(platform.force)
-    duration = schedule.t_f * physical.time_unit
-    largest = max(
-        (float(np.abs(leaf).max()) for leaf in _leaves(physical.couplings) if leaf.size), default=0.0
-    )
-    reach = float(np.max(np.asarray(amplitude(physical.computer())))) * physical.scale
-    found = {
-        "scale": (physical.scale, variable),
-        "thermal width": (physical.scale * (physical.kT / (2 * physical.J2)) ** 0.5, variable),
-        "relaxation time": (platform.relaxation, units.Unit("second")),
-        "time of a sample": (duration, units.Unit("second")),
-        "noise density": (platform.noise_density, force / units.Unit("hertz") ** 0.5),
-        "coupling of J = 1": (physical.conductance, force / variable),
-        "largest coupling": (largest, force / variable),
-        "cubic": (physical.cubic, force / variable**3),
-        "largest bias": (float(np.abs(physical.bias).max()), force),
-        "largest variable": (reach, variable),
-        "largest drive of a coupling": (largest * reach, force),
-        "couplers": (float(physical.couplings.count()), units.Unit("dimensionless")),
-    }
-    if heat_kT is not None:
-        joules = heat_kT * platform.thermal_energy
-        found["heat of a sample"] = (joules, units.Unit("joule"))
-        found["power"] = (joules / duration, units.Unit("watt"))
-    return {name: (value, f"{unit:~}") for name, (value, unit) in found.items()}
+
+def _check_symmetry(couplings: Couplings, platform: Platform) -> None:
+    """Pairs held within one role are the only ones that can be asymmetric."""
+    if platform.one_way or not isinstance(couplings, BlockCouplings):
+        return
+    for link, block in couplings.blocks.items():
+        first, second = link.split("-")
+        values = np.asarray(block)
+        if first == second and not np.array_equal(values, values.T):
+            i, j = (int(place) for place in np.argwhere(values != values.T)[0])
+            raise InputError(
+                f"couplings {link} are not symmetric, entry ({i}, {j}) is {values[i, j]:g} and ({j}, {i}) is "
+                f"{values[j, i]:g}: {platform.name} couplers act both ways; symmetrise them, or use an "
+                "electrical platform"
+            )
 
 
 def _real(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
 
 
-def _leaves(couplings: Couplings) -> list[np.ndarray]:
-    return [leaf for leaf in jax.tree.leaves(couplings) if _real(leaf)]
-
-
 def _times(couplings: Couplings, factor: float) -> Couplings:
-    """Couplings with every value in float64 times a factor; positions and masks stay."""
-    return jax.tree.map(
-        lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, couplings
-    )
+    """Couplings with J times a factor, in float64; positions and masks stay, and what senses the units."""
+
+    def scaled(held: Any, factor: float) -> Any:
+        return jax.tree.map(
+            lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, held
+        )
+
+    if isinstance(couplings, LowRankCouplings | ModeCouplings):
+        # J is a product: only one of its factors may take the unit.
+        name = "left" if isinstance(couplings, LowRankCouplings) else "mixing"
+        driving = scaled(getattr(couplings, name), factor)
+        return eqx.tree_at(lambda c: getattr(c, name), scaled(couplings, 1.0), driving)
+    return scaled(couplings, factor)

@@ -54,6 +54,7 @@ class Platform:
 
     stiffness: K; mobility: M; drive: factor from dE/dq to the drive (current or force); temperature: K.
     variable, force: pint units of q and of the drive. parts: the elements it is made of, by name, with unit.
+    one_way: whether a coupler may drive one unit by another without the reverse, as a transconductor does.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Platform:
     variable: str
     force: str
     parts: dict[str, tuple[float, str]]
+    one_way: bool = False
 
     @property
     def thermal_energy(self) -> float:
@@ -74,6 +76,11 @@ class Platform:
     def relaxation(self) -> float:
         """1 / (M K), s: RC, L/R or gamma/k."""
         return 1 / (self.mobility * self.stiffness)
+
+    @property
+    def storage(self) -> float:
+        """What a drive charges, drive / (dq/dt): the capacitance C, or 1 / R of a shunt, or friction."""
+        return self.drive / self.mobility
 
     @property
     def noise_density(self) -> float:
@@ -89,7 +96,7 @@ def electrical(capacitance: Any, resistance: Any, temperature: Any = "300 K") ->
     C, R = si("capacitance", capacitance, "farad"), si("resistance", resistance, "ohm")
     parts = {"capacitance": (C, "farad"), "resistance": (R, "ohm")}
     T = si("temperature", temperature, "kelvin")
-    return Platform("electrical", C, 1 / (R * C**2), 1 / (R * C), T, "volt", "ampere", parts)
+    return Platform("electrical", C, 1 / (R * C**2), 1 / (R * C), T, "volt", "ampere", parts, one_way=True)
 
 
 def superconducting(inductance: Any, resistance: Any, temperature: Any = "4 K") -> Platform:

@@ -1,0 +1,136 @@
+"""Platforms by name: documented records of their elements, with the ranges between which they exist."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from thermogen.errors import InputError, require
+from thermogen.hardware.physical import PhysicalComputer, largest_variable
+from thermogen.hardware.platforms import Platform, electrical, mechanical, si, superconducting
+
+_KINDS: dict[str, tuple[Callable[..., Platform], dict[str, str], str]] = {
+    "electrical": (electrical, {"capacitance": "farad", "resistance": "ohm"}, "volt"),
+    "superconducting": (superconducting, {"inductance": "henry", "resistance": "ohm"}, "weber"),
+    "mechanical": (mechanical, {"spring": "newton / meter", "friction": "kilogram / second"}, "meter"),
+}
+
+
+@dataclass(frozen=True)
+class Element:
+    """An element's value and range, in SI units, and where the number comes from."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Active:
+    """What a transconductor costs: supply (V), g_m / I_D (1/V), and noise 4 k_B T g_m times a factor."""
+
+    supply: float
+    efficiency: float
+    noise: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A platform by name: its kind, elements, and the largest swing of a unit, in SI units, with its source.
+
+    active: what its couplers cost, if they are transconductors.
+    """
+
+    name: str
+    kind: str
+    title: str
+    one_way: bool
+    elements: dict[str, Element]
+    swing: float
+    swing_source: str
+    active: Active | None = None
+
+    def platform(self, changed: Mapping[str, Any] | None = None) -> Platform:
+        """The platform, with some elements of another value, e.g. {'capacitance': '2 fF'}.
+
+        Raises InputError for an element it does not have, another dimension, or a value outside its range.
+        """
+        changed = changed or {}
+        for name in changed:
+            require(
+                name in self.elements,
+                f"{self.name} has no {name}: choose among {', '.join(self.elements)}",
+            )
+        values = {}
+        for name, element in self.elements.items():
+            value = si(name, changed[name], element.unit) if name in changed else element.value
+            require(
+                element.low <= value <= element.high,
+                f"{name} = {changed.get(name)} is outside the range of {self.name}, {element.low:g} to "
+                f"{element.high:g} {element.unit}: choose a value within it, or a platform file of your own",
+            )
+            values[name] = f"{value!r} {element.unit}"
+        made = _KINDS[self.kind][0](**values)
+        return replace(made, name=self.name, one_way=self.one_way)
+
+    def check(self, physical: PhysicalComputer) -> None:
+        """InputError if a unit is expected to swing wider than the platform's elements are good for."""
+        largest = largest_variable(physical)
+        unit = _KINDS[self.kind][2]
+        require(
+            largest <= self.swing,
+            f"a unit would reach {largest:.3g} {unit}, {self.name} holds {self.swing:.3g} {unit}: "
+            "lower the temperature, take a larger storage element, or train smaller couplings",
+        )
+
+
+def records(path: Path | None = None) -> dict[str, Record]:
+    """All platforms by name, of the shipped file or another one; InputError for a file that is none."""
+    source = path or files("thermogen.hardware") / "records.toml"
+    try:
+        tables = tomllib.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"platform file {path} does not exist: check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"platform file {path} is no TOML ({error}): edit a copy of the shipped one"
+        ) from error
+    return {name: _record(name, table, str(path or "records.toml")) for name, table in tables.items()}
+
+
+def record(name: str, path: Path | None = None) -> Record:
+    """One platform; InputError for an unknown name."""
+    known = records(path)
+    require(name in known, f"unknown platform {name!r}: choose one of {', '.join(known)}")
+    return known[name]
+
+
+def _record(name: str, table: Any, file: str) -> Record:
+    try:
+        kind = table["kind"]
+        if kind not in _KINDS:
+            raise InputError(f"{file}: kind of {name} is {kind!r}: choose one of {', '.join(_KINDS)}")
+        _, units, variable = _KINDS[kind]
+        elements = {}
+        for part, unit in {**units, "temperature": "kelvin"}.items():
+            own = table[part]
+            value, low, high = (si(f"{part} of {name}", own[key], unit) for key in ("value", "low", "high"))
+            elements[part] = Element(value, low, high, unit, own["source"])
+        swing = si(f"variable of {name}", table["variable"]["value"], variable)
+        active = None
+        if "active" in table:
+            own = table["active"]
+            supply = si(f"supply of {name}", own["supply"], "volt")
+            efficiency = si(f"efficiency of {name}", own["efficiency"], "1 / volt")
+            active = Active(supply, efficiency, float(own["noise"]), own["source"])
+        source = table["variable"]["source"]
+        return Record(name, kind, table["title"], table["one_way"], elements, swing, source, active)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{file}: platform {name} lacks {error}: see the shipped records") from error
