@@ -130,3 +130,64 @@ def print_ledger(results: dict[str, Any]) -> None:
     console.print()
     console.print(ratios)
     console.print("lines in brackets: other ways, not counted", style="dim", highlight=False)
+
+
+def print_platforms(known: dict[str, Any]) -> None:
+    """Platforms with their elements, ranges and sources."""
+    console = Console()
+    for name, one in known.items():
+        console.print(f"[bold]{name}[/bold]  {escape(one['title'])}", highlight=False)
+        table = _table("  element", "value", "from", "to", "unit", "source")
+        table.columns[-1].justify = "left"
+        for part, element in one["elements"].items():
+            numbers = (f"{element[key]:.4g}" for key in ("value", "low", "high"))
+            table.add_row(f"  {part}", *numbers, element["unit"], escape(element["source"]))
+        table.add_row("  largest swing", f"{one['swing']:.4g}", "", "", "", escape(one["swing_source"]))
+        console.print(table)
+        console.print()
+
+
+def print_figures(found: dict[str, tuple[float, str]]) -> None:
+    """Physical figures by name."""
+    table = _table("", "value", "unit")
+    table.columns[-1].justify = "left"
+    for name, (value, unit) in found.items():
+        table.add_row(name, f"{value:,.0f}" if not unit else f"{value:.4g}", unit)
+    Console().print(table)
+
+
+def print_agreement(results: dict[str, Any]) -> None:
+    """Both engines beside each other: paths, averages, and the verdict."""
+    table = _table("", "units", "reltol", "difference", "heat / kT", "metered / kT")
+    rows = results.get("rows", [results])
+    for row in rows:
+        for kind, title in (("pathwise", "same noise"), ("deterministic", "no noise")):
+            for run in row[kind]["runs"]:
+                table.add_row(
+                    title,
+                    str(row["units"]),
+                    f"{run['reltol']:.0e}",
+                    f"{run['difference']:.1e}",
+                    f"{run['heat_kT']:.3f}",
+                    f"{run['metered_kT']:.3f}",
+                )
+    console = Console()
+    console.print(table)
+    console.print()
+    if "averages" in results:
+        found = results["averages"]
+        table = _table(f"{found['units']} units, {found['paths']} paths", "n", "z rms", "z largest")
+        for name, one in found["z"].items():
+            table.add_row(name, str(one["n"]), f"{one['rms']:.2f}", f"{one['largest']:.2f}")
+    else:
+        table = _table("samples", "ngspice", "thermogen", "z")
+        for name in ("heat_kT", "prototype_correlation"):
+            if name in results:
+                both = (
+                    f"{one['mean']:.4g} ± {one['sem']:.2g} (n {one['n']})"
+                    for one in (results[name][side] for side in ("ngspice", "thermogen"))
+                )
+                table.add_row(name, *both, f"{results[name]['z']:.2f}")
+    console.print(table)
+    verdict = "both engines agree" if results["agrees"] else "the engines do not agree within their bounds"
+    console.print(f"\n{verdict}", highlight=False)

@@ -70,6 +70,9 @@ def circuit_paths(
     Raises InputError as `netlist` and `run_deck` do.
     """
     size = 1 if noise is not None else bench.runs_of_deck
+    names = ["time"] + [f"v(x{i})" for i in range(start.shape[1])] + (["v(heat)"] if meter else [])
+    end = transient.t_f * physical.time_unit
+    grid = np.linspace(0, end, transient.points + 1)[1:]
     parts = [slice(first, first + size) for first in range(0, len(start), size)]
     done = [0] * len(parts)
     running: set[subprocess.Popen[str]] = set()
@@ -89,9 +92,8 @@ def circuit_paths(
             seeds=None if seeds is None else seeds[part],
             meter=meter,
         )
-        names = [f"v(x{i})" for i in range(start.shape[1])] + (["v(heat)"] if meter else [])
         count = len(start[part])
-        found = _kept_or_run(bench, deck, names, count, lambda n: report(number, n), running)
+        found = _kept_or_run(bench, deck, names, grid, count, lambda n: report(number, n), running)
         report(number, count)
         return found
 
@@ -112,6 +114,7 @@ def _kept_or_run(
     bench: Bench,
     deck: str,
     names: list[str],
+    grid: np.ndarray,
     runs: int,
     progress: Callable[[int], None],
     running: set[subprocess.Popen[str]],
@@ -124,7 +127,9 @@ def _kept_or_run(
     folder.mkdir(exist_ok=True)
     path = folder / "deck.cir"
     path.write_text(deck)
-    found = run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running)
+    found = _on_grid(
+        run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running), grid
+    )
     aside = kept.with_suffix(".part.npy")
     np.save(aside, found)
     aside.replace(kept)
@@ -132,6 +137,15 @@ def _kept_or_run(
         file.unlink()
     folder.rmdir()
     return found
+
+
+def _on_grid(found: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The values at the grid's times, which are among those that ngspice saved; the time left out."""
+    times = found[0, :, 0]
+    places = np.abs(times[:, None] - grid).argmin(0)
+    missed = np.abs(times[places] - grid).max() / grid[0]
+    require(missed < 1e-3, f"ngspice saved no state within {missed:.1e} intervals of the times asked for")
+    return found[:, places, 1:]
 
 
 def start_states(key: Key[Array, ""], computer: Computer, samples: Int[np.ndarray, " n"]) -> np.ndarray:

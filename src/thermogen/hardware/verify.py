@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +83,36 @@ def pathwise(
     errors = [run["difference"] for run in found["runs"]]
     found["agrees"] = bool(errors[0] < bound and all(b < a or b < 1e-8 for a, b in pairwise(errors)))
     return found
+
+
+class Trace(NamedTuple):
+    """One path in both engines, dimensionless: times (points,), states (points, units) of the first units."""
+
+    times: Float[np.ndarray, " points"]
+    ngspice: Float[np.ndarray, "points units"]
+    thermogen: Float[np.ndarray, "points units"]
+
+
+def traces(
+    key: Key[Array, ""],
+    computer: Computer,
+    platform: Platform,
+    bench: Bench,
+    *,
+    noise_step: float = 0.05,
+    t_f: float = 2.5,
+    shown: int = 6,
+) -> Trace:
+    """The path of sample 0 under the same held noise, at the end of every noise step, for the first units."""
+    physical = to_physical(computer, platform)
+    start = start_states(key, computer, np.arange(1))
+    plan = Transient(t_f=t_f, noise_step=noise_step)
+    plan = replace(plan, points=plan.steps)
+    noise = held_noise(key, np.arange(1), plan.steps, len(physical.bias))
+    theirs = circuit_paths(physical, start, plan, bench, noise=noise).x[0]
+    ours = held_path(computer, start, noise, noise_step, plan.steps)[0]
+    both = [np.concatenate([start, one])[:, :shown] for one in (theirs, ours)]
+    return Trace(np.linspace(0, t_f, plan.steps + 1), *both)
 
 
 def _lost(computer: Computer, start: np.ndarray, end: np.ndarray) -> float:
@@ -181,22 +212,3 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """z of the means of independent rows."""
     error = np.sqrt(a.var(0, ddof=1) / len(a) + b.var(0, ddof=1) / len(b))
     return (a.mean(0) - b.mean(0)) / error
-
-
-def standard_checks(
-    key: Key[Array, ""], platform: Platform, bench: Bench, sizes: tuple[int, ...] = (2, 16, 96)
-) -> dict[str, Any]:
-    """Random computers of several sizes, path by path with and without noise, and their verdict."""
-    rows = []
-    for number, units in enumerate(sizes):
-        own = jax.random.fold_in(key, number)
-        computer = random_computer(own, units)
-        rows.append(
-            {
-                "units": units,
-                "noise": pathwise(own, computer, platform, bench),
-                "no noise": pathwise(own, computer, platform, bench, noisy=False),
-            }
-        )
-    agrees = all(row[kind]["agrees"] for row in rows for kind in ("noise", "no noise"))
-    return {"rows": rows, "agrees": agrees}
