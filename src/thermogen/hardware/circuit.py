@@ -143,7 +143,7 @@ def _on_grid(found: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """The values at the grid's times, which are among those that ngspice saved; the time left out."""
     times = found[0, :, 0]
     places = np.abs(times[:, None] - grid).argmin(0)
-    missed = np.abs(times[places] - grid).max() / grid[0]
+    missed = float(np.abs(times[places] - grid).max() / grid[0])
     require(missed < 1e-3, f"ngspice saved no state within {missed:.1e} intervals of the times asked for")
     return found[:, places, 1:]
 

@@ -6,8 +6,9 @@ Written for the voltage q of the electrical platform. For other platforms the sa
 a volt stands for one SI unit of the variable, an ampere for one of the drive.
 
 What was found by measurement with ngspice 39.3, and is kept to here: `V^3` and `pow(V, 3)` give |V|^3, so
-products are written out; `trnoise` ignores seeds, `trrandom` keeps to them; without `uic` a run starts at the
-minimum for constant currents; tolerances are absolute and made for volts, so they are scaled to the device.
+products are written out; `trnoise` ignores seeds, `trrandom` keeps to them, if every run draws an even number
+of times; without `uic` a run starts at the minimum for constant currents; tolerances are absolute and made for
+volts, so they are scaled to the device.
 """
 
 from __future__ import annotations
@@ -159,8 +160,12 @@ def _write_noise(
     step = transient.noise_step * physical.time_unit
     size = noise_current(physical, transient)
     if drawn:
+        source = f"DC 0 trrandom(2 {_number(step)} 0 {_number(size)} 0)\n"
         for i in range(len(physical.bias)):
-            out.write(f"In{i} 0 x{i} DC 0 trrandom(2 {_number(step)} 0 {_number(size)} 0)\n")
+            out.write(f"In{i} 0 x{i} {source}")
+        if len(physical.bias) % 2:
+            # Numbers come in pairs, and a seed does not drop the second one left over from the last run.
+            out.write(f"Inpair 0 pair {source}Rpair pair 0 {_number(1 / physical.linear)}\n")
     if noise is None:
         return
     rise = 1e-2 * transient.fineness * step  # from one value to the next, centred on the switch

@@ -80,7 +80,7 @@ def run_deck(
         running.discard(process)
         if process.poll() is None:
             process.kill()
-            process.wait()
+        process.communicate()
     complaint = next((line for line in said if _REFUSAL.search(line)), None)
     plots = read_raw(raw) if raw.is_file() else []
     if code or done != runs or len(plots) != runs or len({one.values.shape for one in plots}) != 1:
