@@ -9,7 +9,7 @@ from thermogen.errors import InputError
 
 def main() -> None:
     """Run the `thermogen` command; an error of the user ends in one line and exit code 2."""
-    from thermogen.cli import asked, claims, energy, hardware  # noqa: F401  each registers its commands
+    from thermogen.cli import asked, claims, energy, hardware, tolerance  # noqa: F401  each registers
     from thermogen.cli.commands import app
 
     try:
