@@ -11,7 +11,7 @@ from thermogen.control import LabelFields, ModeTable
 from thermogen.couplings import NoCouplings, checked_factors, planes, quantised
 from thermogen.errors import DivergenceError, InputError
 from thermogen.hardware.couplers import on_grid
-from thermogen.hardware.device import make_device
+from thermogen.hardware.device import Dynamics, make_device
 from thermogen.hardware.imperfect import NAMES, Imperfections, places
 from thermogen.hardware.runs import run_device
 
@@ -466,6 +466,18 @@ def test_everything_at_once_runs():
         found = run_device(KEY, make_device(KEY, control, wrong), 8, SCHEDULE)
         assert np.isfinite(found.visible).all()
         assert np.isfinite(found.heat_kT).all()
+
+
+def test_another_value_compiles_nothing_new(monkeypatch):
+    traced, plain = [], Dynamics.pull
+    monkeypatch.setattr(Dynamics, "pull", lambda self, x: traced.append(1) or plain(self, x))
+    for value in (0.1, 0.2, 0.3):
+        wrong = Imperfections(
+            mismatch_J2=value, coupling_error=value, noise_time=value, linear_range=1 + value
+        )
+        run_device(KEY, make_device(KEY, computer(), wrong), 11, SCHEDULE)
+        traced.append(0)
+    assert sum(traced) == sum(traced[: traced.index(0)]) > 0
 
 
 # --- refusals -------------------------------------------------------------------------------------------
