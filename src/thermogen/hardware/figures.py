@@ -100,7 +100,7 @@ def parameters(physical: PhysicalComputer, schedule: Schedule) -> dict[str, Any]
             "value": wired.direct.values.tolist(),
         },
         "nodes": {
-            "count": wired.nodes,
+            "count": wired.sense.shape[1],
             "sense": wired.sense.T.tolist(),
             "mixing": None if wired.mixing is None else wired.mixing.tolist(),
             "drive": wired.drive.T.tolist(),

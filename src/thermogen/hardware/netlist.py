@@ -135,7 +135,7 @@ def _write_couplings(out: io.StringIO, physical: PhysicalComputer, wired: Wiring
         out.write(f"G{i}_{j} x{i} 0 x{j} 0 {_number(value)}\n")
     load = physical.conductance
     last = "y" if wired.mixing is None else "z"
-    for k in range(wired.nodes):
+    for k in range(wired.sense.shape[1]):
         out.write(f"Ry{k} y{k} 0 {_number(1 / load)}\n")
         for i in np.flatnonzero(wired.sense[:, k]):
             out.write(f"Gs{k}_{i} 0 y{k} x{i} 0 {_number(wired.sense[i, k] * load)}\n")

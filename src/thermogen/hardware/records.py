@@ -87,7 +87,7 @@ class Record:
         require(
             largest <= self.swing,
             f"a unit would reach {largest:.3g} {unit}, {self.name} holds {self.swing:.3g} {unit}: "
-            "lower the temperature, take a larger storage element, or train smaller couplings",
+            "lower the temperature, take a stiffer element (more capacitance, less inductance)",
         )
 
 

@@ -30,6 +30,7 @@ ERRORS = 4.0
 TOLERANCES = (1e-4, 1e-5)
 """Tolerances of ngspice at which paths are compared: its default here, and a stricter one."""
 _BATCH = 2000
+_FINER = 5  # points of a trace in a noise step
 
 
 def random_computer(key: Key[Array, ""], units: int) -> Computer:
@@ -86,11 +87,12 @@ def pathwise(
 
 
 class Trace(NamedTuple):
-    """One path in both engines, dimensionless: times (points,), states (points, units) of the first units."""
+    """One path of the first units in both engines, dimensionless; ours at the ends of noise steps alone."""
 
     times: Float[np.ndarray, " points"]
     ngspice: Float[np.ndarray, "points units"]
-    thermogen: Float[np.ndarray, "points units"]
+    marks: Float[np.ndarray, " steps"]
+    thermogen: Float[np.ndarray, "steps units"]
 
 
 def traces(
@@ -103,16 +105,17 @@ def traces(
     t_f: float = 2.5,
     shown: int = 6,
 ) -> Trace:
-    """The path of sample 0 under the same held noise, at the end of every noise step, for the first units."""
+    """The path of sample 0 under the same held noise, for the first units."""
     physical = to_physical(computer, platform)
     start = start_states(key, computer, np.arange(1))
     plan = Transient(t_f=t_f, noise_step=noise_step)
-    plan = replace(plan, points=plan.steps)
+    plan = replace(plan, points=_FINER * plan.steps)
     noise = held_noise(key, np.arange(1), plan.steps, len(physical.bias))
     theirs = circuit_paths(physical, start, plan, bench, noise=noise).x[0]
     ours = held_path(computer, start, noise, noise_step, plan.steps)[0]
     both = [np.concatenate([start, one])[:, :shown] for one in (theirs, ours)]
-    return Trace(np.linspace(0, t_f, plan.steps + 1), *both)
+    times, marks = (np.linspace(0, t_f, count + 1) for count in (plan.points, plan.steps))
+    return Trace(times, both[0], marks, both[1])
 
 
 def _lost(computer: Computer, start: np.ndarray, end: np.ndarray) -> float:

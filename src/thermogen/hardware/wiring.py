@@ -45,8 +45,8 @@ class Wiring(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Number of summing nodes."""
-        return self.sense.shape[1]
+        """Number of summing nodes: R, and as many again where nodes drive nodes."""
+        return self.sense.shape[1] * (1 if self.mixing is None else 2)
 
     @property
     def transconductors(self) -> int:

@@ -46,7 +46,7 @@ def trace_figure(trace: Trace, volt: float, second: float, units: tuple[str, str
             fade = 1.0 if number < len(colours) else 0.55
             axes.plot(trace.times * second / tick, a * volt / scale, lw=1.2, color=own, alpha=fade,
                       label="ngspice" if number == 0 else None)  # fmt: skip
-            axes.plot(trace.times * second / tick, b * volt / scale, "o", ms=3, mew=0, color=own, alpha=fade,
+            axes.plot(trace.marks * second / tick, b * volt / scale, "o", ms=3, mew=0, color=own, alpha=fade,
                       label="thermogen" if number == 0 else None)  # fmt: skip
         axes.set_xlabel(f"time / {short}{units[1]}")
         axes.set_ylabel(f"unit / {prefix}{units[0]}")

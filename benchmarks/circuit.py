@@ -1,0 +1,209 @@
+"""The circuit against the computer: paths, averages, digits, and how large a deck ngspice finishes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.datasets import load_digits
+
+from benchmarks.common import keep
+from thermogen.circuits import make_chip
+from thermogen.circuits.run import compare
+from thermogen.data import load_split
+from thermogen.experiment import Settings, prepare
+from thermogen.generation import generate
+from thermogen.hardware import Bench, Transient, circuit_paths, generate_in_circuit, record, to_physical
+from thermogen.hardware.circuit import start_states
+from thermogen.hardware.ngspice import version
+from thermogen.hardware.verify import ensembles, pathwise, random_computer
+from thermogen.measure import interval
+from thermogen.modal import ModalSettings, modal_model, train_modal
+from thermogen.quality import load_classifier
+from thermogen.report.films import write_png_grid
+
+FOLDER = Path("runs/benchmark-circuit")
+"""Decks that are done, so that an interrupted benchmark goes on."""
+SEEDS = range(5)
+TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6)
+IMAGES = Path("docs/images")
+
+
+def paths(bench: Bench) -> list[dict[str, Any]]:
+    """The same path in both engines: 2, 16 and 96 units, five computers each, at four tolerances."""
+    rows = []
+    for units in (2, 16, 96):
+        for noisy in (True, False):
+            found = []
+            for seed in SEEDS:
+                key = jax.random.fold_in(jax.random.key(seed), units)
+                one = random_computer(key, units)
+                found.append(pathwise(key, one, platform(), bench, noisy=noisy, tolerances=TOLERANCES))
+            for number, reltol in enumerate(TOLERANCES):
+                runs = [one["runs"][number] for one in found]
+                heat = [abs(run["metered_kT"] - one["heat_kT"]) for run, one in zip(runs, found, strict=True)]
+                rows.append(
+                    {
+                        "units": units,
+                        "noise": noisy,
+                        "reltol": reltol,
+                        "largest_difference": max(run["difference"] for run in runs),
+                        "median_difference": float(np.median([run["difference"] for run in runs])),
+                        "largest_meter_error_kT": max(heat),
+                        "seconds": float(np.median([run["seconds"] for run in runs])),
+                        "n": len(runs),
+                    }
+                )
+                print(rows[-1], flush=True)
+    return rows
+
+
+def averages(bench: Bench) -> list[dict[str, Any]]:
+    """Means, variances, covariances and heat over many paths: 16 and 96 units."""
+    rows = []
+    for units, count in ((16, 8000), (96, 300)):
+        key = jax.random.fold_in(jax.random.key(0), units)
+        rows.append(ensembles(key, random_computer(key, units), platform(), bench, count))
+        print(rows[-1], flush=True)
+    return rows
+
+
+def held(bench: Bench) -> list[dict[str, Any]]:
+    """What holding the noise does: heat and variance of ngspice against our own at a small step."""
+    key = jax.random.fold_in(jax.random.key(0), 16)
+    one = random_computer(key, 16)
+    rows = []
+    for step in (0.25, 0.1, 0.05):
+        found = ensembles(key, one, platform(), bench, 4000, noise_step=step)
+        rows.append({"noise_step": step, "heat_kT": found["heat_kT"], "z": found["z"], "n": 4000})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def dense(bench: Bench) -> list[dict[str, Any]]:
+    """Seconds of one path with all pairs coupled."""
+    rows = []
+    for units in (48, 96, 192, 288):
+        key = jax.random.fold_in(jax.random.key(0), units)
+        one = random_computer(key, units)
+        begun = time.perf_counter()
+        start = start_states(key, one, np.arange(1))
+        plan = Transient(points=1, reltol=1e-3)
+        circuit_paths(to_physical(one, platform()), start, plan, bench, seeds=np.ones(1, int))
+        rows.append({"units": units, "seconds": time.perf_counter() - begun})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
+    """Digits 0, 1, 2 by ngspice and by our own engine, five trainings: 8 x 8 pixels, or 28 x 28 low-rank."""
+    rows = []
+    for seed in SEEDS:
+        if small:
+            settings = Settings.of("exact", images=str(digits8()), hidden=32, dt=5e-3, seed=seed)
+        else:
+            settings = Settings.of("exact", compress=1e-3, dt=5e-3, seed=seed)
+        experiment = prepare(settings)
+        model = experiment.model(experiment.train())
+        chip = make_chip(model, record("cmos-1fF"))
+        begun = time.perf_counter()
+        results, theirs, _, _ = compare(chip, bench, 100, seed, 0.05)
+        rows.append(
+            {
+                "seed": seed,
+                "heat_kT": results["heat_kT"],
+                "correlation": results["prototype_correlation"],
+                "pathwise": [run["difference"] for run in results["pathwise"]["runs"]],
+                "agrees": results["agrees"],
+                "couplers": model.computer.couplings.count(),
+                "seconds": time.perf_counter() - begun,
+            }
+        )
+        print(rows[-1], flush=True)
+        if seed == 0:
+            name = "circuit-8x8.png" if small else "circuit-28x28.png"
+            write_png_grid(IMAGES / name, theirs.visible[:50].astype(np.float32), model.image_shape)
+    return {
+        "rows": rows,
+        **{
+            f"{kind}_{side}": interval([row[kind][side]["mean"] for row in rows])
+            for kind in ("heat_kT", "correlation")
+            for side in ("ngspice", "thermogen")
+        },
+        "heat_difference_kT": interval(
+            [row["heat_kT"]["ngspice"]["mean"] - row["heat_kT"]["thermogen"]["mean"] for row in rows]
+        ),
+    }
+
+
+def digits8() -> Path:
+    """The first image of 0, 1 and 2 of scikit-learn's digits, as an image file."""
+    found = load_digits()
+    chosen = [int(np.flatnonzero(found.target == digit)[0]) for digit in range(3)]
+    path = FOLDER / "digits8.npz"
+    np.savez(path, images=found.images[chosen].astype(np.float32), labels=found.target[chosen])
+    return path
+
+
+def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
+    """Every digit asked for, 784 units behind shared modes, a deck for each sample, judged."""
+    images = load_split(None).training
+    settings = ModalSettings.of(modes=64)
+    model = modal_model(images, settings, train_modal(images, settings))
+    judge, drawn, ours, asked, heat = load_classifier(), [], [], [], []
+    begun = time.perf_counter()
+    for label in range(10):
+        for number in range(each):
+            chip = make_chip(model, record("cmos-1fF"), label=label, seed=100 * label + number)
+            key = jax.random.key(number)
+            plan = Transient(t_f=chip.schedule.t_f)
+            samples = generate_in_circuit(key, chip.computer, chip.physical, 1, chip.schedule, plan, bench)
+            same = generate(key, chip.computer, 1, chip.schedule)
+            drawn.append(samples.visible[0])
+            ours.append(same.visible[0])
+            heat.append((float(samples.heat_kT[0]), float(same.heat_kT[0])))
+            asked.append(label)
+        print(label, flush=True)
+    theirs, own = (np.array(one, np.float32) for one in (drawn, ours))
+    rows = theirs.reshape(10, each, -1).swapaxes(0, 1).reshape(10 * each, -1)
+    write_png_grid(IMAGES / "circuit-ten.png", rows, (28, 28))
+    right = [int(np.sum(judge.judge(one).label == np.array(asked))) for one in (theirs, own)]
+    heats = np.array(heat)
+    return {
+        "n": len(asked),
+        "right": {"ngspice": right[0], "thermogen": right[1]},
+        "heat_kT": {"ngspice": float(heats[:, 0].mean()), "thermogen": float(heats[:, 1].mean())},
+        "heat_difference_kT": {
+            "mean": float(np.diff(heats).mean()),
+            "sem": float(np.diff(heats).std(ddof=1) / len(heats) ** 0.5),
+        },
+        "seconds_per_sample": (time.perf_counter() - begun) / len(asked),
+        "couplers": 784 * 64 + 64 * 65 // 2,
+    }
+
+
+def platform():
+    """Voltages on femtofarads."""
+    return record("cmos-1fF").platform()
+
+
+def main() -> None:
+    """Measure all and keep it."""
+    bench = Bench.at(FOLDER)
+    IMAGES.mkdir(exist_ok=True)
+    keep(
+        "circuit",
+        {
+            "ngspice": version(bench.program),
+            "paths": paths(bench),
+            "averages": averages(bench),
+            "held": held(bench),
+            "dense": dense(bench),
+            "8x8": three_digits(bench, small=True),
+            "28x28": three_digits(bench, small=False),
+            "ten": ten_digits(bench),
+        },
+    )
