@@ -109,7 +109,7 @@ def sweep(
         print_json(results)
     else:
         _show(sweeps)
-        print(f"\nfigure and tables: {out / 'sweep.png'}, {out / 'sweep.md'}")
+        print(f"figure and tables: {out / 'sweep.png'}, {out / 'sweep.md'}")
 
 
 def _numbers(text: str) -> list[float]:
@@ -155,13 +155,15 @@ def _show(sweeps: list[dict[str, Any]]) -> None:
     from thermogen.report.tolerance import limit_in_words, plain
     from thermogen.report.tolerance import with_interval as cell
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("imperfection", overflow="fold")
-    for column in (sweeps[0]["measure"], "of perfect, %", "heat, kT"):
-        table.add_column(column, justify="right")
+    console = Console()
     for one in sweeps:
-        table.add_row(f"[bold]{plain(one['label'])}[/]: 95 % kept {limit_in_words(one)}")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column(one["flaw"])
+        for column in (one["measure"], "of perfect, %", "heat, kT"):
+            table.add_column(column, justify="right", no_wrap=True)
         for name, row in [("perfect", one["perfect"])] + [(f"{row['value']:g}", row) for row in one["rows"]]:
             shares = cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0)
-            table.add_row(f"  {name}", *shares)
-    Console().print(table)
+            table.add_row(name, *shares)
+        console.print(f"[bold]{plain(one['label'])}[/]: 95 % of quality kept {limit_in_words(one)}")
+        console.print(table)
+        console.print()

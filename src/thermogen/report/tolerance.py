@@ -173,7 +173,7 @@ def _overview(sweeps: Sequence[dict[str, Any]]) -> list[str]:
         "imperfection",
         f"95 % of {one['measure']} kept",
         f"95 % of {beside} kept",
-        "heat, % of perfect, there",
+        "heat there, % of perfect",
     ]
     if one["beside"] == "frechet":
         heads[2] = "Fréchet within 1 / 0.95"
