@@ -107,22 +107,34 @@ def make_computer(
     J4: float | np.ndarray = 1.0,
     bias: float | np.ndarray = 0.0,
     kT: float = 0.1,
-    mobility: float = 1.0,
+    mobility: float | np.ndarray = 1.0,
     dtype=jnp.float32,
 ) -> Computer:
     """Build a computer from couplings (see `thermogen.couplings.published`) and on-site parameters.
 
-    `J2`, `J4`, `bias`: one number, or one per unit (N,), in E0. `kT` in E0, `mobility` in 1 / (E0 time).
+    `J2`, `J4`, `bias` in E0, `mobility` in 1 / (E0 time): one number, or one per unit (N,). `kT` in E0.
     Everything, couplings included, is held in `dtype`.
     Raises InputError for kT or mobility that is not positive, a non-finite or mis-shaped parameter, or
     a potential that does not confine a unit (J4 < 0, or J4 = 0 with J2 <= 0).
     """
     total = couplings.units.total
-    for name, value in (("kT", kT), ("mobility", mobility)):
+    require(bool(np.isfinite(kT)) and kT > 0, f"kT = {kT}: give a positive number (reference: 0.1)")
+    if np.ndim(mobility) == 0:
         require(
-            bool(np.isfinite(value)) and value > 0, f"{name} = {value}: give a positive number (reference: "
-            f"{'0.1' if name == 'kT' else '1'})",
-        )  # fmt: skip
+            bool(np.isfinite(mobility)) and bool(mobility > 0),
+            f"mobility = {mobility}: give a positive number (reference: 1)",
+        )
+    else:
+        mobility = np.asarray(mobility, float)
+        if mobility.shape != (total,):
+            raise InputError(
+                f"mobility has shape {mobility.shape} for {total} units: give one number or ({total},)"
+            )
+        still = np.flatnonzero(~(np.isfinite(mobility) & (mobility > 0)))
+        if len(still):
+            raise InputError(
+                f"mobility of unit {still[0]} = {mobility[still[0]]:g}: give positive numbers (reference: 1)"
+            )
     arrays = {}
     for name, value in (("J2", J2), ("J4", J4), ("bias", bias)):
         value = np.asarray(value, float)

@@ -77,14 +77,15 @@ def coefficients(values: Float[np.ndarray, "F columns"], parity: int) -> Float[n
     """Chebyshev coefficients (T_parity, T_parity+2, ...) of functions given at the fields of `Moments`."""
     count = len(values)
     # The nodes are cos((k + 1/2) pi / 2F), k = F-1 .. 0, in rising order.
-    terms = np.stack(list(chebyshev_terms(_positive_nodes(count), count, parity)))
+    terms = np.stack(list(chebyshev_terms(field_nodes(count), count, parity)))
     scaled = terms @ values * (2 / count)
     if not parity:
         scaled[0] /= 2
     return scaled
 
 
-def _positive_nodes(count: int) -> np.ndarray:
+def field_nodes(count: int) -> Float[np.ndarray, " F"]:
+    """z of the fields of `Moments`: the positive half of 2F Chebyshev nodes, in rising order."""
     return np.cos((np.arange(count)[::-1] + 0.5) * np.pi / (2 * count))
 
 
@@ -118,14 +119,14 @@ def unit_moments(
     )
     require(segments >= 1, f"segments = {segments}: give 1 or more")
     # Fields over which the response at rest bends: kT over the width of the distribution.
-    scale = min(largest_field, 2 * kT / _resting_width(J2, J4, kT))
+    scale = min(largest_field, 2 * kT / resting_width(J2, J4, kT))
     stretch = float(np.arcsinh(largest_field / scale))
-    times, weights = _nodes(schedule, steps, 1, segments)
+    times, weights = time_nodes(schedule, steps, 1, segments)
     reach = _reach(J2, J4, kT, largest_field)
 
     def solved(fields: np.ndarray, finer: int) -> list[np.ndarray]:
         x = jnp.linspace(-reach, reach, finer * cells + 1)
-        nodes = jnp.asarray(_nodes(schedule, steps, finer, segments)[0])
+        nodes = jnp.asarray(time_nodes(schedule, steps, finer, segments)[0])
         rest = (schedule.ramp(nodes), jnp.diff(nodes), mobility, kT)
         moments = _march(x, J2 * x**2 + J4 * x**4, jnp.asarray(fields), *rest)
         return [np.asarray(moment)[:, ::finer] for moment in moments]
@@ -134,7 +135,7 @@ def unit_moments(
     with jax.enable_x64(True):
         ramp = np.asarray(schedule.ramp(jnp.asarray(times)))
         while True:
-            fields = scale * np.sinh(stretch * _positive_nodes(count))
+            fields = scale * np.sinh(stretch * field_nodes(count))
             coarse, fine = solved(fields, 1), solved(fields, 2)
             mean, square, cube = ((4 * b - a) / 3 for a, b in zip(coarse, fine, strict=True))
             spectrum = np.abs(np.concatenate([coefficients(mean, 1), coefficients(square, 0)], 1)).max(1)
@@ -192,7 +193,7 @@ def _bernoulli(z):
     return jnp.where(small, 1 - z / 2 + z * z / 12, safe / jnp.expm1(safe))
 
 
-def _nodes(schedule: Schedule, steps: int, finer: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
+def time_nodes(schedule: Schedule, steps: int, finer: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
     """Times and Simpson weights by segment; its ends and the end of the ramp are nodes, `finer` divides."""
     bounds = np.linspace(0, schedule.t_f, segments + 1)
     ends = np.unique(np.concatenate([bounds, [schedule.ramp_fraction * schedule.t_f]]).round(12))
@@ -210,7 +211,7 @@ def _nodes(schedule: Schedule, steps: int, finer: int, segments: int) -> tuple[n
     return np.concatenate(times), weights
 
 
-def _resting_width(J2: float, J4: float, kT: float) -> float:
+def resting_width(J2: float, J4: float, kT: float) -> float:
     """Standard deviation of a unit at equilibrium without field."""
     reach = _reach(J2, J4, kT, 0.0)
     x = np.linspace(-reach, reach, 2001)

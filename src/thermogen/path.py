@@ -1,8 +1,8 @@
 """Onsager–Machlup path probabilities of stored trajectories, their ratio, and the local learning signal.
 
 A stored path has shape (K + 1, batch, N): K Euler–Maruyama steps of `dt`. All functions are sums over
-the K steps, so a long trajectory may be handed over in stretches and the results added.
-Nothing here simulates.
+the K steps, so a long trajectory may be handed over in stretches and the results added. The mobility mu may
+be one number or one per unit. Nothing here simulates.
 """
 
 from __future__ import annotations
@@ -58,9 +58,15 @@ def _reverse_gradients(
     return reverse_gradient(control, path[1:], middles)
 
 
+def _shared_out(terms: Array, scale: Array) -> Array:
+    """sum_k sum_i terms_ki / scale_i; the sum is divided if the units share one scale."""
+    if jnp.ndim(scale) == 0:
+        return jnp.sum(terms, (0, -1)) / scale
+    return jnp.sum(terms / scale, (0, -1))
+
+
 def _action(displacement: Array, drift: Array, computer: Computer, dt: Array | float) -> Array:
-    scale = 4 * computer.mobility * computer.kT * dt
-    return jnp.sum((displacement + drift) ** 2, (0, -1)) / scale
+    return _shared_out((displacement + drift) ** 2, 4 * computer.mobility * computer.kT * dt)
 
 
 def forward_action(
@@ -109,8 +115,10 @@ def residuals(
 def action_of_residuals(
     computer: Computer, r: Float[Array, "steps batch N"], dt: Float[Array, ""] | float
 ) -> Float[Array, " batch"]:
-    """The reverse action from its residuals: kT / (mu dt) sum_k sum_i r_i^2."""
-    return jnp.sum(r * r, (0, -1)) * computer.kT / (computer.mobility * dt)
+    """The reverse action from its residuals: (kT / dt) sum_k sum_i r_i^2 / mu_i."""
+    if jnp.ndim(computer.mobility) == 0:
+        return jnp.sum(r * r, (0, -1)) * computer.kT / (computer.mobility * dt)
+    return jnp.sum(r * r / computer.mobility, (0, -1)) * computer.kT / dt
 
 
 def gradient_of_residuals(
@@ -129,7 +137,8 @@ def local_gradient(
 
         d/dJ_ij = sum_k (r_i x'_j + r_j x'_i),   d/db_i = sum_k r_i,   x' = x_{k+1}
 
-    Each coupling needs only its own two units. Checked against automatic differentiation (tests).
+    Each coupling needs only its own two units, whose mobilities are in r alone. Checked against automatic
+    differentiation (tests).
     Cost: one product J x and one outer product per coupled block and step.
     """
     return gradient_of_residuals(computer, residuals(computer, path, dt), path)
@@ -159,7 +168,11 @@ def log_ratio(
     mobility, kT = units.mobility, units.kT
     # The two actions are about N K / 2 each: subtract term by term, so that their sums do not cancel.
     terms = (mobility * plus * dt - displacement) ** 2 - (mobility * minus * dt + displacement) ** 2
-    total = jnp.sum(terms, (0, -1)) / (4 * mobility * kT * dt)
+    total = _shared_out(terms, 4 * mobility * kT * dt)
     heat_part = -jnp.sum(displacement * (plus + minus), (0, -1)) / (2 * kT)
-    force_part = jnp.sum(plus**2 - minus**2, (0, -1)) * mobility * dt / (4 * kT)
+    squares = plus**2 - minus**2
+    if jnp.ndim(mobility) == 0:
+        force_part = jnp.sum(squares, (0, -1)) * mobility * dt / (4 * kT)
+    else:
+        force_part = jnp.sum(squares * mobility, (0, -1)) * dt / (4 * kT)
     return PathRatio(total, heat_part, force_part)

@@ -25,12 +25,21 @@ from thermogen.couplings import Compression, Couplings, LowRankCouplings, compre
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.training.fit import VALIDATION_PATHS, TrainingResult, check_step
-from thermogen.training.normal import NormalEquations, Preconditioner, on_values, preconditioner
+from thermogen.training.normal import (
+    NormalEquations,
+    Preconditioner,
+    mobility_scale,
+    on_values,
+    preconditioner,
+)
 from thermogen.training.statistics import Process, Statistics, statistics
 from thermogen.training.validation import path_loss
 
 TOLERANCE = 1e-6
-"""Size of the gradient at the end, relative to that at the start (J = 0, b = 0)."""
+"""Size of the gradient at the end, relative to that at the start (J = 0, b = 0).
+
+Where units differ in mobility, it is the gradient in the coordinates of `thermogen.training.normal`.
+"""
 
 
 class ExactResult(NamedTuple):
@@ -54,8 +63,8 @@ def solve(
     """The optimum on the couplings of `computer`'s topology and its hidden (and visible) biases.
 
     Conjugate gradients in float64 on the couplings that exist, until the gradient is `tolerance` times its
-    size at the start (J = 0, b = 0). `ridge` >= 0 (in units of x^2) acts as that much more variance of every
-    unit: it keeps couplings small that few images determine.
+    size at the start (J = 0, b = 0). Units may differ in mobility. `ridge` >= 0 (in units of x^2) acts as
+    that much more variance of every unit: it keeps couplings small that few images determine.
 
     Raises InputError for a negative ridge, for statistics of another process, for a topology without pairs,
     and if the tolerance is not reached within `iterations`.
@@ -66,9 +75,10 @@ def solve(
     _check_problem(computer, known, ridge)
     units = computer.units
     roles = ("visible", "hidden", "output") if visible_biases else ("hidden", "output")
+    scale = mobility_scale(computer)
     with jax.enable_x64(True):
         zero = on_values(lambda leaf: jnp.zeros(leaf.shape), computer.couplings)
-        equations = NormalEquations.of(known, np.asarray(units.mask(*roles)), ridge)
+        equations = NormalEquations.of(known, np.asarray(units.mask(*roles)), ridge, scale)
         J, bias, residual, done = _conjugate_gradients(
             equations,
             preconditioner(equations, zero),
@@ -77,6 +87,10 @@ def solve(
             jnp.asarray(tolerance),
             jnp.asarray(iterations),
         )
+        if scale is not None:
+            inverse = jnp.asarray(1 / scale)
+            J = on_values(jnp.multiply, J, J.outer(inverse[None] / 2, inverse[None]))
+            bias = bias * inverse
         residual, done = float(residual), int(done)
     if not residual <= tolerance:
         raise InputError(
@@ -102,9 +116,9 @@ def solve_all_pairs(
 
         J C' + C' J = -(U' + U'^T),    C' = C - mbar mbar^T / T,   U' = U - ubar mbar^T / T
 
-    (without the primes if no bias is trained). J_ii goes into the on-site J2_i + J_ii / 2. Start generation,
-    and judge the loss, with the units as they were: pass `idle=computer.uncoupled()` to `generate` and
-    `path_loss`.
+    (without the primes if no bias is trained), in coordinates of one mobility. J_ii goes into the on-site
+    J2_i + J_ii / 2. Start generation, and judge the loss, with the units as they were: pass
+    `idle=computer.uncoupled()` to `generate` and `path_loss`.
     Raises InputError for a topology that leaves a pair out, and what `solve` raises.
     Cost: one eigendecomposition of an (N, N) matrix.
     """
@@ -121,10 +135,15 @@ def solve_all_pairs(
     if biases:
         C = C - np.outer(means.mean, means.mean) / duration
         U = U - np.outer(means.drive, means.mean) / duration
+    scale = mobility_scale(computer)
+    if scale is not None:
+        C, U = C / np.outer(scale, scale), U * np.outer(scale, 1 / scale)
     size, basis = np.linalg.eigh(C)
     J = -basis @ ((basis.T @ (U + U.T) @ basis) / (size[:, None] + size)) @ basis.T
     J = (J + J.T) / 2
     residual = np.linalg.norm(J @ C + C @ J + U + U.T) / np.linalg.norm(U + U.T)
+    if scale is not None:
+        J = J / np.outer(scale, scale)
     bias = -(means.drive + J @ means.mean) / duration if biases else np.zeros(total)
     dtype = computer.bias.dtype
     values = (

@@ -18,21 +18,25 @@ from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.moments import Moments, chebyshev_terms, coefficients, unit_moments
 from thermogen.noising import Schedule
+from thermogen.training.unlike import unlike_moments
 
+_FEW_KINDS = 8
+"""Up to so many kinds of units are solved for one after the other, more in one march."""
 EXACT, SUMMED = 1e-9, 1e-6
 """Directions in time smaller than this, relative to the largest, are left out: few images, many images."""
 
 
 class Table(eqx.Module):
-    """Chebyshev coefficients in the field, for one segment and per kind of unit.
+    """Chebyshev coefficients in the field, for one segment and per group of units.
 
-    mean, drive: of the features of m and u, (F, rank), odd in f. even: of (int (s - m^2) dt,
-    int a f m dt - [s]), (F, 2). integral: of each basis function over time, (rank,).
+    A group is the units of one kind, or all units that need F coefficients of their own: then the arrays
+    have a last axis of units. mean, drive: of the features of m and u, (F, rank), odd in f. even: of
+    (int (s - m^2) dt, int a f m dt - [s] / mu), (F, 2). integral: of each basis function over time, (rank,).
     """
 
-    mean: tuple[Float[Array | np.ndarray, "_ rank"], ...]
-    drive: tuple[Float[Array | np.ndarray, "_ rank"], ...]
-    even: tuple[Float[Array | np.ndarray, "_ 2"], ...]
+    mean: tuple[Float[Array | np.ndarray, "_ rank *_units"], ...]
+    drive: tuple[Float[Array | np.ndarray, "_ rank *_units"], ...]
+    even: tuple[Float[Array | np.ndarray, "_ 2 *_units"], ...]
     integral: Float[Array | np.ndarray, " rank"]
 
     @property
@@ -42,24 +46,43 @@ class Table(eqx.Module):
 
 
 class Places(eqx.Module):
-    """Fields as arguments z of the Chebyshev series, (images, units of a kind), with the units' order."""
+    """Fields as arguments z of the Chebyshev series, (images, units of a group), with the units' order."""
 
     z: tuple[Float[Array | np.ndarray, "images _"], ...]
     order: Int[np.ndarray, " N"] | None
 
 
 class FeatureTables:
-    """Tables for the units of a computer, up to the largest field met so far."""
+    """Tables for the units of a computer, up to the largest field met so far.
+
+    Units of one J2, J4 and mobility are of one kind. Many kinds are solved for together
+    (`thermogen.training.unlike`). InputError for a unit that does not move.
+    """
 
     def __init__(self, computer: Computer, schedule: Schedule, segments: int):
-        onsite = np.stack([np.asarray(computer.J2, float), np.asarray(computer.J4, float)], 1)
-        self._kinds, kind_of = np.unique(onsite, axis=0, return_inverse=True)
-        self._members = [np.flatnonzero(kind_of.reshape(-1) == kind) for kind in range(len(self._kinds))]
-        self._order = None if len(self._kinds) == 1 else np.argsort(np.concatenate(self._members))
-        self._process = (float(computer.kT), float(computer.mobility), schedule)
+        total = computer.units.total
+        units = np.stack(
+            [
+                np.broadcast_to(np.asarray(one, float), total)
+                for one in (computer.J2, computer.J4, computer.mobility)
+            ],
+            1,
+        )
+        still = np.flatnonzero(~(units[:, 2] > 0))
+        require(
+            not len(still),
+            f"unit {still[0] if len(still) else 0} has mobility {units[still[0], 2] if len(still) else 0:g}: "
+            "exact training needs units that move; give a positive mobility",
+        )
+        self._kinds, kind_of = np.unique(units, axis=0, return_inverse=True)
+        self._kind_of = kind_of.reshape(-1)
+        self._unlike = len(self._kinds) > _FEW_KINDS
+        self._process = (float(computer.kT), schedule)
         self._segments = segments
         self._largest = 0.0
         self._moments: list[Moments] = []
+        self._members: list[np.ndarray] = []
+        self._order: np.ndarray | None = None
         self._made: dict[tuple[int, float], Table] = {}
 
     def cover(self, largest: float) -> None:
@@ -69,16 +92,38 @@ class FeatureTables:
             return
         # A little more, rounded, so that similar image sets share one solution.
         self._largest = float(np.ceil(largest * 1.02 * 4) / 4)
-        self._moments = [
-            unit_moments(float(J2), float(J4), *self._process, self._largest, segments=self._segments)
-            for J2, J4 in self._kinds
-        ]
+        kT, schedule = self._process
+        group_of = np.arange(len(self._kinds))
+        if self._unlike:
+            J2, J4, mobility = self._kinds.T
+            self._moments = unlike_moments(
+                J2, J4, mobility, kT, schedule, self._largest, segments=self._segments
+            )
+            group_of = np.unique([len(one.fields) for one in self._moments], return_inverse=True)[1]
+        else:
+            self._moments = [
+                unit_moments(
+                    float(J2),
+                    float(J4),
+                    kT,
+                    float(mobility),
+                    schedule,
+                    self._largest,
+                    segments=self._segments,
+                )
+                for J2, J4, mobility in self._kinds
+            ]
+        group = group_of[self._kind_of]
+        self._members = [np.flatnonzero(group == one) for one in range(group.max() + 1)]
+        self._order = None if len(self._members) == 1 else np.argsort(np.concatenate(self._members))
         self._made.clear()
 
     def table(self, segment: int, tolerance: float) -> Table:
         """The table of a segment, without directions below `tolerance` of the largest."""
         if (segment, tolerance) not in self._made:
-            table = _table(self._moments, segment, tolerance)
+            table = _table(self._moments, self._kinds[:, 2], segment, tolerance)
+            if self._unlike:
+                table = self._grouped(table)
             if tolerance > EXACT:
                 table = jax.tree.map(lambda values: np.asarray(values, np.float32), table)
             self._made[segment, tolerance] = table
@@ -86,11 +131,28 @@ class FeatureTables:
 
     def places(self, fields: Float[np.ndarray, "images N"]) -> Places:
         """Where these fields lie in the tables."""
-        z = tuple(
-            np.arcsinh(fields[:, members] / fields.dtype.type(one.scale)) / fields.dtype.type(one.stretch)
-            for members, one in zip(self._members, self._moments, strict=True)
-        )
-        return Places(z, self._order)
+        exact = fields.dtype.type
+        z = []
+        for members in self._members:
+            one = self._moments[self._kind_of[members[0]]]
+            scale, stretch = exact(one.scale), exact(one.stretch)
+            if self._unlike:
+                scale, stretch = (
+                    np.array([getattr(self._moments[kind], name) for kind in self._kind_of[members]], exact)
+                    for name in ("scale", "stretch")
+                )
+            z.append(np.arcsinh(fields[:, members] / scale) / stretch)
+        return Places(tuple(z), self._order)
+
+    def _grouped(self, table: Table) -> Table:
+        """One array per group, with a last axis of units, from one array per kind."""
+
+        def grouped(kinds: tuple) -> tuple:
+            return tuple(
+                np.stack([kinds[kind] for kind in self._kind_of[members]], -1) for members in self._members
+            )
+
+        return Table(grouped(table.mean), grouped(table.drive), grouped(table.even), table.integral)
 
 
 @jax.jit
@@ -133,14 +195,16 @@ def products(
 def _series(z: Array, c: Array | np.ndarray, parity: int) -> Float[Array, "columns images _"]:
     """sum_k c_k T_{2k + parity}(z): one fused pass, the polynomials are never stored."""
     terms = iter(chebyshev_terms(z, len(c), parity))
-    columns = jnp.asarray(c)[:, :, None, None]
+    columns = jnp.asarray(c)[:, :, None, None] if c.ndim == 2 else jnp.asarray(c)[:, :, None]
     total = columns[0] * next(terms)
     for column, term in zip(columns[1:], terms, strict=True):
         total = total + column * term
     return total
 
 
-def _table(moments: list[Moments], segment: int, tolerance: float) -> Table:
+def _table(
+    moments: list[Moments], mobility: Float[np.ndarray, " K"], segment: int, tolerance: float
+) -> Table:
     weights = moments[0].weights[segment]
     ends = np.flatnonzero(weights)[[0, -1]]
     drives = [2 * one.slope - one.ramp * one.fields[:, None] for one in moments]
@@ -153,11 +217,11 @@ def _table(moments: list[Moments], segment: int, tolerance: float) -> Table:
     counts = [len(one.fields) for one in moments]
     parts = np.split(left[:, :rank] * size[:rank], np.cumsum(counts * 2)[:-1])
     even = []
-    for one, m in zip(moments, parts, strict=False):
+    for one, mu, m in zip(moments, mobility, parts, strict=False):
         variance = one.square @ weights - (m * m).sum(1)
         held = one.fields * (one.mean @ (weights * one.ramp))
         lost = one.square[:, ends[1]] - one.square[:, ends[0]]
-        even.append(coefficients(np.stack([variance, held - lost], 1), 0))
+        even.append(coefficients(np.stack([variance, held - lost / mu], 1), 0))
     series = [coefficients(part, 1) for part in parts]
     half = len(moments)
     integral = right[:rank] @ np.sqrt(weights)

@@ -68,12 +68,17 @@ def mode_statistics(
 ) -> list[ModeStatistics]:
     """Statistics of every condition (0 to K - 1, one per image) in each segment, in order of noising time.
 
-    `progress(images done)` is called between chunks. Raises InputError for mis-shaped fields.
+    `progress(images done)` is called between chunks. Raises InputError for mis-shaped fields and for
+    units that differ in mobility.
     Cost: 2 P N r x rank of the kernel (about 11): 60,000 digits in 128 modes take 8 s on two cores.
     """
     require(
         fields.ndim == 2 and fields.shape[1] == computer.units.total and len(conditions) == len(fields),
         f"fields of shape {fields.shape} with {len(conditions)} conditions for {computer.units.total} units",
+    )
+    require(
+        len(np.unique(np.asarray(computer.mobility))) == 1,
+        "units differ in mobility, shared modes need one for all: train pairs instead (train_exact)",
     )
     tables = FeatureTables(computer, schedule, segments)
     tables.cover(float(np.abs(fields).max()))

@@ -6,6 +6,14 @@ b_i = -(ubar_i + (J mbar)_i) / T, is
     G_ij = sum_l (J_il C^i_lj + J_jl C^j_li) + U^i_ij + U^j_ji,
     C^i = C - t_i mbar mbar^T / T,   U^i = U - t_i ubar mbar^T / T,   t_i = 1 where the bias is trained.
 
+Where units differ in mobility, row i of the loss and so of (J C^i + U^i) carries the weight mu_i. In the
+coordinates y_i = x_i / sqrt(w_i), w = mu / max mu, all units have one mobility and the equations are those
+above, with
+
+    C_ij / sqrt(w_i w_j),   U_ij sqrt(w_i / w_j),   mbar_i / sqrt(w_i),   ubar_i sqrt(w_i)
+
+for C, U, mbar, ubar and J_ij sqrt(w_i w_j), b_i sqrt(w_i) for the unknowns: it is these that are solved for.
+
 Couplings are never made a matrix here: products J x and sums of outer products on the coupled pairs
 (`Couplings.apply`, `Couplings.outer`) are all it takes in factored form.
 """
@@ -21,6 +29,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse.linalg import eigsh
 
+from thermogen.computer import Computer
 from thermogen.couplings import BlockCouplings, Couplings
 from thermogen.couplings.base import ROLES
 from thermogen.couplings.blocks import ends
@@ -38,8 +47,14 @@ def on_values(function: Callable, *couplings: Couplings) -> Couplings:
     return eqx.combine(jax.tree.map(function, *values), couplings[0])
 
 
+def mobility_scale(computer: Computer) -> Float[np.ndarray, " N"] | None:
+    """sqrt(mu_i / max mu), (N,): what coordinates of one mobility are smaller by; None if all are alike."""
+    mobility = np.asarray(computer.mobility, float).reshape(-1)
+    return None if (mobility == mobility[0]).all() else np.sqrt(mobility / mobility.max())
+
+
 class NormalEquations(eqx.Module):
-    """The statistics as the solver needs them, in float64.
+    """The statistics as the solver needs them, in float64, in coordinates of one mobility.
 
     pairs: E and U. diagonal D; mean mbar; drive ubar; trained t, (N,). duration T.
     """
@@ -52,14 +67,20 @@ class NormalEquations(eqx.Module):
     duration: Float[Array, ""]
 
     @classmethod
-    def of(cls, known: Statistics, trained: np.ndarray, ridge: float) -> NormalEquations:
-        """From statistics; `ridge` acts as that much more variance of every unit."""
-        duration = known.process.duration
+    def of(
+        cls, known: Statistics, trained: np.ndarray, ridge: float, scale: np.ndarray | None = None
+    ) -> NormalEquations:
+        """From statistics; `ridge` acts as that much more variance of every unit. `scale`: sqrt(w)."""
+        duration, pairs, units = known.process.duration, known.pairs, known.units
+        diagonal, mean, drive = units.diagonal + ridge * duration, units.mean, units.drive
+        if scale is not None:
+            pairs = pairs.scaled(scale)
+            diagonal, mean, drive = diagonal / scale**2, mean / scale, drive * scale
         return cls(
-            jax.tree.map(jnp.asarray, known.pairs),
-            jnp.asarray(known.units.diagonal + ridge * duration),
-            jnp.asarray(known.units.mean),
-            jnp.asarray(known.units.drive),
+            jax.tree.map(jnp.asarray, pairs),
+            jnp.asarray(diagonal),
+            jnp.asarray(mean),
+            jnp.asarray(drive),
             jnp.asarray(trained, float),
             jnp.asarray(duration, float),
         )

@@ -4,7 +4,10 @@ In the noising process the units are independent given the image. With m, s, g t
 (`thermogen.moments`) and u = 2 g - a f, brackets the mean over images, integrals over one segment of time,
 
     C_lj = int <m_l m_j> dt + delta_lj int <s_j - m_j^2> dt,    U_ij = int <u_i m_j> dt   (i != j),
-    mbar = int <m> dt,   ubar = int <u> dt,   U_jj = int <a f_j m_j> dt - [<s_j>] from begin to end.
+    mbar = int <m> dt,   ubar = int <u> dt,   U_jj = int <a f_j m_j> dt - [<s_j>] / mu_j from begin to end.
+
+Units may differ in J2, J4 and mobility mu: the moments are those of each unit's own relaxation. The mobility
+weighs the rows of the normal equations (`thermogen.training.normal`), it is no part of C and U.
 
 The time integral of a product of two moments is a smooth kernel of the two fields, of rank 10 to 15: an image
 adds that many columns to the factors of C and U. Sums over images add up, whoever computes them.
@@ -38,13 +41,14 @@ _DENSE_UNITS = 16_384  # beyond, one dense matrix takes more than 2 GB
 class Process:
     """The noising process that statistics belong to; only statistics of one process add up.
 
-    segment: which of the `segments` equal parts of t_f, in order of noising time.
+    mobility: one number if all units share it, or one per unit. segment: which of the `segments` equal parts
+    of t_f, in order of noising time.
     """
 
     J2: tuple[float, ...]
     J4: tuple[float, ...]
     kT: float
-    mobility: float
+    mobility: float | tuple[float, ...]
     t_f: float
     ramp_fraction: float
     segment: int = 0
@@ -59,7 +63,9 @@ class Process:
     def of(cls, computer: Computer, schedule: Schedule, segment: int = 0, segments: int = 1) -> Process:
         """The noising process of a computer's units."""
         J2, J4 = (tuple(np.asarray(values, float).tolist()) for values in (computer.J2, computer.J4))
-        kT, mobility = float(computer.kT), float(computer.mobility)
+        kT, mobilities = float(computer.kT), np.asarray(computer.mobility, float).reshape(-1)
+        shared = bool((mobilities == mobilities[0]).all())
+        mobility = float(mobilities[0]) if shared else tuple(mobilities.tolist())
         return cls(J2, J4, kT, mobility, schedule.t_f, schedule.ramp_fraction, segment, segments)
 
     def check(self, other: Process, what: str, but: tuple[str, ...] = ()) -> None:
@@ -67,8 +73,10 @@ class Process:
         for name, mine in vars(self).items():
             theirs = getattr(other, name)
             if mine != theirs and name not in but:
-                if isinstance(mine, tuple):
-                    mine, theirs = (f"that of {len(values)} units" for values in (mine, theirs))
+                mine, theirs = (
+                    f"that of {len(value)} units" if isinstance(value, tuple) else value
+                    for value in (mine, theirs)
+                )
                 raise InputError(
                     f"{what} belong to noising with another {name}: {theirs}, not {mine}; compute them anew "
                     "for this computer and schedule"
@@ -85,6 +93,10 @@ class Factored(NamedTuple):
         """The two products."""
         return Dense(self.factor @ self.factor.T, self.response @ self.factor.T)
 
+    def scaled(self, scale: Float[np.ndarray, " N"]) -> Factored:
+        """E and U of the coordinates x_i / scale_i, whose forces are scale_i times those of x_i."""
+        return Factored(self.factor / scale[:, None], self.response * scale[:, None])
+
 
 class Dense(NamedTuple):
     """E and U as matrices, (N, N)."""
@@ -95,6 +107,10 @@ class Dense(NamedTuple):
     def dense(self) -> Dense:
         """Itself."""
         return self
+
+    def scaled(self, scale: Float[np.ndarray, " N"]) -> Dense:
+        """E and U of the coordinates x_i / scale_i, whose forces are scale_i times those of x_i."""
+        return Dense(self.second / np.outer(scale, scale), self.cross * np.outer(scale, 1 / scale))
 
 
 class UnitMeans(NamedTuple):
@@ -159,12 +175,13 @@ def statistics(
     factors (relative error 1e-9), many are summed in dense form from float32 products (1e-6 an image).
     `progress(images done)` is called between chunks. With `checkpoint` (a file), dense sums are stored every
     ten seconds and on Ctrl-C, with `identity`; if the file exists, summation goes on from it.
-    Units may differ in J2 and J4.
+    Units may differ in J2, J4 and mobility.
 
     Raises InputError for fields that are mis-shaped, not finite or all zero, for too many units, and for
     a checkpoint of other settings.
-    Cost: one Fokker–Planck solution per kind of unit (1 s), then 4 P N^2 x rank operations, rank about 11 in
-    dense form: 0.5 ms an image for 1,296 units on two cores. Memory: 4 N^2 float64 per segment, whatever P.
+    Cost: one Fokker–Planck solution per kind of unit (1 s, or 10 ms if there are more than eight), then
+    4 P N^2 x rank operations, rank about 11 in dense form: 0.5 ms an image for 1,296 units on two cores.
+    Memory: 4 N^2 float64 per segment, whatever P.
     """
     require(segments >= 1, f"segments = {segments}: give 1 or more")
     total = computer.units.total
