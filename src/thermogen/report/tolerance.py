@@ -31,7 +31,7 @@ def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) 
     cell = 1.5 if columns > 3 else 2.6
     tall = _TITLE + sum(_HEIGHTS.values()) + _GAP * (len(_KINDS) - 1) + _AXIS
     width = _LEFT + columns * cell + (columns - 1) * _BETWEEN + _RIGHT
-    height = _TOP + rows * tall
+    height = _TOP + rows * tall - 0.14  # the last row needs no room below it
     limits = {kind: _limits(sweeps, kind) for kind in _KINDS}
     with theme.typography():
         figure = new_figure(width, height)
@@ -48,7 +48,7 @@ def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) 
                 axes.tick_params(axis="x", labelbottom=last, length=3 if last else 0)
                 axes.tick_params(axis="y", labelleft=column == 0, length=3 if column == 0 else 0)
                 if last and one["unit"]:
-                    axes.set_xlabel(_unit(one["unit"]), color=theme.muted, size=10.5, labelpad=1)
+                    axes.set_xlabel(_unit(one), color=theme.muted, size=10.5, labelpad=1)
                 if column == 0:
                     name = one["measure" if kind == "quality" else "beside"] if kind != "heat_ratio" else kind
                     axes.set_ylabel(_NAMES.get(name) or name, size=10.5)
@@ -58,8 +58,15 @@ def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) 
         return to_png(figure)
 
 
-def _unit(unit: str) -> str:
-    return "$x$" if unit == "x" else unit
+def _unit(one: dict[str, Any]) -> str:
+    unit = "$x$" if one["unit"] == "x" else one["unit"]
+    return unit if _times(one) == 1 else rf"$10^{{-3}}\,${unit}"
+
+
+def _times(one: dict[str, Any]) -> float:
+    """Small values are told in thousandths, so that their labels stay short."""
+    values = [row["value"] for row in one["rows"] if row["value"]]
+    return 1000.0 if values and min(values) < 0.01 and one["unit"] in ("x", "$E_0$") else 1.0
 
 
 def _limits(sweeps: Sequence[dict[str, Any]], kind: str) -> tuple[float, float]:
@@ -95,7 +102,7 @@ def _panel(axes: Any, one: dict[str, Any], kind: str, limits: tuple[float, float
     axes.fill_between(x, low, high, color=colour, alpha=0.22, lw=0)
     axes.plot(x, mean, "-", color=colour, lw=1.5)
     axes.plot(x, mean, "o", color=colour, ms=4, mec=theme.paper, mew=0.7)
-    _scale(axes, np.array([row["value"] for row in one["rows"]], float), one["more_is_worse"])
+    _scale(axes, np.array([row["value"] for row in one["rows"]], float), one["more_is_worse"], _times(one))
     place = one["tolerated"]["quality"]["value"]
     if kind == "quality" and place is not None and min(axes.get_xlim()) < place < max(axes.get_xlim()):
         height = limits[0] + 0.06 * (limits[1] - limits[0])
@@ -110,7 +117,7 @@ def _decades(low: float, high: float) -> list[float]:
     return [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
 
 
-def _scale(axes: Any, values: np.ndarray, more_is_worse: bool) -> None:
+def _scale(axes: Any, values: np.ndarray, more_is_worse: bool, times: float) -> None:
     """Worse is to the right; a logarithmic axis where values span more than a decade."""
     if values.min() > 0 and values.max() > 10 * values.min():
         axes.set_xscale("log")
@@ -122,7 +129,7 @@ def _scale(axes: Any, values: np.ndarray, more_is_worse: bool) -> None:
     axes.set_xlim(*(ends if more_is_worse else ends[::-1]))
     axes.xaxis.set_major_locator(FixedLocator(values.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{times * value:g}"))
     axes.tick_params(axis="both", labelsize=9.5)
 
 
@@ -227,7 +234,8 @@ def with_interval(figure: dict[str, Any] | None, digits: int, times: float = 1.0
     if figure is None:
         return "-"
     ends = (f"{times * figure[name]:,.{digits}f}" for name in ("mean", "low", "high"))
-    mean, low, high = (end.replace("-", "−") for end in ends)
+    # A rounded 0 has no sign.
+    mean, low, high = (end.replace("-", "−" if float(end.replace(",", "")) else "") for end in ends)
     return mean if low == high else f"{mean} [{low}, {high}]"
 
 
