@@ -17,6 +17,7 @@ NAMES = (
     "low_rank",
     "claims",
     "tolerance",
+    "circuit",
 )
 
 
