@@ -18,10 +18,12 @@ from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.moments import Moments, chebyshev_terms, coefficients, unit_moments
 from thermogen.noising import Schedule
-from thermogen.training.unlike import unlike_moments
+from thermogen.training.unlike import LaneMoments, lane_moments, unlike_moments
 
 _FEW_KINDS = 8
 """Up to so many kinds of units are solved for one after the other, more in one march."""
+_WORTH = 16
+"""Solutions per kind of unit that a table costs: for fewer, fields of images are solved for as they are."""
 EXACT, SUMMED = 1e-9, 1e-6
 """Directions in time smaller than this, relative to the largest, are left out: few images, many images."""
 
@@ -84,6 +86,46 @@ class FeatureTables:
         self._members: list[np.ndarray] = []
         self._order: np.ndarray | None = None
         self._made: dict[tuple[int, float], Table] = {}
+        self._spent = 0
+        self._direct: tuple[np.ndarray, LaneMoments] | None = None
+
+    def solve(self, fields: Float[np.ndarray, "images N"]) -> bool:
+        """Solve for these very fields, if that is less work than tables for so many kinds of units."""
+        if not self._unlike or self._moments or self._spent + fields.size > _WORTH * len(self._kinds):
+            return False
+        self._spent += fields.size
+        J2, J4, mobility = np.tile(self._kinds[self._kind_of].T, len(fields))
+        kT, schedule = self._process
+        lanes = fields.astype(float).reshape(-1)
+        self._direct = fields, lane_moments(J2, J4, mobility, lanes, kT, schedule, segments=self._segments)
+        return True
+
+    def solved(
+        self, fields: Float[np.ndarray, "images N"], segment: int
+    ) -> tuple[Float[np.ndarray, "rank images N"], Float[np.ndarray, "rank images N"], np.ndarray] | None:
+        """What `features` returns for the fields that `solve` took; None for others."""
+        if self._direct is None or self._direct[0] is not fields:
+            return None
+        one = self._direct[1]
+        f = fields.astype(float).reshape(-1)
+        weights = one.weights[segment]
+        drive = 2 * one.slope - one.ramp * f[:, None]
+        left, size, right = np.linalg.svd(
+            np.concatenate([one.mean, drive]) * np.sqrt(weights), full_matrices=False
+        )
+        rank = _rank(size, EXACT)
+        M, V = np.split(left[:, :rank] * size[:rank], 2)
+        ends = np.flatnonzero(weights)[[0, -1]]
+        lost = (one.square[:, ends[1]] - one.square[:, ends[0]]).reshape(fields.shape)
+        held = (f * (one.mean @ (weights * one.ramp))).reshape(fields.shape)
+        variance = (one.square @ weights - (M * M).sum(1)).reshape(fields.shape)
+        means = [
+            variance.mean(0),
+            *((part @ (right[:rank] @ np.sqrt(weights))).reshape(fields.shape).mean(0) for part in (M, V)),
+            (held - lost / self._kinds[self._kind_of, 2]).mean(0),
+        ]
+        M, V = (part.T.reshape(rank, *fields.shape) for part in (M, V))
+        return M, V, np.stack(means)
 
     def cover(self, largest: float) -> None:
         """Solve for fields up to `largest`, if the tables do not reach that far yet."""
@@ -202,6 +244,15 @@ def _series(z: Array, c: Array | np.ndarray, parity: int) -> Float[Array, "colum
     return total
 
 
+def _rank(size: np.ndarray, tolerance: float) -> int:
+    """Number of directions above `tolerance` of the largest."""
+    rank = int((size > tolerance * size[0]).sum())
+    if tolerance == EXACT:
+        # Widths in steps of 16, the surplus next to nothing: segments then share one compiled program.
+        rank = min(-(-rank // 16) * 16, len(size))
+    return rank
+
+
 def _table(
     moments: list[Moments], mobility: Float[np.ndarray, " K"], segment: int, tolerance: float
 ) -> Table:
@@ -210,10 +261,7 @@ def _table(
     drives = [2 * one.slope - one.ramp * one.fields[:, None] for one in moments]
     values = np.concatenate([one.mean for one in moments] + drives) * np.sqrt(weights)
     left, size, right = np.linalg.svd(values, full_matrices=False)
-    rank = int((size > tolerance * size[0]).sum())
-    if tolerance == EXACT:
-        # Widths in steps of 16, the surplus next to nothing: segments then share one compiled program.
-        rank = min(-(-rank // 16) * 16, len(size))
+    rank = _rank(size, tolerance)
     counts = [len(one.fields) for one in moments]
     parts = np.split(left[:, :rank] * size[:rank], np.cumsum(counts * 2)[:-1])
     even = []

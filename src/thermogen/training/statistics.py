@@ -232,7 +232,12 @@ def _chunks(fields, total: int, tables: FeatureTables):
         require(bool(np.isfinite(block).all()), "fields hold NaN or infinite values: check the images")
         if not len(block):
             continue
-        tables.cover(float(np.abs(block).max()))
+        largest = float(np.abs(block).max())
+        require(largest > 0, "largest field = 0: an image without contrast teaches nothing")
+        if tables.solve(block):
+            yield block
+            continue
+        tables.cover(largest)
         rank = tables.table(0, EXACT).rank
         size = len(block)
         if size * rank > _most_columns(total):
@@ -248,6 +253,12 @@ def _chunks(fields, total: int, tables: FeatureTables):
 
 def _of_chunk(process: Process, fields: np.ndarray, tables: FeatureTables) -> Statistics:
     count, total = fields.shape
+    direct = tables.solved(fields, process.segment)
+    if direct is not None:
+        M, V, means = direct
+        pairs = Factored(*(one.reshape(-1, total).T / count**0.5 for one in (M, V)))
+        kept = pairs if pairs.factor.shape[1] <= _most_columns(total) else pairs.dense()
+        return Statistics(process, count, kept, UnitMeans(*means))
     exact = tables.table(process.segment, EXACT)
     few = count * exact.rank <= _most_columns(total)
     with jax.enable_x64(True):

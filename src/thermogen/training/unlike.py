@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,54 @@ from thermogen.noising import Schedule
 _LANES = 512  # worked on at a time by one core: four arrays of cells x lanes stay in its cache
 _DEPTH = 30.0  # grids reach to energies of this many kT above the minimum: e^-30 of the density is cut
 _PILOT = 64, 48  # cells and steps that are enough to see how many field nodes a unit needs
-_NODES = 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128
+_NODES = *range(12, 34, 2), 40, 48, 64, 96, 128
+
+
+class LaneMoments(NamedTuple):
+    """Moments of lanes, each a unit in a field f of its own: E x, E x^2, E (2 J2 x + 4 J4 x^3), (L, T).
+
+    times, weights, ramp: as in `thermogen.moments.Moments`. error: an upper estimate for each lane, (L,).
+    """
+
+    times: Float[np.ndarray, " T"]
+    weights: Float[np.ndarray, "segments T"]
+    ramp: Float[np.ndarray, " T"]
+    mean: Float[np.ndarray, "L T"]
+    square: Float[np.ndarray, "L T"]
+    slope: Float[np.ndarray, "L T"]
+    error: Float[np.ndarray, " L"]
+
+
+def lane_moments(
+    J2: Float[np.ndarray, " L"],
+    J4: Float[np.ndarray, " L"],
+    mobility: Float[np.ndarray, " L"],
+    fields: Float[np.ndarray, " L"],
+    kT: float,
+    schedule: Schedule,
+    *,
+    segments: int = 1,
+    cells: int = 260,
+    steps: int = 240,
+) -> LaneMoments:
+    """Moments of units (J2, J4, fields in E0, mobility in 1 / (E0 time)) along the ramp, lane by lane.
+
+    `cells` and `steps` are those of the coarser of two grids, which are extrapolated. They give moments as
+    exact as those of `unit_moments`, since every lane has a grid of its own width.
+    Cost: 5 x cells x steps x 4 ns = 1.2 ms a lane, shared by the cores. Memory: 9 x steps float64 a lane.
+    """
+    times, weights = time_nodes(schedule, steps, 1, segments)
+    with jax.enable_x64(True):
+        ramp = np.asarray(schedule.ramp(jnp.asarray(times)))
+    coarse, fine = (
+        _solved(J2, J4, mobility, np.abs(fields), kT, schedule, finer * cells, (steps, finer, segments))
+        for finer in (1, 2)
+    )
+    error = np.abs(fine - coarse).max(2)[:2].max(0) / 3
+    mean, square, cube = (4 * fine - coarse) / 3
+    sign = np.sign(fields)[:, None]
+    slope = sign * (2 * J2[:, None] * mean + 4 * J4[:, None] * cube)
+    return LaneMoments(times, weights, ramp, sign * mean, square, slope, error)
 
 
 def unlike_moments(
@@ -39,39 +87,32 @@ def unlike_moments(
     largest_field: float,
     *,
     segments: int = 1,
-    cells: int = 260,
-    steps: int = 240,
     tolerance: float = 1e-7,
 ) -> list[Moments]:
     """`thermogen.moments.unit_moments` of K units with J2, J4 (E0) and mobility (1 / (E0 time)) of their own.
 
     All K have the same times and weights; the number of field nodes is that which each unit needs, found on
-    a rough grid. `cells` and `steps` are those of the coarser of two grids; they give moments as exact as
-    those of `unit_moments`, since every lane has a grid of its own width.
-    Raises InputError for a unit that responds too sharply to be tabulated.
-    Cost: about 20 nodes x K x 5 x cells x steps x 4 ns, shared by the cores: 1,296 units in 15 s on two.
-    Memory: 60 K x steps float64.
+    a rough grid. Raises InputError for a unit that responds too sharply to be tabulated.
+    Cost: `lane_moments` in about 18 fields per unit: 1,296 units take 28 s of one core.
     """
-    times, weights = time_nodes(schedule, steps, 1, segments)
-    with jax.enable_x64(True):
-        ramp = np.asarray(schedule.ramp(jnp.asarray(times)))
     width = np.array([resting_width(float(a), float(b), kT) for a, b in zip(J2, J4, strict=True)])
     scale = np.minimum(largest_field, 2 * kT / width)
     stretch = np.arcsinh(largest_field / scale)
 
-    def solved(units: np.ndarray, count: int, grid: tuple[int, int], finer: int) -> np.ndarray:
-        """E x, E x^2, E x^3 of some units: (3, units, count, times)."""
-        fields = scale[units, None] * np.sinh(stretch[units, None] * field_nodes(count))
-        a, b, mu = (np.repeat(one[units], count) for one in (J2, J4, mobility))
-        nodes = time_nodes(schedule, grid[1], finer, segments)[0]
-        lanes = _solved(a, b, mu, fields.reshape(-1), kT, schedule, finer * grid[0], nodes)
-        return lanes[..., ::finer].reshape(3, len(units), count, -1)
+    def lanes(units: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """J2, J4, mobility and field at all nodes of some units, unit after unit."""
+        z = np.concatenate([field_nodes(int(count)) for count in counts])
+        of = np.repeat(units, counts)
+        return J2[of], J4[of], mobility[of], scale[of] * np.sinh(stretch[of] * z)
 
     needed = np.zeros(len(J2), int)
+    cells, steps = _PILOT
     for most in (48, _NODES[-1]):
         left = np.flatnonzero(needed == 0)
         if len(left):
-            rough = solved(left, most, _PILOT, 1)
+            rough = _solved(
+                *lanes(left, np.full(len(left), most)), kT, schedule, cells, (steps, 1, segments)
+            ).reshape(3, len(left), most, -1)
             needed[left] = [_count(rough[0, place], rough[1, place], tolerance) for place in range(len(left))]
     sharp = np.flatnonzero(needed == 0)
     if len(sharp):
@@ -79,29 +120,26 @@ def unlike_moments(
             f"a unit with J2 = {J2[sharp[0]]:g}, J4 = {J4[sharp[0]]:g} at kT = {kT:g} responds too sharply "
             f"to fields up to {largest_field:g} to be tabulated: raise kT or lower the amplitude"
         )
-    if len(needed) * needed.max() <= _LANES:
-        needed[:] = needed.max()  # one block holds them all
-    found: dict[int, Moments] = {}
-    for count in np.unique(needed):
-        units = np.flatnonzero(needed == count)
-        coarse, fine = (solved(units, int(count), (cells, steps), finer) for finer in (1, 2))
-        moments = (4 * fine - coarse) / 3
-        errors = np.abs(fine - coarse).max((2, 3))[:2].max(0) / 3
-        for place, unit in enumerate(units):
-            mean, square, cube = moments[:, place]
-            found[int(unit)] = Moments(
-                fields=scale[unit] * np.sinh(stretch[unit] * field_nodes(int(count))),
-                times=times,
-                weights=weights,
-                ramp=ramp,
-                mean=mean,
-                square=square,
-                slope=2 * J2[unit] * mean + 4 * J4[unit] * cube,
-                error=float(errors[place] + tolerance * np.abs(square).max()),
+    every = lanes(np.arange(len(J2)), needed)
+    solved = lane_moments(*every, kT, schedule, segments=segments)
+    found = []
+    for unit, last in enumerate(np.cumsum(needed)):
+        part = slice(last - needed[unit], last)
+        found.append(
+            Moments(
+                fields=every[3][part],
+                times=solved.times,
+                weights=solved.weights,
+                ramp=solved.ramp,
+                mean=solved.mean[part],
+                square=solved.square[part],
+                slope=solved.slope[part],
+                error=float(solved.error[part].max() + tolerance * solved.square[part].max()),
                 scale=float(scale[unit]),
                 stretch=float(stretch[unit]),
             )
-    return [found[unit] for unit in range(len(J2))]
+        )
+    return found
 
 
 def _count(mean: np.ndarray, square: np.ndarray, tolerance: float) -> int:
@@ -133,20 +171,35 @@ def _edge(J2: np.ndarray, J4: np.ndarray, fields: np.ndarray, kT: float) -> np.n
     return bisected(lambda x: (x > lowest) & (energy(x) > floor + _DEPTH * kT))
 
 
-def _solved(J2, J4, mobility, fields, kT, schedule: Schedule, cells: int, nodes) -> np.ndarray:
-    """E x, E x^2, E x^3 of lanes (L,) at the times `nodes`, (3, L, T), in blocks shared by the cores."""
+def _solved(
+    J2: np.ndarray,
+    J4: np.ndarray,
+    mobility: np.ndarray,
+    fields: np.ndarray,
+    kT: float,
+    schedule: Schedule,
+    cells: int,
+    clock: tuple[int, int, int],
+) -> Float[np.ndarray, "3 L T"]:
+    """E x, E x^2, E x^3 of lanes with fields >= 0, in blocks shared by the cores.
+
+    clock: steps, finer and segments of `time_nodes`; only every finer-th time is kept.
+    """
+    steps, finer, segments = clock
+    nodes = time_nodes(schedule, steps, finer, segments)[0]
     s = np.linspace(-1, 1, cells + 1)
     low, high = -_edge(J2, J4, np.zeros_like(fields), kT), _edge(J2, J4, fields, kT)
     middle, half = (high + low) / 2, (high - low) / 2
     powers = np.stack([s, s**2, s**3])
-    moments = np.empty((3, len(fields), len(nodes)))
+    moments = np.empty((3, len(fields), (len(nodes) - 1) // finer + 1))
+    block_size = min(_LANES, -(-len(fields) // 64) * 64)
 
     def block(first: int) -> None:
-        lanes = slice(first, min(first + _LANES, len(fields)))
+        lanes = slice(first, min(first + block_size, len(fields)))
         size = lanes.stop - lanes.start
         # The last block is filled up, so that all are one compiled program.
         a, b, mu, f, m, h = (
-            np.resize(one[lanes], _LANES) for one in (J2, J4, mobility, fields, middle, half)
+            np.resize(one[lanes], block_size) for one in (J2, J4, mobility, fields, middle, half)
         )
         x, width = m + h * s[:, None], h * (s[1] - s[0])
         potential = (a * x**2 + b * x**4) / kT
@@ -162,14 +215,14 @@ def _solved(J2, J4, mobility, fields, kT, schedule: Schedule, cells: int, nodes)
                 schedule.ramp(jnp.asarray(nodes[1:])),
                 jnp.asarray(np.diff(nodes)),
             )
-        one, two, three = np.asarray(out)[:, :, :size].transpose(1, 2, 0)
+        one, two, three = np.asarray(out)[::finer, :, :size].transpose(1, 2, 0)
         m, h = m[:size, None], h[:size, None]
         moments[0, lanes] = m + h * one
         moments[1, lanes] = m**2 + 2 * m * h * one + h**2 * two
         moments[2, lanes] = m**3 + 3 * m**2 * h * one + 3 * m * h**2 * two + h**3 * three
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(block, range(0, len(fields), _LANES)))
+        list(pool.map(block, range(0, len(fields), block_size)))
     return moments
 
 
