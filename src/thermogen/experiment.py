@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -156,7 +158,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings turned into what training needs; building it finds every error in them."""
+    """Settings turned into what training needs; building it finds every error in them.
+
+    chip: file and checksum of the defect map of the chip that is trained for, if it is not a perfect one.
+    """
 
     settings: Settings
     images: Images
@@ -164,6 +169,7 @@ class Experiment:
     fields: Float[Array, "P N"]
     schedule: Schedule
     rule: Rule
+    chip: dict[str, Any] | None = None
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
         """Train, with progress, going on from `checkpoint` if that file exists."""
@@ -206,6 +212,7 @@ class Experiment:
             if last is None
             else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
             **({} if result.exact is None else {"exact": result.exact}),
+            **({} if self.chip is None else {"chip": self.chip}),
         }
         data = {
             "source": self.images.source,
@@ -221,11 +228,15 @@ class Experiment:
 
 def fingerprint(experiment: Experiment) -> dict[str, Any]:
     """What must be equal for one run to continue another."""
-    return {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+    found = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+    return found if experiment.chip is None else {**found, "chip_sha256": experiment.chip["sha256"]}
 
 
-def prepare(settings: Settings) -> Experiment:
-    """Read the images and build everything; InputError, before any work, for whatever cannot be used."""
+def prepare(settings: Settings, chip: Path | None = None) -> Experiment:
+    """Read the images and build everything; InputError, before any work, for whatever cannot be used.
+
+    chip: a defect map (`read_chip`) of the chip to train for: units as they are, dead couplers left out.
+    """
     source = load_digits() if settings.images is None else load_images(settings.images)
     images = source.choose(settings.digits) if settings.images is None or settings.digits else source
     schedule = Schedule(settings.t_f, settings.dt, settings.ramp_fraction, settings.readout)
@@ -255,7 +266,40 @@ def prepare(settings: Settings) -> Experiment:
         hidden_amplitude=settings.hidden_amplitude,
         key=settings.stream("imprint"),
     )
-    return Experiment(settings, images, make_computer(couplings, kT=settings.kT), force, schedule, rule)
+    values: dict[str, Any] = {}
+    known = None
+    if chip is not None:
+        values = read_chip(chip, units)
+        dead = values.pop("dead")
+        couplings = from_mask(units, np.asarray(couplings.mask()) & ~dead)
+        known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}
+    computer = make_computer(couplings, kT=settings.kT, **values)
+    return Experiment(settings, images, computer, force, schedule, rule, known)
+
+
+CHIP = ("J2", "J4", "mobility", "dead")
+"""Arrays of a defect map."""
+
+
+def read_chip(path: Path, units: Units) -> dict[str, np.ndarray]:
+    """The defect map of a chip: J2, J4, mobility (N,), as measured on it, and dead (N, N), True for couplers
+    that are lost in both directions. An .npz file; InputError for one that is not, or of another size.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: np.asarray(stored[name]) for name in CHIP}
+    except FileNotFoundError as error:
+        raise InputError(f"defect map {path} does not exist: check the path") from error
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is no defect map ({error}): save {', '.join(CHIP)} with numpy.savez"
+        ) from error
+    total = units.total
+    for name, array in found.items():
+        shape = (total, total) if name == "dead" else (total,)
+        require(array.shape == shape, f"{name} of {path} has shape {array.shape}: give {shape}, one per unit")
+    dead = found["dead"].astype(bool)
+    return {**{name: found[name].astype(float) for name in CHIP[:3]}, "dead": dead | dead.T}
 
 
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:

@@ -15,8 +15,18 @@ from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import require
 from thermogen.experiment import Settings
-from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
+from thermogen.hardware import (
+    Imperfections,
+    PhysicalComputer,
+    Record,
+    Transient,
+    make_device,
+    netlist,
+    to_physical,
+    wiring,
+)
 from thermogen.hardware.circuit import start_states
+from thermogen.hardware.damage import damaged, defect_map
 from thermogen.noising import Schedule
 from thermogen.store import Model
 
@@ -132,3 +142,16 @@ def check_size(chip: Chip, count: int) -> None:
         f"{units} units coupled pair by pair: ngspice is slow beyond {DENSE}; train with --compress 1e-3, "
         "which wires them through summing nodes",
     )
+
+
+def damaged_model(
+    model: Model, dead: float, mismatch: float, seed: int
+) -> tuple[dict[str, np.ndarray], Model]:
+    """The defect map of a chip drawn from a seed, and the model as it is there without being trained for it.
+
+    Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
+    """
+    wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
+    device = make_device(jax.random.key(seed), model.computer, wrong, image_shape=model.image_shape)
+    found = defect_map(device)
+    return found, replace(model, computer=damaged(device), figures={})

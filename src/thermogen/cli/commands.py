@@ -186,6 +186,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Model folder to write.", rich_help_panel="The run")],
     images: o.ImageFile = None,
     digits: o.Digits = "",
+    chip: o.DefectMap = None,
     imprint: o.Imprint = None,
     trainer: o.Trainer = "exact",
     cycles: o.Cycles = 100,
@@ -225,6 +226,8 @@ def train(
         thermogen train --images faces.npz --segments 5 --compress 1e-3 --out models/faces
 
         thermogen train --trainer online --imprint projection --out models/online
+
+        thermogen train --chip chip.npz --out models/repaired
     """
     from thermogen.cli.console import print_json, stage, stoppable, training_summary
     from thermogen.experiment import Settings, prepare
@@ -257,7 +260,7 @@ def train(
         dt=dt,
         seed=seed,
     )
-    experiment = prepare(settings)
+    experiment = prepare(settings, chip)
     check_free(out, force)
     checkpoint = out.with_name(out.name + ".unfinished")
     _claim_checkpoint(checkpoint, resume, force)

@@ -217,6 +217,46 @@ def physical_figures(
         print_figures({name: (one.value, one.unit) for name, one in found.items()})
 
 
+@hardware.command("damage")
+def damage(
+    model: o.ModelFolder,
+    out: Annotated[Path, typer.Option(help="FILE.npz of the defect map.")],
+    dead: Annotated[float, typer.Option(help="Share of couplers that are dead.")] = 0.05,
+    mismatch: Annotated[
+        float, typer.Option(help="Mismatch s of J2, J4 and mobility: every value times exp(s z).")
+    ] = 0.1,
+    damaged: Annotated[
+        Path | None,
+        typer.Option(help="Also save the model as it is on this chip: couplings of the perfect one."),
+    ] = None,
+    seed: o.Seed = 0,
+    force: o.Force = False,
+) -> None:
+    """Draw a damaged chip: its defect map, to train for, and the model as it works there untrained.
+
+    Examples:
+
+        thermogen hardware damage models/digits --out chip.npz --damaged models/damaged
+
+        thermogen train --chip chip.npz --out models/repaired
+    """
+    from thermogen.circuits import damaged_model
+    from thermogen.cli.work import check_file
+    from thermogen.store import Model, check_free
+
+    check_file(out, force, (".npz",))
+    if damaged is not None:
+        check_free(damaged, force)
+    found, changed = damaged_model(Model.from_pretrained(model), dead, mismatch, seed)
+    import numpy as np
+
+    np.savez_compressed(out, allow_pickle=False, **found)
+    if damaged is not None:
+        changed.save_pretrained(damaged, force=force)
+    lost = int(found["dead"].sum()) // 2
+    print(f"{lost:,} couplers dead, units differ by {100 * mismatch:.3g} %: {out}")
+
+
 @hardware.command("verify")
 def verify(
     model: Annotated[

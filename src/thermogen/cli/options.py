@@ -22,6 +22,15 @@ ImageFile = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+DefectMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--chip",
+        help="Defect map of the chip to train for: an .npz file with J2, J4, mobility of every unit and dead "
+        "couplers, e.g. by 'thermogen hardware damage'.",
+        rich_help_panel=_COMPUTER,
+    ),
+]
 Imprint = Annotated[
     str | None,
     typer.Option(

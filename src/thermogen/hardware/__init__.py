@@ -1,16 +1,22 @@
-"""From the dimensionless computer to a device: platforms, physical units and back, netlists, ngspice."""
+"""From the dimensionless computer to a device: physical units, netlists and ngspice, imperfect devices."""
 
 from thermogen.hardware.circuit import Bench, circuit_paths, generate_in_circuit
+from thermogen.hardware.device import Device, make_device
 from thermogen.hardware.figures import figures, parameters
+from thermogen.hardware.imperfect import Imperfections
 from thermogen.hardware.netlist import Transient, netlist
 from thermogen.hardware.ngspice import find_ngspice
 from thermogen.hardware.physical import PhysicalComputer, to_physical
 from thermogen.hardware.platforms import Platform, electrical, mechanical, superconducting
 from thermogen.hardware.records import Record, record, records
+from thermogen.hardware.runs import DeviceSamples, run_device
 from thermogen.hardware.wiring import Wiring, wiring
 
 __all__ = [
     "Bench",
+    "Device",
+    "DeviceSamples",
+    "Imperfections",
     "PhysicalComputer",
     "Platform",
     "Record",
@@ -21,11 +27,13 @@ __all__ = [
     "figures",
     "find_ngspice",
     "generate_in_circuit",
+    "make_device",
     "mechanical",
     "netlist",
     "parameters",
     "record",
     "records",
+    "run_device",
     "superconducting",
     "to_physical",
     "wiring",

@@ -7,8 +7,8 @@ a volt stands for one SI unit of the variable, an ampere for one of the drive.
 
 What was found by measurement with ngspice 39.3, and is kept to here: `V^3` and `pow(V, 3)` give |V|^3, so
 products are written out; `trnoise` ignores seeds, `trrandom` keeps to them, if every run draws an even number
-of times; without `uic` a run starts at the minimum for constant currents; tolerances are absolute and made for
-volts, so they are scaled to the device.
+of times; without `uic` a run starts at the minimum for constant currents; tolerances are absolute and made
+for volts, so they are scaled to the device.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""A damaged chip: its map, the model on it, and training around it."""
+
+import jax
+import numpy as np
+import pytest
+
+import thermogen as tg
+from thermogen.circuits import damaged_model
+from thermogen.experiment import Settings, prepare, read_chip
+from thermogen.hardware import Imperfections, make_device
+from thermogen.hardware.damage import damaged, defect_map
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model of two patterns on nine units and four hidden ones, and where it is."""
+    where = tmp_path_factory.mktemp("model")
+    images = np.array([np.eye(3), 1 - np.eye(3)], np.float32)
+    np.savez(where / "two.npz", images=images, labels=np.arange(2))
+    experiment = prepare(settings(where))
+    return experiment.model(experiment.train()).save_pretrained(where / "m")
+
+
+def settings(where):
+    return Settings.of("exact", images=str(where / "two.npz"), digits=(), hidden=4, dt=0.01)
+
+
+def test_a_map_holds_what_the_device_is(folder):
+    model = tg.Model.from_pretrained(folder)
+    wrong = Imperfections(dead=0.2, mismatch_J2=0.1, mismatch_mobility=0.1)
+    device = make_device(jax.random.key(1), model.computer, wrong)
+    found = defect_map(device)
+    assert np.array_equal(found["dead"], found["dead"].T)
+    assert 0 < found["dead"].sum() < 0.5 * 78
+    assert np.array_equal(found["J4"], np.ones(13))
+    assert 0.03 < np.log(found["J2"]).std() < 0.2
+    chip = damaged(device)
+    assert np.allclose(chip.couplings.matrix(), device.matrix())
+    x = jax.random.normal(jax.random.key(2), (5, 13))
+    d = device.dynamics
+    force = -x * (2 * d.J2 + 4 * d.J4 * x * x) - d.bias - d.pull(x)
+    assert np.allclose(chip.force(x), force, atol=1e-5)
+    assert np.allclose(chip.mobility, d.mobility)
+
+
+def test_a_repaired_computer_knows_its_chip(command, folder, tmp_path):
+    """Dead couplers stay out, units are those of the chip, and the loss there is the least."""
+    code, out, err = command(
+        "hardware", "damage", folder, "--dead", 0.2, "--mismatch", 0.2, "--out", "c.npz", "--damaged", "bad"
+    )
+    assert code == 0, err
+    assert "couplers dead, units differ by 20 %" in out
+    where = folder.parent
+    code, _, err = command("train", "--images", where / "two.npz", "--hidden", 4, "--dt", 0.01,
+                           "--chip", "c.npz", "--out", "good")  # fmt: skip
+    assert code == 0, err
+    chip = read_chip(tmp_path / "c.npz", tg.Units(9, 4))
+    bad, good = (tg.Model.from_pretrained(tmp_path / name) for name in ("bad", "good"))
+    assert good.training["chip"]["file"] == "c.npz"
+    J = np.asarray(good.computer.couplings.matrix())
+    assert not J[chip["dead"]].any()
+    assert np.count_nonzero(J) > 50
+    for name in ("J2", "J4", "mobility"):
+        assert np.allclose(getattr(good.computer, name), chip[name])
+        assert np.allclose(getattr(bad.computer, name), chip[name])
+    experiment = prepare(settings(where), tmp_path / "c.npz")
+    losses = [
+        np.asarray(tg.path_loss(jax.random.key(3), one.computer, experiment.fields, experiment.schedule,
+                                np.arange(400)), float)
+        for one in (bad, good)
+    ]  # fmt: skip
+    worse = losses[0] - losses[1]
+    assert worse.mean() > 4 * worse.std() / 20
+
+
+@pytest.mark.parametrize(("arrays", "message"), [
+    (None, "does not exist: check the path"),
+    ({"J2": np.ones(13)}, "is no defect map .*: save J2, J4, mobility, dead with numpy.savez"),
+    ({"J2": np.ones(3), "J4": np.ones(13), "mobility": np.ones(13), "dead": np.zeros((13, 13), bool)},
+     r"J2 of .* has shape \(3,\): give \(13,\)"),
+    ({"J2": -np.ones(13), "J4": np.zeros(13), "mobility": np.ones(13), "dead": np.zeros((13, 13), bool)},
+     "unit 0 with J2 = -1, J4 = 0 is not confined"),
+    ({"J2": np.ones(13), "J4": np.ones(13), "mobility": np.zeros(13), "dead": np.zeros((13, 13), bool)},
+     "mobility"),
+])  # fmt: skip
+def test_maps_that_are_none_are_refused(folder, tmp_path, arrays, message):
+    path = tmp_path / "c.npz"
+    if arrays is not None:
+        np.savez(path, **arrays)
+    with pytest.raises(tg.InputError, match=message) as caught:
+        prepare(settings(folder.parent), path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_no_map_can_hold_is_refused(folder):
+    model = tg.Model.from_pretrained(folder)
+    device = make_device(jax.random.key(0), model.computer, Imperfections(bits=4))
+    with pytest.raises(tg.InputError, match="bits: a defect map holds mismatch_J2, mismatch_J4"):
+        defect_map(device)
+    with pytest.raises(tg.InputError, match=r"dead = 1\.5: give a share from 0 to below 1"):
+        damaged_model(model, 1.5, 0.1, 0)
