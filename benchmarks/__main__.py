@@ -16,6 +16,7 @@ NAMES = (
     "refinement",
     "low_rank",
     "claims",
+    "repair",
     "tolerance",
     "circuit",
 )
