@@ -160,7 +160,9 @@ def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
             chip = make_chip(model, record("cmos-1fF"), label=label, seed=100 * label + number)
             key = jax.random.key(number)
             plan = Transient(t_f=chip.schedule.t_f)
-            samples = generate_in_circuit(key, chip.computer, chip.physical, 1, chip.schedule, plan, bench)
+            samples = generate_in_circuit(
+                key, chip.computer, chip.physical, 1, chip.schedule, plan, bench, first=each * label + number
+            )
             same = generate(key, chip.computer, 1, chip.schedule)
             drawn.append(samples.visible[0])
             ours.append(same.visible[0])

@@ -33,6 +33,7 @@ LEVELS = {
 }
 WORST = "40 % dead, 30 % mismatch"
 APART = ("dead", "J2", "J4", "mobility")
+AMPLITUDES, FACTORS = (2.5, 2.75, 3.0), (1.02, 1.04, 1.06)
 FIGURES = ("correlation", "heat_kT", "loss")
 
 
@@ -202,6 +203,42 @@ def exact(count: int, paths: int, seeds: int) -> dict[str, Any]:
     return found
 
 
+def louder(count: int, seeds: int) -> dict[str, Any]:
+    """At the mildest damage: repair with stronger fields, and with couplings and biases times a factor."""
+    experiment = prepare(Settings.of("exact", dt=STEP))
+    clean, _ = retrained(experiment, experiment.computer)
+    dead, mismatch = next(iter(LEVELS.values()))
+    rows: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        bare = chip(experiment.computer, dead, mismatch, seed)
+        tried = {"clean": clean, "damaged": moved(clean, bare)}
+        for amplitude in AMPLITUDES:
+            other = prepare(Settings.of("exact", dt=STEP, amplitude=amplitude))
+            tried[f"fields {amplitude:g}"] = retrained(other, bare)[0]
+        repaired = retrained(experiment, bare)[0]
+        for factor in FACTORS:
+            values = repaired.couplings.with_matrix(factor * repaired.couplings.matrix())
+            tried[f"times {factor:g}"] = eqx.tree_at(
+                lambda c: (c.couplings, c.bias), repaired, (values, factor * repaired.bias)
+            )
+        rows.append({name: likeness(experiment, one, seed, count) for name, one in tried.items()})
+        print(seed, {name: one["correlation"] for name, one in rows[-1].items()}, flush=True)
+    return {"samples": count, **of_tries(rows), "chips": rows}
+
+
+def of_tries(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What each try brought back, and its heat over that of the perfect chip, with intervals."""
+    found: dict[str, Any] = {}
+    lost = np.array([row["clean"]["correlation"] - row["damaged"]["correlation"] for row in rows])
+    for name in [name for name in rows[0] if name not in ("clean", "damaged")]:
+        back = [row[name]["correlation"] - row["damaged"]["correlation"] for row in rows]
+        found[name] = {
+            "fraction recovered": interval(np.array(back) / lost),
+            "heat over clean": interval([row[name]["heat_kT"] / row["clean"]["heat_kT"] for row in rows]),
+        }
+    return found
+
+
 def descended(count: int, paths: int, seeds: int, cycles: int = 100) -> dict[str, Any]:
     """The published computer, trained by descent: repaired by descent, and by exact training."""
     experiment = prepare(Settings(dt=STEP, cycles=cycles))
@@ -242,6 +279,8 @@ def main(count: int = 300, paths: int = 60, seeds: int = 5) -> None:
     found["exact"] = exact(count, paths, seeds)
     keep("repair", found)
     found["descent"] = descended(count, paths, seeds)
+    keep("repair", found)
+    found["louder"] = louder(2 * count, seeds)
     keep("repair", found)
 
 

@@ -163,17 +163,19 @@ def generate_in_circuit(
     transient: Transient,
     bench: Bench,
     *,
+    first: int = 0,
     film_samples: int = 10,
     progress: Callable[[int], None] | None = None,
 ) -> Samples:
     """What `generate` gives, computed by ngspice: the same start states for the same key, its own noise.
 
-    Sample n has the seed n + 1 of ngspice's generator, whatever else is drawn. Heat is the energy lost along
-    the way, as for any constant computer. The read-out averages the points of the schedule's window.
+    Samples number `first` and on; number n has the seed n + 1 of ngspice's generator, whatever else runs.
+    Heat is the energy lost along the way, as for any constant computer. The read-out averages the points of
+    the schedule's window.
     """
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
-    start = start_states(key, computer, np.arange(count))
-    seeds = np.arange(1, count + 1)
+    numbers = np.arange(first, first + count)
+    start, seeds = start_states(key, computer, numbers), numbers + 1
     paths = circuit_paths(physical, start, transient, bench, seeds=seeds, progress=progress)
     return as_samples(computer, start, paths, schedule, film_samples)
 
