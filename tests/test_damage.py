@@ -29,18 +29,31 @@ def test_a_map_holds_what_the_device_is(folder):
     model = tg.Model.from_pretrained(folder)
     wrong = Imperfections(dead=0.2, mismatch_J2=0.1, mismatch_mobility=0.1)
     device = make_device(jax.random.key(1), model.computer, wrong)
-    found = defect_map(device)
+    found = defect_map(jax.random.key(1), model.computer, wrong)
     assert np.array_equal(found["dead"], found["dead"].T)
-    assert 0 < found["dead"].sum() < 0.5 * 78
+    assert np.array_equal(device.matrix() == 0, (model.computer.couplings.matrix() == 0) | found["dead"])
     assert np.array_equal(found["J4"], np.ones(13))
     assert 0.03 < np.log(found["J2"]).std() < 0.2
-    chip = damaged(device)
+    chip = damaged(model.computer, found)
     assert np.allclose(chip.couplings.matrix(), device.matrix())
     x = jax.random.normal(jax.random.key(2), (5, 13))
     d = device.dynamics
     force = -x * (2 * d.J2 + 4 * d.J4 * x * x) - d.bias - d.pull(x)
     assert np.allclose(chip.force(x), force, atol=1e-5)
     assert np.allclose(chip.mobility, d.mobility)
+
+
+def test_couplers_that_are_set_to_nothing_die_as_often(folder):
+    """The share of dead couplers is that of all couplers, within four standard errors."""
+    model = tg.Model.from_pretrained(folder)
+    units = tg.Units(30, 20)
+    idle = tg.make_computer(tg.published(units))
+    found = defect_map(jax.random.key(3), idle, Imperfections(dead=0.1))
+    pairs = idle.couplings.count()
+    assert abs(found["dead"].sum() / 2 - 0.1 * pairs) < 4 * (0.09 * pairs) ** 0.5
+    low = tg.LowRankCouplings(model.computer.units, {}, {})
+    with pytest.raises(tg.InputError, match="a defect map is of couplers pair by pair"):
+        defect_map(jax.random.key(0), tg.make_computer(low), Imperfections(dead=0.1))
 
 
 def test_a_repaired_computer_knows_its_chip(command, folder, tmp_path):
@@ -94,8 +107,8 @@ def test_maps_that_are_none_are_refused(folder, tmp_path, arrays, message):
 
 def test_what_no_map_can_hold_is_refused(folder):
     model = tg.Model.from_pretrained(folder)
-    device = make_device(jax.random.key(0), model.computer, Imperfections(bits=4))
+    key = jax.random.key(0)
     with pytest.raises(tg.InputError, match="bits: a defect map holds mismatch_J2, mismatch_J4"):
-        defect_map(device)
+        defect_map(key, model.computer, Imperfections(bits=4))
     with pytest.raises(tg.InputError, match=r"dead = 1\.5: give a share from 0 to below 1"):
         damaged_model(model, 1.5, 0.1, 0)

@@ -15,18 +15,9 @@ from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import require
 from thermogen.experiment import Settings
-from thermogen.hardware import (
-    Imperfections,
-    PhysicalComputer,
-    Record,
-    Transient,
-    make_device,
-    netlist,
-    to_physical,
-    wiring,
-)
+from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
 from thermogen.hardware.circuit import start_states
-from thermogen.hardware.damage import damaged, defect_map
+from thermogen.hardware.damage import random_chip
 from thermogen.noising import Schedule
 from thermogen.store import Model
 
@@ -151,7 +142,5 @@ def damaged_model(
 
     Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
     """
-    wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
-    device = make_device(jax.random.key(seed), model.computer, wrong, image_shape=model.image_shape)
-    found = defect_map(device)
-    return found, replace(model, computer=damaged(device), figures={})
+    found, changed = random_chip(seed, model.computer, dead, mismatch)
+    return found, replace(model, computer=changed, figures={})

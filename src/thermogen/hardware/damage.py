@@ -1,56 +1,76 @@
-"""The defect map of a device: what training has to know to work around it."""
+"""The defect map of a chip: what training has to know to work around it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Key
 
 from thermogen.computer import Computer
+from thermogen.control import Control
 from thermogen.couplings import BlockCouplings, EdgeCouplings, from_mask
 from thermogen.errors import InputError, require
-from thermogen.hardware.device import Device
+from thermogen.hardware.device import make_device
+from thermogen.hardware.imperfect import Imperfections
 
 MAPPED = ("mismatch_J2", "mismatch_J4", "mismatch_mobility", "dead")
 """Imperfections that a defect map holds: those of units and couplers that training can reckon with."""
 
 
-def defect_map(device: Device) -> dict[str, Float[np.ndarray, " N"] | Bool[np.ndarray, "N N"]]:
-    """J2, J4, mobility (N,) of the device's units, and dead (N, N): couplers that are lost.
+def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfections) -> dict[str, np.ndarray]:
+    """The chip that `make_device` builds from this key: J2, J4, mobility (N,) and dead (N, N).
 
+    dead is True for couplers that are lost, in both directions, whatever they were set to.
     Raises InputError for imperfections of other kinds, which a map cannot hold, and for couplings that are
     not pair by pair.
     """
-    other = [name for name in device.imperfections.present() if name not in MAPPED]
+    other = [name for name in imperfections.present() if name not in MAPPED]
     require(
         not other,
         f"{', '.join(other)}: a defect map holds {', '.join(MAPPED)} alone; leave the others out",
     )
-    if not isinstance(device.control, Computer):
-        raise InputError(f"a defect map is of one computer, not of {type(device.control).__name__}")
-    couplings = device.control.couplings
+    if not isinstance(computer, Computer):
+        raise InputError(f"a defect map is of one computer, not of {type(computer).__name__}")
+    couplings = computer.couplings
     require(
         isinstance(couplings, BlockCouplings | EdgeCouplings),
         "a defect map is of couplers pair by pair, these go through summing nodes: use a model that was not "
         "compressed",
     )
-    d = device.dynamics
+    # Looked at through couplers that are all set to 1: one that was set to 0 may be dead too.
+    wired = couplings.mask()
+    probe = couplings.with_matrix(wired.astype(computer.bias.dtype))
+    device = make_device(key, eqx.tree_at(lambda c: c.couplings, computer, probe), imperfections)
+    units = device.dynamics
     return {
-        "J2": np.asarray(d.J2, float),
-        "J4": np.asarray(d.J4, float),
-        "mobility": np.asarray(d.mobility, float),
-        # A coupler that is set to 0 cannot be told from a dead one, and need not be.
-        "dead": (device.matrix() == 0) & (np.asarray(couplings.matrix()) != 0),
+        "J2": np.asarray(units.J2, float),
+        "J4": np.asarray(units.J4, float),
+        "mobility": np.asarray(units.mobility, float),
+        "dead": np.asarray(wired) & (device.matrix() == 0),
     }
 
 
-def damaged(device: Device) -> Computer:
-    """The computer that a damaged chip is if it is set as a perfect one: its units, its couplers alive."""
-    found = defect_map(device)
-    control = device.control
-    assert isinstance(control, Computer)
-    mask = np.asarray(control.couplings.mask()) & ~found["dead"]
-    couplings = from_mask(control.units, mask).with_matrix(control.couplings.matrix())
-    values = (jnp.asarray(found[name], control.bias.dtype) for name in ("J2", "J4", "mobility"))
-    return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), control, (couplings, *values))
+def damaged(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
+    """A computer as it is on a chip that it was not trained for: units of the chip, dead couplers gone."""
+    mask = np.asarray(computer.couplings.mask()) & ~defects["dead"]
+    couplings = from_mask(computer.units, mask).with_matrix(computer.couplings.matrix())
+    values = (jnp.asarray(defects[name], computer.bias.dtype) for name in ("J2", "J4", "mobility"))
+    return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), computer, (couplings, *values))
+
+
+def damage_of(share: float, mismatch: float) -> Imperfections:
+    """A share of couplers dead; J2, J4 and mobility of every unit times exp(mismatch z)."""
+    return Imperfections(dead=share, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
+
+
+def random_chip(
+    seed: int, computer: Control, share: float, mismatch: float
+) -> tuple[dict[str, np.ndarray], Computer]:
+    """The defect map of a chip drawn from a seed, and the computer as it is there."""
+    found = defect_map(jax.random.key(seed), computer, damage_of(share, mismatch))
+    assert isinstance(computer, Computer)
+    return found, damaged(computer, found)
