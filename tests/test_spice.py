@@ -495,6 +495,13 @@ def test_models_that_change_need_a_choice(tmp_path):
     assert np.array_equal(J.mixing, table.mixing[1, 0])
 
 
+def test_a_sweep_that_is_none_is_refused_before_any_work(folder, tmp_path):
+    chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
+    with pytest.raises(tg.InputError, match=r"holds no sweep.png: make it with 'thermogen sweep MODEL"):
+        verify_model(chip, tmp_path / "out", 20, tolerance=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_circuits_too_large_for_ngspice_are_refused(folder, tmp_path, monkeypatch):
     chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
     monkeypatch.setattr("thermogen.circuits.chip.DENSE", 5)

@@ -17,7 +17,7 @@ from thermogen.hardware.verify import ERRORS, Trace, ensembles, pathwise, random
 from thermogen.langevin import StochasticHeun
 from thermogen.measure import summary
 from thermogen.quality import prototype_scores
-from thermogen.report.circuit import CircuitRecord, write_circuit_report
+from thermogen.report.circuit import CircuitRecord, swept, write_circuit_report
 from thermogen.runfolder import RunFolder
 from thermogen.store import versions
 
@@ -51,6 +51,8 @@ def verify_model(
     Raises InputError for fewer than two samples, a circuit too large for ngspice, and a folder in the way.
     """
     check_size(chip, count)
+    if tolerance is not None:
+        swept(tolerance)  # refused now, not after the work
     own = {
         **(identity or {}),
         "platform": chip.record.name,
