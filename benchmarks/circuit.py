@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from sklearn.datasets import load_digits
 from benchmarks.common import keep
 from thermogen.circuits import make_chip
 from thermogen.circuits.run import compare
+from thermogen.computer import Computer
 from thermogen.data import load_split
 from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate
 from thermogen.hardware import Bench, Transient, circuit_paths, generate_in_circuit, record, to_physical
 from thermogen.hardware.circuit import start_states
+from thermogen.hardware.held import held_noise, held_path
 from thermogen.hardware.ngspice import version
-from thermogen.hardware.verify import ensembles, pathwise, random_computer
-from thermogen.measure import interval
+from thermogen.hardware.verify import energy_lost, ensembles, pathwise, random_computer
+from thermogen.langevin import EulerMaruyama, StochasticHeun
+from thermogen.measure import interval, summary
 from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality import load_classifier
 from thermogen.report.films import write_png_grid
@@ -94,6 +98,55 @@ def dense(bench: Bench) -> list[dict[str, Any]]:
         plan = Transient(points=1, reltol=1e-3)
         circuit_paths(to_physical(one, platform()), start, plan, bench, seeds=np.ones(1, int))
         rows.append({"units": units, "seconds": time.perf_counter() - begun})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def engines(count: int = 400) -> list[dict[str, Any]]:
+    """Heat of the 28 x 28 computer by our own engine alone: integrators, steps, and noise that is held."""
+    settings = Settings.of("exact", compress=1e-3, dt=5e-3)
+    experiment = prepare(settings)
+    computer, rows = experiment.train().computer, []
+    assert isinstance(computer, Computer)
+    key = jax.random.key(5)
+    for name, dt, method in (
+        ("Euler", 5e-3, EulerMaruyama()),
+        ("Heun", 1e-2, StochasticHeun()),
+        ("Heun", 2.5e-3, StochasticHeun()),
+    ):
+        schedule = replace(experiment.schedule, dt=dt)
+        heat = generate(key, computer, count, schedule, integrator=method).heat_kT
+        rows.append({"engine": name, "dt": dt, **summary(heat)})
+        print(rows[-1], flush=True)
+    for step in (0.05, 0.025):
+        parts = []
+        for numbers in np.split(np.arange(count), count // 50):
+            start, steps = start_states(key, computer, numbers), round(2.5 / step)
+            noise = held_noise(key, numbers, steps, computer.units.total)
+            end = held_path(computer, start, noise, step, steps, substeps=10)[:, -1]
+            parts.append(energy_lost(computer, start, end))
+        rows.append({"engine": "held noise", "dt": step, **summary(np.concatenate(parts))})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def through_nodes(bench: Bench) -> list[dict[str, Any]]:
+    """Seconds of one path through summing nodes: three digits, and one of ten classes behind 64 modes."""
+    settings = Settings.of("exact", compress=1e-3, dt=5e-3)
+    experiment = prepare(settings)
+    three = make_chip(experiment.model(experiment.train()), record("cmos-1fF"))
+    images = load_split(None).training
+    modal = ModalSettings.of(modes=64)
+    ten = make_chip(modal_model(images, modal, train_modal(images, modal)), record("cmos-1fF"), label=3)
+    rows = []
+    for chip in (three, ten):
+        begun = time.perf_counter()
+        start = start_states(jax.random.key(0), chip.computer, np.arange(1))
+        plan = Transient(points=1, reltol=1e-3)
+        seeds = np.full(1, int(time.time()) % 2**31)  # a deck that was not run before
+        circuit_paths(chip.physical, start, plan, bench, seeds=seeds)
+        rows.append({"units": len(chip.physical.bias), "couplers": chip.physical.couplings.count(),
+                     "seconds": time.perf_counter() - begun})  # fmt: skip
         print(rows[-1], flush=True)
     return rows
 
@@ -207,5 +260,7 @@ def main() -> None:
             "8x8": three_digits(bench, small=True),
             "28x28": three_digits(bench, small=False),
             "ten": ten_digits(bench),
+            "engines": engines(),
+            "through nodes": through_nodes(bench),
         },
     )

@@ -226,6 +226,21 @@ def louder(count: int, seeds: int) -> dict[str, Any]:
     return {"samples": count, **of_tries(rows), "chips": rows}
 
 
+def of_one_mobility(count: int, seeds: int) -> dict[str, Any]:
+    """At the mildest damage, but with one mobility for all units: what couplings can undo."""
+    experiment = prepare(Settings.of("exact", dt=STEP))
+    clean, _ = retrained(experiment, experiment.computer)
+    dead, mismatch = next(iter(LEVELS.values()))
+    rows: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        bare = chip(experiment.computer, dead, mismatch, seed)
+        bare = eqx.tree_at(lambda c: c.mobility, bare, experiment.computer.mobility)
+        tried = {"clean": clean, "damaged": moved(clean, bare), "repaired": retrained(experiment, bare)[0]}
+        rows.append({name: likeness(experiment, one, seed, count) for name, one in tried.items()})
+        print(seed, {name: one["correlation"] for name, one in rows[-1].items()}, flush=True)
+    return {"samples": count, **of_tries(rows), "chips": rows}
+
+
 def of_tries(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """What each try brought back, and its heat over that of the perfect chip, with intervals."""
     found: dict[str, Any] = {}
@@ -281,6 +296,7 @@ def main(count: int = 300, paths: int = 60, seeds: int = 5) -> None:
     found["descent"] = descended(count, paths, seeds)
     keep("repair", found)
     found["louder"] = louder(2 * count, seeds)
+    found["one mobility"] = of_one_mobility(2 * count, seeds)
     keep("repair", found)
 
 

@@ -1,8 +1,12 @@
-"""Fixtures that several test files share."""
+"""What several test files share."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 from thermogen.cli import main
+from thermogen.experiment import Settings, prepare
 
 
 @pytest.fixture
@@ -21,3 +25,30 @@ def command(monkeypatch, capsys, tmp_path):
         return code, shown.out, shown.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def ngspice():
+    """Skip, with a word, where ngspice is not installed."""
+    if shutil.which("ngspice") is None:
+        pytest.skip("ngspice is not installed")
+
+
+@pytest.fixture(scope="session")
+def two_patterns():
+    """Settings of exact training on two patterns: nine units and four hidden ones; images go to a folder."""
+
+    def settings(where, **given):
+        images = np.array([np.eye(3), 1 - np.eye(3)], np.float32)
+        np.savez(where / "two.npz", images=images, labels=np.arange(2))
+        return Settings.of("exact", images=str(where / "two.npz"), digits=(), hidden=4, dt=0.01, **given)
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def small_model(two_patterns, tmp_path_factory):
+    """The folder of a model of two patterns; its images lie beside it, as two.npz."""
+    where = tmp_path_factory.mktemp("model")
+    experiment = prepare(two_patterns(where))
+    return experiment.model(experiment.train()).save_pretrained(where / "m")

@@ -6,27 +6,13 @@ import pytest
 
 import thermogen as tg
 from thermogen.circuits import damaged_model
-from thermogen.experiment import Settings, prepare, read_chip
+from thermogen.experiment import prepare, read_chip
 from thermogen.hardware import Imperfections, make_device
 from thermogen.hardware.damage import damaged, defect_map
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A model of two patterns on nine units and four hidden ones, and where it is."""
-    where = tmp_path_factory.mktemp("model")
-    images = np.array([np.eye(3), 1 - np.eye(3)], np.float32)
-    np.savez(where / "two.npz", images=images, labels=np.arange(2))
-    experiment = prepare(settings(where))
-    return experiment.model(experiment.train()).save_pretrained(where / "m")
-
-
-def settings(where):
-    return Settings.of("exact", images=str(where / "two.npz"), digits=(), hidden=4, dt=0.01)
-
-
-def test_a_map_holds_what_the_device_is(folder):
-    model = tg.Model.from_pretrained(folder)
+def test_a_map_holds_what_the_device_is(small_model):
+    model = tg.Model.from_pretrained(small_model)
     wrong = Imperfections(dead=0.2, mismatch_J2=0.1, mismatch_mobility=0.1)
     device = make_device(jax.random.key(1), model.computer, wrong)
     found = defect_map(jax.random.key(1), model.computer, wrong)
@@ -43,9 +29,9 @@ def test_a_map_holds_what_the_device_is(folder):
     assert np.allclose(chip.mobility, d.mobility)
 
 
-def test_couplers_that_are_set_to_nothing_die_as_often(folder):
+def test_couplers_that_are_set_to_nothing_die_as_often(small_model):
     """The share of dead couplers is that of all couplers, within four standard errors."""
-    model = tg.Model.from_pretrained(folder)
+    model = tg.Model.from_pretrained(small_model)
     units = tg.Units(30, 20)
     idle = tg.make_computer(tg.published(units))
     found = defect_map(jax.random.key(3), idle, Imperfections(dead=0.1))
@@ -56,14 +42,24 @@ def test_couplers_that_are_set_to_nothing_die_as_often(folder):
         defect_map(jax.random.key(0), tg.make_computer(low), Imperfections(dead=0.1))
 
 
-def test_a_repaired_computer_knows_its_chip(command, folder, tmp_path):
+def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, tmp_path):
     """Dead couplers stay out, units are those of the chip, and the loss there is the least."""
     code, out, err = command(
-        "hardware", "damage", folder, "--dead", 0.2, "--mismatch", 0.2, "--out", "c.npz", "--damaged", "bad"
+        "hardware",
+        "damage",
+        small_model,
+        "--dead",
+        0.2,
+        "--mismatch",
+        0.2,
+        "--out",
+        "c.npz",
+        "--damaged",
+        "bad",
     )
     assert code == 0, err
     assert "couplers dead, units differ by 20 %" in out
-    where = folder.parent
+    where = small_model.parent
     code, _, err = command("train", "--images", where / "two.npz", "--hidden", 4, "--dt", 0.01,
                            "--chip", "c.npz", "--out", "good")  # fmt: skip
     assert code == 0, err
@@ -76,7 +72,7 @@ def test_a_repaired_computer_knows_its_chip(command, folder, tmp_path):
     for name in ("J2", "J4", "mobility"):
         assert np.allclose(getattr(good.computer, name), chip[name])
         assert np.allclose(getattr(bad.computer, name), chip[name])
-    experiment = prepare(settings(where), tmp_path / "c.npz")
+    experiment = prepare(two_patterns(where), tmp_path / "c.npz")
     losses = [
         np.asarray(tg.path_loss(jax.random.key(3), one.computer, experiment.fields, experiment.schedule,
                                 np.arange(400)), float)
@@ -96,17 +92,17 @@ def test_a_repaired_computer_knows_its_chip(command, folder, tmp_path):
     ({"J2": np.ones(13), "J4": np.ones(13), "mobility": np.zeros(13), "dead": np.zeros((13, 13), bool)},
      "mobility"),
 ])  # fmt: skip
-def test_maps_that_are_none_are_refused(folder, tmp_path, arrays, message):
+def test_maps_that_are_none_are_refused(two_patterns, tmp_path, arrays, message):
     path = tmp_path / "c.npz"
     if arrays is not None:
         np.savez(path, **arrays)
     with pytest.raises(tg.InputError, match=message) as caught:
-        prepare(settings(folder.parent), path)
+        prepare(two_patterns(tmp_path), path)
     assert "\n" not in str(caught.value)
 
 
-def test_what_no_map_can_hold_is_refused(folder):
-    model = tg.Model.from_pretrained(folder)
+def test_what_no_map_can_hold_is_refused(small_model):
+    model = tg.Model.from_pretrained(small_model)
     key = jax.random.key(0)
     with pytest.raises(tg.InputError, match="bits: a defect map holds mismatch_J2, mismatch_J4"):
         defect_map(key, model.computer, Imperfections(bits=4))

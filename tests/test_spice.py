@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import shutil
-import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.circuits import make_chip, verify_model, verify_random
 from thermogen.hardware import (
     Bench,
     Transient,
@@ -30,7 +27,6 @@ from thermogen.hardware.held import held_noise, held_path
 from thermogen.hardware.ngspice import find_ngspice, read_raw, run_deck
 from thermogen.hardware.verify import ensembles, pathwise, random_computer
 
-ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 KEY = jax.random.key(0)
 
 
@@ -249,7 +245,7 @@ def test_plans_that_make_no_sense_are_refused(given, message):
 # --- ngspice ----------------------------------------------------------------------------------------------
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 @pytest.mark.parametrize("units", [2, 16])
 def test_the_same_path_in_both_engines(units, bench):
     """Within 1e-3 of the state by default and falling with the tolerance; without noise within 1e-4."""
@@ -266,19 +262,19 @@ def test_the_same_path_in_both_engines(units, bench):
         assert run["metered_kT"] == pytest.approx(found["heat_kT"], abs=0.02 + 0.01 * abs(found["heat_kT"]))
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 @pytest.mark.parametrize("make", [lambda: low_rank()[0], modes])
 def test_summing_nodes_run_the_same_path(make, bench):
     assert pathwise(KEY, make(), platform(), bench)["agrees"]
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 @pytest.mark.parametrize("name", ["josephson", "cantilever"])
 def test_other_platforms_run_as_their_analogue(name, bench):
     assert pathwise(KEY, random_computer(KEY, 4), record(name).platform(), bench)["agrees"]
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 def test_averages_agree_within_four_standard_errors(bench):
     found = ensembles(KEY, random_computer(KEY, 4), platform(), bench, 400, noise_step=0.05)
     assert {name: one["n"] for name, one in found["z"].items()} == {
@@ -288,7 +284,7 @@ def test_averages_agree_within_four_standard_errors(bench):
     assert all(one["largest"] < 4 for one in found["z"].values())
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 def test_a_wrong_circuit_is_found_out(bench, monkeypatch):
     """A cubic of another size: paths and averages say so."""
     one = random_computer(KEY, 4)
@@ -302,7 +298,7 @@ def test_a_wrong_circuit_is_found_out(bench, monkeypatch):
     assert not ensembles(KEY, one, platform(), bench, 1500, noise_step=0.05)["agrees"]
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 def test_a_sample_is_the_same_whatever_else_is_drawn(bench):
     one = random_computer(KEY, 3)
     physical = to_physical(one, platform())
@@ -316,7 +312,7 @@ def test_a_sample_is_the_same_whatever_else_is_drawn(bench):
     assert np.allclose(many.heat, many.start.total - many.end.total)
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 def test_finished_decks_are_not_run_again(tmp_path, monkeypatch):
     one = random_computer(KEY, 2)
     physical = to_physical(one, platform())
@@ -337,7 +333,7 @@ def test_finished_decks_are_not_run_again(tmp_path, monkeypatch):
     assert np.array_equal(again.x, first.x)
 
 
-@ngspice
+@pytest.mark.usefixtures("ngspice")
 def test_what_ngspice_refuses_is_shown_and_the_deck_kept(tmp_path):
     deck = tmp_path / "deck.cir"
     deck.write_text("* broken\nR1 a 0 1k\nQ7 what\n.control\ntran 1n 1u\nwrite x.raw\n.endc\n.end\n")
@@ -368,142 +364,3 @@ def test_files_that_are_no_raw_files_are_refused(tmp_path):
     plots = read_raw(tmp_path / "c.raw")
     assert [plot.names for plot in plots] == [["time"], ["time"]]
     assert np.array_equal(plots[1].values, np.arange(3.0)[:, None])
-
-
-# --- models and commands ----------------------------------------------------------------------------------
-
-
-def model(tmp_path, **given):
-    """A model of two patterns on nine units and two hidden ones."""
-    images = np.array([np.eye(3), 1 - np.eye(3)], np.float32)
-    np.savez(tmp_path / "two.npz", images=images, labels=np.arange(2))
-    settings = tg.experiment.Settings.of("exact", images=str(tmp_path / "two.npz"), digits=(), hidden=4,
-                                         dt=0.01, **given)  # fmt: skip
-    experiment = tg.experiment.prepare(settings)
-    return experiment.model(experiment.train())
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("model")
-    return model(where).save_pretrained(where / "m")
-
-
-@ngspice
-def test_a_model_is_verified_and_reported(folder, tmp_path):
-    chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
-    results = verify_model(chip, tmp_path / "out", 20)
-    assert results["pathwise"]["agrees"]
-    assert abs(results["heat_kT"]["z"]) < 4
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "Images from the noise of a circuit" in page
-    assert "ngspice-" in page
-    with np.load(tmp_path / "out" / "samples.npz") as stored:
-        assert stored["visible"].shape == (20, 9)
-    assert not (tmp_path / "out" / ".unfinished").exists()
-    assert verify_model(chip, tmp_path / "out", 20)["heat_kT"] == results["heat_kT"]
-    with pytest.raises(tg.InputError, match="holds a run with count = 20, not 30"):
-        verify_model(chip, tmp_path / "out", 30)
-
-
-@ngspice
-def test_random_computers_are_verified(tmp_path, monkeypatch):
-    monkeypatch.setattr("thermogen.circuits.run.SIZES", (2, 3))
-    monkeypatch.setattr("thermogen.circuits.run.AVERAGED", 2)
-    results = verify_random(record("cmos-1fF"), tmp_path / "out", 50)
-    assert [row["units"] for row in results["rows"]] == [2, 3]
-    assert results["averages"]["paths"] == 50
-    assert (tmp_path / "out" / "results.json").exists()
-
-
-@ngspice
-def test_an_exported_deck_runs_as_it_is(command, folder, tmp_path):
-    code, out, _ = command("export", "spice", folder, "--out", "a.cir", "--count", 2)
-    assert code == 0
-    assert "ngspice -b a.cir" in out
-    subprocess.run(["ngspice", "-b", "a.cir"], cwd=tmp_path, check=True, capture_output=True)
-    plots = read_raw(tmp_path / "a.raw")
-    assert len(plots) == 2
-    chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
-    last = np.array([plot.values[49, 1:] for plot in plots])
-    assert np.all(np.abs(last) < 5 * chip.physical.scale)
-    assert np.abs(last).max() > 0.1 * chip.physical.scale
-
-
-def test_commands_without_ngspice(command, folder, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    code, _, err = command("hardware", "verify", folder)
-    assert code == 2
-    assert err.startswith("thermogen: ngspice is not installed: install it")
-    assert len(err.strip().splitlines()) == 1
-    assert command("export", "spice", folder, "--out", "b.cir")[0] == 0
-
-
-def test_figures_and_json(command, folder, tmp_path):
-    code, out, _ = command("hardware", "figures", folder, "--heat", 100, "--json")
-    found = json.loads(out)
-    assert code == 0
-    assert found["heat of a sample"] == {"value": pytest.approx(100 * 1.380649e-23 * 300), "unit": "J"}
-    code, out, _ = command("export", "json", folder, "--out", "d.json", "--platform", "josephson")
-    assert code == 0
-    stored = json.loads((tmp_path / "d.json").read_text())
-    assert stored["platform"]["name"] == "josephson"
-    assert len(stored["bias"]) == 13
-    code, out, _ = command("hardware", "platforms")
-    assert code == 0
-    assert "cantilever" in out
-
-
-@pytest.mark.parametrize(("words", "message"), [
-    (("--set", "capacitance"), "--set capacitance: write NAME=VALUE"),
-    (("--set", "capacitance=1aF"), "capacitance = 1aF is outside the range of cmos-1fF"),
-    (("--platform", "vacuum"), "unknown platform 'vacuum'"),
-    (("--label", "3"), "label = 3: this model draws all with one computer"),
-    (("--segment", "1"), "segment = 1: couplings do not change in time"),
-])  # fmt: skip
-def test_commands_refuse_in_one_line(command, folder, words, message):
-    code, _, err = command("export", "spice", folder, "--out", "x.cir", *words)
-    assert code == 2
-    assert err.startswith(f"thermogen: {message}")
-    assert len(err.strip().splitlines()) == 1
-
-
-def test_models_that_change_need_a_choice(tmp_path):
-    changing = model(tmp_path, segments=2)
-    own = record("cmos-1fF")
-    with pytest.raises(tg.InputError, match="couplings change in time, name one of 0 to 1 with --segment"):
-        make_chip(changing, own)
-    chip = make_chip(changing, own, segment=1)
-    assert chip.schedule.t_f == 1.25
-    units = tg.Units(6)
-    basis = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0], jnp.float32)
-    table = tg.ModeTable(
-        reference=tg.make_computer(tg.NoCouplings(units)),
-        basis=basis,
-        mixing=jnp.asarray(np.random.default_rng(1).normal(size=(2, 1, 2, 2)), jnp.float32),
-        bias=jnp.zeros((2, 1, 6), jnp.float32),
-        weights=jnp.full(2, 0.5),
-        classes=(4, 7),
-        duration=2.5,
-    )
-    many = tg.Model(table, tg.Schedule(), (2, 3))
-    with pytest.raises(tg.InputError, match="this model draws classes 4, 7: name one with --label"):
-        make_chip(many, own)
-    chosen = make_chip(many, own, label=7)
-    J = chosen.computer.couplings
-    assert J.batch == ()
-    assert np.array_equal(J.mixing, table.mixing[1, 0])
-
-
-def test_a_sweep_that_is_none_is_refused_before_any_work(folder, tmp_path):
-    chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
-    with pytest.raises(tg.InputError, match=r"holds no sweep.png: make it with 'thermogen sweep MODEL"):
-        verify_model(chip, tmp_path / "out", 20, tolerance=tmp_path)
-    assert not (tmp_path / "out").exists()
-
-
-def test_circuits_too_large_for_ngspice_are_refused(folder, tmp_path, monkeypatch):
-    chip = make_chip(tg.Model.from_pretrained(folder), record("cmos-1fF"))
-    monkeypatch.setattr("thermogen.circuits.chip.DENSE", 5)
-    with pytest.raises(tg.InputError, match="13 units coupled pair by pair: ngspice is slow beyond 5"):
-        verify_model(chip, tmp_path / "out", 20)

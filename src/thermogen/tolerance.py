@@ -24,7 +24,7 @@ from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
 from thermogen.runfolder import write_atomically
 from thermogen.store import Model, versions
-from thermogen.weights import pack
+from thermogen.weights import digest
 
 
 class Flaw(NamedTuple):
@@ -140,7 +140,7 @@ class _Bench:
         self.schedules = [
             model.schedule if dt is None else replace(model.schedule, dt=dt) for model in models
         ]
-        self.weights = [_digest(model.computer) for model in models] if folder else []
+        self.weights = [digest(model.computer) for model in models] if folder else []
 
     def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
         """Figures of one device: kept ones, or made now. One that leaves all scales is `diverged`."""
@@ -196,14 +196,6 @@ class _Bench:
             "heat_kT": float(samples.heat_kT.mean(dtype=float)),
             "work_kT": float(samples.work_kT.mean(dtype=float)),
         }
-
-
-def _digest(control: Control) -> str:
-    found = hashlib.sha256()
-    for name, array in sorted(pack(control).items()):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
 
 
 def sweep(

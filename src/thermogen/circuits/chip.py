@@ -17,7 +17,8 @@ from thermogen.errors import require
 from thermogen.experiment import Settings
 from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
 from thermogen.hardware.circuit import start_states
-from thermogen.hardware.damage import random_chip
+from thermogen.hardware.damage import damaged, defect_map
+from thermogen.hardware.imperfect import Imperfections
 from thermogen.noising import Schedule
 from thermogen.store import Model
 
@@ -138,9 +139,12 @@ def check_size(chip: Chip, count: int) -> None:
 def damaged_model(
     model: Model, dead: float, mismatch: float, seed: int
 ) -> tuple[dict[str, np.ndarray], Model]:
-    """The defect map of a chip drawn from a seed, and the model as it is there without being trained for it.
+    """The defect map (arrays of `defect_map`) of a chip from a seed, and the model as it is there untrained.
 
+    dead: share of couplers; mismatch: s in J2, J4, mobility times exp(s z), all three of every unit.
     Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
     """
-    found, changed = random_chip(seed, model.computer, dead, mismatch)
-    return found, replace(model, computer=changed, figures={})
+    wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
+    found = defect_map(jax.random.key(seed), model.computer, wrong)
+    assert isinstance(model.computer, Computer)  # or there is no map
+    return found, replace(model, computer=damaged(model.computer, found), figures={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from thermogen.quality import prototype_scores
 from thermogen.report.circuit import CircuitRecord, swept, write_circuit_report
 from thermogen.runfolder import RunFolder
 from thermogen.store import versions
+from thermogen.weights import digest
 
 OUTPUTS = ("report.html", "samples.npz", "figures")
 SIZES = (2, 16, 96)
@@ -55,8 +57,9 @@ def verify_model(
         swept(tolerance)  # refused now, not after the work
     own = {
         **(identity or {}),
-        "platform": chip.record.name,
-        "parts": {name: value for name, (value, _) in chip.physical.platform.parts.items()},
+        "weights": digest(chip.model.computer),
+        "platform": asdict(chip.physical.platform),
+        "tolerance": None if tolerance is None else str(tolerance),
         "count": count,
         "seed": seed,
         "noise_step": noise_step,
@@ -171,7 +174,12 @@ def verify_random(
 
     Into the folder `out`: results.json. The same call goes on where it was interrupted.
     """
-    own = {"platform": record.name, "count": count, "seed": seed, "version": versions()["thermogen"]}
+    own = {
+        "platform": asdict(record.platform()),
+        "count": count,
+        "seed": seed,
+        "version": versions()["thermogen"],
+    }
     folder = RunFolder(out, own, ())
     finished = folder.claim(resume=not force, force=force)
     if finished is not None:

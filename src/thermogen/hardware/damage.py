@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
@@ -60,17 +59,3 @@ def damaged(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
     couplings = from_mask(computer.units, mask).with_matrix(computer.couplings.matrix())
     values = (jnp.asarray(defects[name], computer.bias.dtype) for name in ("J2", "J4", "mobility"))
     return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), computer, (couplings, *values))
-
-
-def damage_of(share: float, mismatch: float) -> Imperfections:
-    """A share of couplers dead; J2, J4 and mobility of every unit times exp(mismatch z)."""
-    return Imperfections(dead=share, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
-
-
-def random_chip(
-    seed: int, computer: Control, share: float, mismatch: float
-) -> tuple[dict[str, np.ndarray], Computer]:
-    """The defect map of a chip drawn from a seed, and the computer as it is there."""
-    found = defect_map(jax.random.key(seed), computer, damage_of(share, mismatch))
-    assert isinstance(computer, Computer)
-    return found, damaged(computer, found)

@@ -99,7 +99,6 @@ def netlist(
         seeds is None or seeds.shape == (len(start),),
         f"seeds have shape {None if seeds is None else seeds.shape}: give one for each of {len(start)} runs",
     )
-    second = physical.time_unit
     out = io.StringIO()
     out.write(f"* {title}\n* {total} units; variable in {physical.platform.variable}, drive in "
               f"{physical.platform.force}; one unit of x is {physical.scale:.6g}\n")  # fmt: skip
@@ -111,7 +110,7 @@ def netlist(
         _write_meter(out, physical, noise is not None or seeds is not None)
     _write_options(out, physical, transient)
     names = [f"v(x{i})" for i in range(total)] + (["v(heat)"] if meter else [])
-    _write_control(out, physical, start, transient, seeds, names, raw, second)
+    _write_control(out, physical, start, transient, seeds, names, raw)
     return out.getvalue()
 
 
@@ -215,9 +214,9 @@ def _write_control(
     seeds: np.ndarray | None,
     names: list[str],
     raw: str,
-    second: float,
 ) -> None:
     """Run after run with its own initial charges and seed."""
+    second = physical.time_unit
     end = transient.t_f * second
     every, longest = end / transient.points, transient.noise_step * transient.fineness * second
     out.write(".control\nset filetype=binary\nset appendwrite\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from thermogen.hardware.held import held_noise, held_path, in_float64
 from thermogen.hardware.netlist import Transient
 from thermogen.hardware.physical import to_physical
 from thermogen.hardware.platforms import Platform
-from thermogen.langevin import Integrator, StochasticHeun, simulate
+from thermogen.langevin import StochasticHeun, simulate
 
 PATHWISE = 1e-3
 """Largest difference of the same path in both engines, relative to the root mean square state."""
@@ -74,12 +75,12 @@ def pathwise(
             {
                 "reltol": reltol,
                 "difference": float(np.sqrt(np.mean((theirs.x[:, -1] - ours) ** 2))) / size,
-                "heat_kT": _lost(computer, start, theirs.x[:, -1]),
+                "heat_kT": float(energy_lost(computer, start, theirs.x[:, -1])[0]),
                 "metered_kT": float(heat[0]) / platform.thermal_energy,
                 "seconds": time.perf_counter() - begun,
             }
         )
-    found["heat_kT"] = _lost(computer, start, ours)
+    found["heat_kT"] = float(energy_lost(computer, start, ours)[0])
     bound = PATHWISE if noisy else DETERMINISTIC
     errors = [run["difference"] for run in found["runs"]]
     found["agrees"] = bool(errors[0] < bound and all(b < a or b < 1e-8 for a, b in pairwise(errors)))
@@ -118,12 +119,14 @@ def traces(
     return Trace(times, both[0], marks, both[1])
 
 
-def _lost(computer: Computer, start: np.ndarray, end: np.ndarray) -> float:
-    """Energy lost along one path, in kT, in float64."""
+def energy_lost(
+    computer: Computer, start: Float[np.ndarray, "n N"], end: Float[np.ndarray, "n N"]
+) -> Float[np.ndarray, " n"]:
+    """V(start) - V(end) of paths at constant couplings, in kT, in float64: their heat."""
     with jax.enable_x64(True):
         wide = in_float64(computer)
         before, after = (np.asarray(wide.energy(jnp.asarray(one, float))) for one in (start, end))
-    return float((before - after)[0] / float(computer.kT))
+    return (before - after) / float(computer.kT)
 
 
 def ensembles(
@@ -136,13 +139,12 @@ def ensembles(
     noise_step: float = 0.025,
     t_f: float = 2.5,
     dt: float = 5e-3,
-    ours: int | None = None,
-    integrator: Integrator | None = None,
-    progress: Any = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Averages at t_f over `count` paths of ngspice, with its own noise, and over `ours` of our own.
+    """Averages at t_f over `count` paths of ngspice with its own noise, and four times as many of ours.
 
-    Means, variances and covariances of all units, and mean heat: z = difference over its standard error,
+    Ours are by stochastic Heun with step `dt`; times in 1 / (mobility E0). Means, variances and covariances
+    of all units, and mean heat in kT: z = difference over its standard error,
     both sides' errors added in squares; root mean square and largest of each kind.
     """
     physical = to_physical(computer, platform)
@@ -153,10 +155,10 @@ def ensembles(
     theirs = circuit_paths(physical, start, plan, bench, seeds=seeds, progress=progress).x[:, -1]
     seconds = time.perf_counter() - begun
     other = jax.random.fold_in(key, 1)
-    number = 4 * count if ours is None else ours
+    number = 4 * count
     begin = start_states(other, computer, np.arange(number))
-    end = _our_ends(other, computer, begin, t_f, dt, integrator or StochasticHeun())
-    heats = [_heats(computer, a, b) for a, b in ((start, theirs), (begin, end))]
+    end = _our_ends(other, computer, begin, t_f, dt)
+    heats = [energy_lost(computer, a, b) for a, b in ((start, theirs), (begin, end))]
     z = {
         "means": _difference(theirs, end),
         "variances": _difference(*(_centred(one) ** 2 for one in (theirs, end))),
@@ -177,7 +179,7 @@ def ensembles(
     }
 
 
-def _our_ends(key, computer, start, t_f, dt, integrator) -> np.ndarray:
+def _our_ends(key, computer, start, t_f, dt) -> np.ndarray:
     ends = []
     for first in range(0, len(start), _BATCH):
         numbers = np.arange(first, min(first + _BATCH, len(start)))
@@ -189,16 +191,10 @@ def _our_ends(key, computer, start, t_f, dt, integrator) -> np.ndarray:
             steps=round(t_f / dt),
             dt=dt,
             samples=jnp.asarray(numbers),
-            integrator=integrator,
+            integrator=StochasticHeun(),
         )
         ends.append(np.asarray(run.final, float))
     return np.concatenate(ends)
-
-
-def _heats(computer: Computer, start: np.ndarray, end: np.ndarray) -> Float[np.ndarray, " n"]:
-    dtype = computer.bias.dtype
-    before, after = (np.asarray(computer.energy(jnp.asarray(one, dtype)), float) for one in (start, end))
-    return (before - after) / float(computer.kT)
 
 
 def _centred(x: np.ndarray) -> np.ndarray:

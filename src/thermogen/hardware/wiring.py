@@ -48,12 +48,6 @@ class Wiring(NamedTuple):
         """Number of summing nodes: R, and as many again where nodes drive nodes."""
         return self.sense.shape[1] * (1 if self.mixing is None else 2)
 
-    @property
-    def transconductors(self) -> int:
-        """Number of one-way elements: what a netlist has of them."""
-        through = sum(int(np.count_nonzero(one)) for one in (self.sense, self.drive, self.diagonal))
-        return len(self.direct.values) + through + (0 if self.mixing is None else self.mixing.size)
-
     def received(self) -> Float[np.ndarray, " N"]:
         """Sum of the sizes of all couplers that drive a unit, (N,)."""
         direct = np.bincount(self.direct.driven, np.abs(self.direct.values), len(self.diagonal))

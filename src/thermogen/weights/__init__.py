@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from thermogen.control import Conditioned, Control
 from thermogen.couplings import Units
 from thermogen.weights import conditioned, couplings
 from thermogen.weights.couplings import Arrays
 
-__all__ = ["Arrays", "kind", "pack", "shape", "unpack"]
+__all__ = ["Arrays", "digest", "kind", "pack", "shape", "unpack"]
 
 
 def kind(control: Control) -> str:
@@ -26,6 +29,15 @@ def shape(control: Control) -> dict[str, Any]:
 def pack(control: Control) -> Arrays:
     """All arrays by name."""
     return conditioned.pack(control) if isinstance(control, Conditioned) else couplings.pack(control)
+
+
+def digest(control: Control) -> str:
+    """sha256 of all arrays of `pack` by name: what tells one trained computer from another."""
+    found = hashlib.sha256()
+    for name, array in sorted(pack(control).items()):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def unpack(
