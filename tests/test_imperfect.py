@@ -324,7 +324,7 @@ def test_stored_values_lie_on_the_grid_and_biases_on_theirs():
 
 
 def test_edges_factors_and_modes_are_stored_on_grids():
-    values = np.unique(np.abs(make_device(KEY, edges(), Imperfections(bits=3)).dynamics.wires.weights))
+    values = np.unique(np.abs(make_device(KEY, edges(), Imperfections(bits=3)).dynamics.wires.above))
     np.testing.assert_allclose(values / values.max() * 3, np.round(values / values.max() * 3), atol=1e-5)
     wires = make_device(KEY, modes(), Imperfections(bits=3)).dynamics.wires
     for factor in (wires.sense, wires.mixing):

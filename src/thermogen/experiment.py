@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.sparse import load_npz
 
 from thermogen.computer import Computer, make_computer
 from thermogen.couplings import (
@@ -22,9 +23,12 @@ from thermogen.couplings import (
     all_to_all,
     checked_matrix,
     from_mask,
+    from_pairs,
     linked,
     planes,
     published,
+    scattered,
+    through_modes,
 )
 from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import InputError, require
@@ -65,8 +69,7 @@ What each contributes is measured in docs/exact-training.md.
 class Settings:
     """All that decides a training run. Defaults are the published setting (PRL 136, 037101); see also `of`.
 
-    Energies in E0, times in 1 / (mobility E0). learning_rate None means 1e-3 / t_f. topology: 'published',
-    'all', 'planes', links such as 'visible-hidden,visible-visible', or a .npy file with an (N, N) mask.
+    Energies in E0, times in 1 / (mobility E0). learning_rate None means 1e-3 / t_f. topology: see `wiring`.
     couplings: a .npy file with the (N, N) matrix to start from (default 0). For the exact trainer alone:
     segments of time with couplings of their own, couplings per class, a ridge, and the force error to which
     couplings are compressed (None: not).
@@ -303,16 +306,54 @@ def read_chip(path: Path, units: Units) -> dict[str, np.ndarray]:
 
 
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
-    """Zero couplings of a topology by name, by links, or by the file of a mask."""
+    """Zero couplings of a topology by name, by links, or by the file of a mask or of pairs.
+
+    'published'; 'all' pairs; 'planes' or 'planes:RADIUS'; 'scattered:NEIGHBOURS'; 'modes:R'; links such as
+    'visible-hidden,visible-visible'; a .npy file with an (N, N) mask; an .npz file with `pairs` (edges, 2),
+    or one of scipy.sparse.save_npz.
+    """
+    name, _, number = topology.partition(":")
     if topology == "published":
         return published(units) if units.hidden else all_to_all(units)
     if topology == "all":
         return all_to_all(units)
     if topology == "planes":
         return planes(units, *image_shape)
+    if number and name in ("planes", "scattered", "modes"):
+        if name == "planes":
+            return planes(units, *image_shape, radius=_number(topology, float))
+        return {"scattered": scattered, "modes": through_modes}[name](units, _number(topology, int))
+    if topology.endswith(".npz"):
+        return from_pairs(units, _read_pairs(topology))
     if topology.endswith(".npy"):
         return from_mask(units, _read_matrix(topology))
     return linked(units, *topology.split(","))
+
+
+def _number(topology: str, kind: type) -> Any:
+    name, _, number = topology.partition(":")
+    try:
+        return kind(number)
+    except ValueError as error:
+        whole = "" if kind is float else "whole "
+        raise InputError(
+            f"topology {topology!r}: give a {whole}number after '{name}:', e.g. {name}:3"
+        ) from error
+
+
+def _read_pairs(path: str) -> Any:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if "pairs" in stored:
+                return np.asarray(stored["pairs"])
+        return load_npz(path)
+    except FileNotFoundError as error:
+        raise InputError(f"file of pairs {path} does not exist: check the path") from error
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} holds no pairs ({error}): save an (edges, 2) array 'pairs' with numpy.savez, or a "
+            "sparse matrix with scipy.sparse.save_npz"
+        ) from error
 
 
 def _read_matrix(path: str) -> np.ndarray:

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
-from scipy.linalg import hadamard
 
 from thermogen.computer import Computer
+from thermogen.couplings import MOST_DENSE_PAIRS
 from thermogen.errors import InputError, require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
 
@@ -110,6 +110,10 @@ def projection(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarra
     Source: Wang & Deng, arXiv:2609.15439.
     """
     pixels = images.images.shape[1]
+    require(
+        pixels * hidden <= MOST_DENSE_PAIRS,
+        f"imprint 'projection' needs a matrix of {pixels:,} x {hidden:,}: use 'code' or 'tile' instead",
+    )
     matrix = np.asarray(jax.random.normal(key, (pixels, hidden), jnp.float32), float) / np.sqrt(pixels)
     return images.amplitude * images.images @ matrix
 
@@ -136,7 +140,9 @@ def code(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
     """
     classes, member = _classes(images, hidden, "code")
     count = len(classes)
-    walsh = hadamard(1 << int(np.ceil(np.log2(max(hidden, count + 1)))))[1 : count + 1, :hidden]
+    # Rows 1 to P of the Walsh-Hadamard matrix: signs by the parity of the common bits of row and column.
+    common = np.arange(1, count + 1)[:, None] & np.arange(hidden)
+    walsh = 1 - 2 * (np.bitwise_count(common) & 1).astype(int)
     values, vectors = np.linalg.eigh(walsh @ walsh.T / hidden)
     patterns = vectors / np.sqrt(values) @ vectors.T @ walsh
     patterns = patterns - patterns.mean(0)

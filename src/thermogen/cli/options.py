@@ -82,7 +82,9 @@ Topology = Annotated[
     str,
     typer.Option(
         help="Who is coupled: 'published' (visible-hidden and hidden-hidden), 'all', 'planes' (nearest "
-        "neighbours), links such as 'visible-hidden,visible-visible', or a .npy file with an (N, N) mask.",
+        "neighbours) or 'planes:RADIUS', 'scattered:NEIGHBOURS' (near and far), 'modes:R' (all, through R "
+        "nodes), links such as 'visible-hidden,visible-visible', a .npy file with an (N, N) mask, or an .npz "
+        "file with 'pairs' (edges, 2) or of scipy.sparse.",
         rich_help_panel=_COMPUTER,
     ),
 ]

@@ -3,7 +3,8 @@
 from thermogen.couplings.base import Couplings, NoCouplings, Units
 from thermogen.couplings.blocks import BlockCouplings
 from thermogen.couplings.compression import Compression, compress
-from thermogen.couplings.edges import EdgeCouplings
+from thermogen.couplings.dense import MOST_DENSE_PAIRS, MOST_DENSE_UNITS, check_dense
+from thermogen.couplings.edges import EdgeCouplings, checked_pairs
 from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
 from thermogen.couplings.modes import ModeCouplings
 from thermogen.couplings.storage import quantised
@@ -12,13 +13,18 @@ from thermogen.couplings.topology import (
     all_to_all,
     checked_matrix,
     from_mask,
+    from_pairs,
     linked,
     planes,
     published,
+    scattered,
+    through_modes,
 )
 
 __all__ = [
     "LINKS",
+    "MOST_DENSE_PAIRS",
+    "MOST_DENSE_UNITS",
     "BlockCouplings",
     "Compression",
     "Couplings",
@@ -28,12 +34,17 @@ __all__ = [
     "NoCouplings",
     "Units",
     "all_to_all",
+    "check_dense",
     "checked_factors",
     "checked_matrix",
+    "checked_pairs",
     "compress",
     "from_mask",
+    "from_pairs",
     "linked",
     "planes",
     "published",
     "quantised",
+    "scattered",
+    "through_modes",
 ]

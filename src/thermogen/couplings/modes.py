@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import Couplings, Units
+from thermogen.couplings.dense import check_dense
 from thermogen.errors import InputError
 
 _FIXED = "couplings through modes cannot be set or trained pair by pair: see thermogen.training.train_modes"
@@ -45,6 +46,7 @@ class ModeCouplings(Couplings):
         """The dense matrix J, with its diagonal. InputError if samples have couplings of their own."""
         if self.batch:
             raise InputError("each sample has couplings of its own: ask for the matrix of one condition")
+        check_dense(self.units)
         return self.basis @ self.mixing @ self.basis.T
 
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
@@ -57,6 +59,7 @@ class ModeCouplings(Couplings):
 
     def mask(self) -> Bool[Array, "N N"]:
         """True for every pair."""
+        check_dense(self.units)
         return ~jnp.eye(self.units.total, dtype=bool)
 
     def count(self) -> int:

@@ -1,15 +1,19 @@
-"""Who may be coupled to whom: the published wiring, other links, nearest-neighbour planes, any mask."""
+"""Who may be coupled to whom: the published wiring, other links, planes, scattered pairs, any mask."""
 
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import issparse
 
 from thermogen.couplings.base import ROLES, Couplings, Units
 from thermogen.couplings.blocks import BlockCouplings, ends
+from thermogen.couplings.dense import MOST_DENSE_PAIRS, check_dense
 from thermogen.couplings.edges import EdgeCouplings
+from thermogen.couplings.modes import ModeCouplings
 from thermogen.errors import InputError, require
 
 LINKS = tuple("-".join(pair) for pair in combinations_with_replacement(ROLES, 2))
@@ -28,6 +32,12 @@ def linked(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
         require(link in LINKS, f"unknown link {link!r}: choose among {', '.join(LINKS)}")
         shape = tuple(getattr(units, role) for role in ends(link))
         require(min(shape) > 0, f"link {link!r} joins a role without units ({units}): drop it or add units")
+        entries = sum(block.size for block in blocks.values()) + shape[0] * shape[1]
+        require(
+            entries <= MOST_DENSE_PAIRS,
+            f"links {', '.join(links)} of {units.total:,} units are blocks of {entries:.1e} couplings, "
+            f"{4e-9 * entries:.0f} GB or more: couple large computers by planes, scattered pairs or modes",
+        )
         blocks[link] = jnp.zeros(shape, dtype)
     require(bool(blocks), f"no link given: choose among {', '.join(LINKS)}")
     return BlockCouplings(units, blocks)
@@ -48,11 +58,15 @@ def all_to_all(units: Units, dtype=jnp.float32) -> BlockCouplings:
     return linked(units, *links, dtype=dtype)
 
 
-def planes(units: Units, height: int, width: int, dtype=jnp.float32) -> EdgeCouplings:
-    """Nearest neighbours on stacked height x width planes: four in the plane, one in each adjacent plane.
+def planes(units: Units, height: int, width: int, radius: float = 1.0, dtype=jnp.float32) -> EdgeCouplings:
+    """All pairs within a distance of `radius` on stacked height x width planes, a distance 1 apart.
 
-    Units fill the planes in order (visible first), the last plane possibly in part.
-    Raises InputError unless the visible units fill whole planes.
+        (row - row')^2 + (column - column')^2 + (plane - plane')^2 <= radius^2
+
+    The default couples nearest neighbours: four in the plane, one in each adjacent plane. Units fill the
+    planes in order (visible first), the last plane possibly in part.
+    Raises InputError unless the visible units fill whole planes, and for a radius below 1.
+    Cost: N times the number of neighbours, 6 for a radius of 1, 32 for 2, 122 for 3 within many planes.
     """
     size = height * width
     require(
@@ -60,14 +74,88 @@ def planes(units: Units, height: int, width: int, dtype=jnp.float32) -> EdgeCoup
         f"planes of {height} x {width} do not hold {units.visible} visible units: "
         "give a height and width whose product divides them",
     )
-    unit = np.arange(units.total)
+    require(bool(radius >= 1), f"radius = {radius:g}: give 1 (nearest neighbours) or more")
+    reach, unit = int(radius), np.arange(units.total)
     row, column = unit % size // width, unit % width
-    right = unit[(column + 1 < width) & (unit + 1 < units.total)]
-    down = unit[(row + 1 < height) & (unit + width < units.total)]
-    up = unit[unit + size < units.total]
-    steps = ((right, 1), (down, width), (up, size))
-    pairs = np.concatenate([np.stack([start, start + step], 1) for start, step in steps])
-    return EdgeCouplings.from_pairs(units, pairs, dtype)
+    near = range(-reach, reach + 1)
+    pairs = []
+    for up in range(min(reach, (units.total - 1) // size) + 1):
+        for down in near:
+            for right in near:
+                if (up, down, right) <= (0, 0, 0) or up**2 + down**2 + right**2 > radius**2:
+                    continue
+                other = unit + up * size + down * width + right
+                inside = (row + down >= 0) & (row + down < height) & (other < units.total)
+                start = unit[inside & (column + right >= 0) & (column + right < width)]
+                pairs.append(np.stack([start, start + up * size + down * width + right], 1))
+    return EdgeCouplings.from_pairs(units, np.concatenate(pairs), dtype)
+
+
+def scattered(units: Units, neighbours: int, seed: int = 0, dtype=jnp.float32) -> EdgeCouplings:
+    """Every unit coupled to `neighbours` others on average, near and far: all pairs at as many distances.
+
+    The distances j - i are drawn from 1 to N - 1 without repetition, the same for all units. Few steps along
+    edges lead from any unit to any other, and a product takes shifts of the state alone.
+    Raises InputError unless 1 <= neighbours < N.
+    """
+    total = units.total
+    require(
+        1 <= neighbours < total, f"neighbours = {neighbours}: give 1 to {total - 1}, others there are not"
+    )
+    offsets = 1 + np.random.default_rng(seed).choice(total - 1, neighbours, replace=False)
+    unit = np.arange(total)
+    pairs = [np.stack([unit[:-offset], unit[offset:]], 1) for offset in np.sort(offsets)]
+    return EdgeCouplings.from_pairs(units, np.concatenate(pairs), dtype)
+
+
+def through_modes(units: Units, count: int, dtype=jnp.float32) -> ModeCouplings:
+    """All units coupled through `count` summing nodes, J = B M B^T: N r couplers; zero until trained.
+
+    `training.solve` finds B and M. Raises InputError unless 1 <= count <= N.
+    """
+    require(1 <= count <= units.total, f"modes = {count}: give 1 to {units.total}, the number of units")
+    return ModeCouplings(units, jnp.zeros((units.total, count), dtype), jnp.zeros((count, count), dtype))
+
+
+def from_pairs(units: Units, pairs: Any, dtype=jnp.float32) -> EdgeCouplings:
+    """Zero couplings on given pairs, for wiring of any size: no N x N mask is made.
+
+    pairs: (edges, 2) unit numbers, each pair once, in either order; or a scipy.sparse matrix or array (N, N)
+    that is not zero where units are coupled, symmetric or with one triangle filled; its diagonal is ignored.
+    Raises InputError for units that are not there, pairs given twice or of a unit with itself, numbers that
+    are not whole or finite, a matrix of another shape or with entries on one side only in places.
+    Cost: a sort of the pairs.
+    """
+    if issparse(pairs):
+        pairs = _pairs_of(pairs, units)
+    found = EdgeCouplings.from_pairs(units, pairs, dtype)
+    require(found.count() > 0, "pairs couple no units: give at least one pair")
+    return found
+
+
+def _pairs_of(matrix: Any, units: Units) -> np.ndarray:
+    total = units.total
+    if matrix.shape != (total, total):
+        raise InputError(
+            f"sparse matrix has shape {matrix.shape} but the computer has {total} units: "
+            f"give shape ({total}, {total})"
+        )
+    entries = matrix.tocoo()
+    require(
+        bool(np.isfinite(entries.data).all()),
+        "sparse matrix holds NaN or infinite values: replace them by numbers",
+    )
+    wired = (entries.data != 0) & (entries.row != entries.col)
+    row, column = entries.row[wired].astype(np.int64), entries.col[wired].astype(np.int64)
+    above, below = (np.unique(a[a < b] * total + b[a < b]) for a, b in ((row, column), (column, row)))
+    if len(above) and len(below) and not np.array_equal(above, below):
+        i, j = divmod(int(np.setxor1d(above, below)[0]), total)
+        raise InputError(
+            f"sparse matrix couples units {i} and {j} on one side of the diagonal only: "
+            "make it symmetric, or keep one triangle"
+        )
+    number = above if len(above) else below
+    return np.stack(np.divmod(number, total), 1)
 
 
 def from_mask(units: Units, mask: np.ndarray, dtype=jnp.float32) -> Couplings:
@@ -76,6 +164,7 @@ def from_mask(units: Units, mask: np.ndarray, dtype=jnp.float32) -> Couplings:
     Held as edges when less than 5 % of the pairs are wired, as masked blocks otherwise.
     Raises InputError for a mask of another shape, an asymmetric one, or an empty one.
     """
+    check_dense(units, "the N x N mask")
     mask = checked_matrix(np.asarray(mask) != 0, units, "mask", zero_diagonal=False)
     mask = mask & ~np.eye(units.total, dtype=bool)
     require(bool(mask.any()), "mask couples no pair of units: set at least one off-diagonal entry")

@@ -19,6 +19,7 @@ from thermogen.couplings import (
     NoCouplings,
 )
 from thermogen.couplings.blocks import ends
+from thermogen.couplings.layout import PreparedBands, PreparedRows
 from thermogen.errors import InputError
 from thermogen.hardware.imperfect import Imperfections, stream
 
@@ -30,17 +31,6 @@ class Wires(Protocol):
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x, sum_j J_ij x_j; J need not be symmetric."""
         ...
-
-
-class DirectedEdges(eqx.Module):
-    """Edges of which each direction has a value of its own: `weights` (N, degree) onto each unit."""
-
-    weights: Float[Array, "N degree"]
-    neighbours: Array
-
-    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
-        """The product J x by gathering each unit's neighbours."""
-        return jnp.sum(x[..., self.neighbours] * self.weights, -1)
 
 
 class DirectedModes(eqx.Module):
@@ -131,7 +121,7 @@ def _blocks(couplings: BlockCouplings, faults: _Faults) -> Wires:
 
 def _edges(couplings: EdgeCouplings, faults: _Faults) -> Wires:
     values = faults.stored(couplings.values) * faults.factor(0, couplings.values.shape, couplings.values)
-    return DirectedEdges(jnp.append(values, 0)[couplings.edge_of], couplings.neighbours)
+    return couplings.with_values(values).prepared()
 
 
 def _factors(couplings: LowRankCouplings, faults: _Faults) -> Wires:
@@ -180,7 +170,9 @@ def _one_sided(key: Key[Array, ""], wires: Wires, s: float) -> Wires:
     def where(one):
         if isinstance(one, DirectedModes):
             return [one.sense, one.drive, one.mixing]
-        if isinstance(one, DirectedEdges):
+        if isinstance(one, PreparedBands):
+            return [one.above, one.below]
+        if isinstance(one, PreparedRows):
             return [one.weights]
         return [one.sense, one.drive] if hasattr(one, "sense") else [*getattr(one, "matrices", ())]
 

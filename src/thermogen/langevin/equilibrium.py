@@ -14,6 +14,7 @@ from thermogen.langevin.noise import sample_keys
 
 _DEPTH = 40.0  # the grid spans energies up to this many kT above the minimum: e^-40 of the density is cut
 _COARSE = 257
+_TOGETHER = 4096  # units whose densities are tabulated at a time
 
 
 def boltzmann_grid(
@@ -74,16 +75,31 @@ def sample_uncoupled(
     One row per sample number; row n depends on (key, n) alone. If the bias has a batch axis (batch, N),
     each sample has its own fields. The inverse cumulative distribution of a density tabulated at
     `points` places (linear in between): moments agree with quadrature to 1e-5 (tests).
-    Cost: N x points exponentials, once for all samples or once per sample with its own fields.
+    Cost: N x points exponentials, once for all samples or once per sample with its own fields. Memory: tables
+    of 4,096 units, whatever N.
     """
     total = computer.units.total
     dtype = computer.bias.dtype
     keys = sample_keys(key, samples)
     u = jax.vmap(lambda k: jax.random.uniform(k, (total,), dtype))(keys)
 
-    def draw(bias, u):
-        x, density = boltzmann_grid(computer.J2, computer.J4, bias, computer.kT, points)
+    def of_units(J2, J4, bias, u):
+        x, density = boltzmann_grid(J2, J4, bias, computer.kT, points)
         return jax.vmap(_quantiles)(x, density, u)
+
+    def draw(bias, u):
+        units = (computer.J2, computer.J4, bias, u)
+        if total <= _TOGETHER:
+            return of_units(*units)
+        blocks = -(-total // _TOGETHER)
+        # Filled up with copies of the last unit.
+        filled = [
+            jnp.pad(one, [(0, blocks * _TOGETHER - total)] + [(0, 0)] * (one.ndim - 1), mode="edge")
+            for one in units
+        ]
+        cut = [one.reshape(blocks, _TOGETHER, *one.shape[1:]) for one in filled]
+        drawn = jax.lax.map(lambda block: of_units(*block), cut)
+        return drawn.reshape(-1, *drawn.shape[2:])[:total]
 
     if computer.bias.ndim == 1:
         return draw(computer.bias, u.T).T

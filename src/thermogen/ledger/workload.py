@@ -124,7 +124,7 @@ def _entries(couplings: Couplings) -> int:
         units, modes = couplings.basis.shape
         return 2 * units * modes + modes**2
     if isinstance(couplings, EdgeCouplings):
-        return couplings.neighbours.size
+        return 2 * couplings.count()
     ready = couplings.prepared()
     if isinstance(ready, PreparedBlocks):
         return sum(matrix.size for matrix in ready.matrices)

@@ -16,9 +16,7 @@ from thermogen.control import Segments
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
 from thermogen.path import PathRatio, log_ratio
-
-ROWS = 1280
-"""States judged at a time: 13 MB per float64 array of 1,296 units."""
+from thermogen.training.stretches import rows_that_fit
 
 
 def noising_path_ratio(
@@ -41,7 +39,8 @@ def noising_path_ratio(
     """
     schedule = schedule or Schedule()
     start_key, path_key = jax.random.split(key)
-    length = max(1, schedule.steps // ceil(schedule.steps * batch / ROWS))
+    rows = rows_that_fit(computer.units.total, batch)
+    length = max(1, schedule.steps // ceil(schedule.steps * batch / rows))
     idle = computer.uncoupled()
     with jax.enable_x64(True):
         exact = _as_float64(computer)

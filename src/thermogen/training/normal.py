@@ -72,6 +72,8 @@ class NormalEquations(eqx.Module):
     ) -> NormalEquations:
         """From statistics; `ridge` acts as that much more variance of every unit. `scale`: sqrt(w)."""
         duration, pairs, units = known.process.duration, known.pairs, known.units
+        if isinstance(pairs, Factored):
+            pairs = pairs.lean()
         diagonal, mean, drive = units.diagonal + ridge * duration, units.mean, units.drive
         if scale is not None:
             pairs = pairs.scaled(scale)

@@ -28,13 +28,14 @@ from jaxtyping import Array, Float
 
 from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.computer import Computer
+from thermogen.couplings import MOST_DENSE_UNITS, Units, check_dense
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.training.features import EXACT, SUMMED, FeatureTables, features, products
 
 _COLUMNS = 256  # factors of up to this many columns (or N / 2) are kept as they are
+_FACTORS = 250_000_000  # numbers in one factor at most: two of them, in float64, take 4 GB
 _NUMBERS = 24_000_000  # worked on at a time in dense form: 100 MB
-_DENSE_UNITS = 16_384  # beyond, one dense matrix takes more than 2 GB
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ class Factored(NamedTuple):
         """The two products."""
         return Dense(self.factor @ self.factor.T, self.response @ self.factor.T)
 
+    def lean(self) -> Factored:
+        """The same E and U to a relative 1e-13 from fewer columns, in steps of 8; C has few directions."""
+        factor, response = np.asarray(self.factor), np.asarray(self.response)
+        grams = [one.T @ one for one in (factor, response)]
+        size, turn = np.linalg.eigh(sum(gram / max(np.trace(gram), 1e-300) for gram in grams))
+        count = -(-int((size > 1e-13 * size[-1]).sum()) // 8) * 8
+        kept = turn[:, ::-1][:, :count]
+        return Factored(factor @ kept, response @ kept)
+
     def scaled(self, scale: Float[np.ndarray, " N"]) -> Factored:
         """E and U of the coordinates x_i / scale_i, whose forces are scale_i times those of x_i."""
         return Factored(self.factor / scale[:, None], self.response * scale[:, None])
@@ -132,14 +142,19 @@ class Statistics:
     units: UnitMeans
 
     def second_moment(self) -> Float[np.ndarray, "N N"]:
-        """C, the time integral of <x x^T>."""
+        """C, the time integral of <x x^T>; InputError where N x N numbers do not fit."""
+        self._check_size()
         return np.asarray(self.pairs.dense().second) + np.diag(self.units.diagonal)
 
     def cross_moment(self) -> Float[np.ndarray, "N N"]:
-        """U, with its diagonal."""
+        """U, with its diagonal; InputError where N x N numbers do not fit."""
+        self._check_size()
         cross = np.array(self.pairs.dense().cross)
         np.fill_diagonal(cross, self.units.stiffness)
         return cross
+
+    def _check_size(self) -> None:
+        check_dense(Units(len(self.units.mean)), "the N x N second moment")
 
     def merged(self, other: Statistics) -> Statistics:
         """Statistics of both sets of images together; InputError if their noising differs."""
@@ -153,6 +168,7 @@ class Statistics:
                 *(np.concatenate([x * mine**0.5, y * theirs**0.5], 1) for x, y in zip(a, b, strict=True))
             )
             if pairs.factor.shape[1] > _most_columns(len(units.mean)):
+                check_dense(Units(len(units.mean)), "the second moment of so many images")
                 pairs = pairs.dense()
         else:
             pairs = Dense(*(mine * x + theirs * y for x, y in zip(a.dense(), b.dense(), strict=True)))
@@ -181,7 +197,8 @@ def statistics(
     a checkpoint of other settings.
     Cost: one Fokker–Planck solution per kind of unit (1 s, or 10 ms if there are more than eight), then
     4 P N^2 x rank operations, rank about 11 in dense form: 0.5 ms an image for 1,296 units on two cores.
-    Memory: 4 N^2 float64 per segment, whatever P.
+    Memory: 4 N^2 float64 per segment, whatever P. Of more than 16,384 units only as many images can be taken
+    as factors of 2 x 2 GB hold: 16 N bytes and about 32 columns an image, 59 images of 131,072 units.
     """
     require(segments >= 1, f"segments = {segments}: give 1 or more")
     total = computer.units.total
@@ -220,7 +237,7 @@ def statistics(
 
 
 def _most_columns(total: int) -> int:
-    return max(_COLUMNS, total // 2)
+    return max(_COLUMNS, min(total // 2, _FACTORS // total))
 
 
 def _chunks(fields, total: int, tables: FeatureTables):
@@ -242,9 +259,9 @@ def _chunks(fields, total: int, tables: FeatureTables):
         size = len(block)
         if size * rank > _most_columns(total):
             require(
-                total <= _DENSE_UNITS,
+                total <= MOST_DENSE_UNITS,
                 f"{size} images of {total} units need dense statistics, which do not fit in memory: "
-                f"give up to {_most_columns(total) // rank} images, or up to {_DENSE_UNITS} units",
+                f"give up to {_most_columns(total) // rank} images, or up to {MOST_DENSE_UNITS} units",
             )
             size = min(size, max(1, _NUMBERS // (2 * total * rank)))
         for first in range(0, len(block), size):

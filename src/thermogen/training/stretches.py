@@ -14,7 +14,14 @@ from thermogen.noising import RampedField, noising_start, noising_stretch
 Carry = TypeVar("Carry")
 
 ROWS = 1280
-"""States (steps x trajectories) stored at a time: 7 MB each for 1,296 units in float32."""
+"""States (steps x trajectories) stored at a time: 7 MB each array of 1,296 units in float32."""
+NUMBERS = 16_000_000
+"""Numbers stored at a time, whatever the size of the computer: 64 MB each array in float32."""
+
+
+def rows_that_fit(units: int, batch: int) -> int:
+    """States of `units` units stored at a time, at least one step of `batch` trajectories."""
+    return max(batch, min(ROWS, NUMBERS // units))
 
 
 def over_noising(
@@ -33,7 +40,8 @@ def over_noising(
     """
     steps = control.schedule.steps
     if length is None:
-        parts = ceil(steps * len(samples) / ROWS)
+        rows = rows_that_fit(control.reference.units.total, len(samples))
+        parts = ceil(steps * len(samples) / rows)
         length = max(1, steps // parts)
     x = noising_start(start_key, control.reference, control.field, samples)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,9 +15,11 @@ from thermogen.couplings import (
     Couplings,
     EdgeCouplings,
     LowRankCouplings,
+    ModeCouplings,
     Units,
     checked_factors,
     checked_matrix,
+    checked_pairs,
 )
 from thermogen.errors import InputError, require
 
@@ -105,9 +106,14 @@ def _packed_edges(couplings: EdgeCouplings) -> dict[str, Any]:
 
 
 def _edges(units: Units, arrays: Arrays, source: str) -> Couplings:
-    couplings = EdgeCouplings.from_pairs(units, arrays["couplings.pairs"])
-    values = jnp.asarray(arrays["couplings.values"])
-    return _checked(eqx.tree_at(lambda c: c.values, couplings, values), source)
+    # Checked edge by edge: a dense matrix is what edges are there to avoid.
+    values, pairs = arrays["couplings.values"], arrays["couplings.pairs"]
+    require(
+        bool(np.isfinite(values).all()),
+        f"couplings of {source} hold NaN or infinite values: replace them by numbers",
+    )
+    pairs = checked_pairs(pairs, units, f"pairs of {source}")
+    return EdgeCouplings.from_pairs(units, pairs, values.dtype).with_values(values)
 
 
 def _packed_factors(couplings: LowRankCouplings) -> dict[str, Any]:
@@ -118,6 +124,41 @@ def _factors(units: Units, arrays: Arrays, source: str) -> Couplings:
     # Checked by factors: a dense matrix is what low-rank couplings are there to avoid.
     left, right = (_parts_of(arrays, side) for side in ("left", "right"))
     return checked_factors(units, left, right, f"low-rank factors of {source}")
+
+
+def _packed_modes(couplings: ModeCouplings) -> dict[str, Any]:
+    # M is symmetric: its upper triangle says it all.
+    return {
+        "basis": couplings.basis,
+        "mixing": np.asarray(couplings.mixing)[np.triu_indices(_modes(couplings))],
+    }
+
+
+def _modes(couplings: ModeCouplings) -> int:
+    require(
+        not couplings.batch,
+        "each sample has couplings of its own: save the computer of one condition, or a table",
+    )
+    return couplings.basis.shape[1]
+
+
+def _through_modes(units: Units, arrays: Arrays, source: str) -> Couplings:
+    basis, triangle = arrays["basis"], arrays["mixing"]
+    for name, array in (("basis", basis), ("mixing", triangle)):
+        require(
+            bool(np.isfinite(array).all()),
+            f"{name} of {source} holds NaN or infinite values: replace them by numbers",
+        )
+    modes = basis.shape[1] if basis.ndim == 2 else 0
+    if basis.shape != (units.total, modes) or triangle.shape != (modes * (modes + 1) // 2,):
+        raise InputError(
+            f"modes of {source} have shapes {basis.shape} and {triangle.shape}: "
+            f"give ({units.total}, r) and r (r + 1) / 2 numbers"
+        )
+    mixing = np.zeros((modes, modes), triangle.dtype)
+    rows, columns = np.triu_indices(modes)
+    mixing[rows, columns] = mixing[columns, rows] = triangle
+    return ModeCouplings(units, jnp.asarray(basis), jnp.asarray(mixing))
 
 
 def _checked(couplings: Couplings, source: str) -> Couplings:
@@ -137,4 +178,5 @@ _KINDS = {
     "blocks": _Kind(BlockCouplings, _packed_blocks, _blocks),
     "edges": _Kind(EdgeCouplings, _packed_edges, _edges),
     "low-rank": _Kind(LowRankCouplings, _packed_factors, _factors),
+    "modes": _Kind(ModeCouplings, _packed_modes, _through_modes),
 }
