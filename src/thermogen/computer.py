@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from thermogen.couplings import Couplings, NoCouplings, Units
+from thermogen.couplings import Couplings, NoCouplings, Parts, Units
 from thermogen.errors import InputError, require
 
 
@@ -76,6 +76,11 @@ class Computer(eqx.Module):
     def gradient(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""
         return x * (2 * self.J2 + 4 * self.J4 * x * x) + self.bias + self.couplings.apply(x)
+
+    def force_parts(self, x: Parts, cuts: tuple[int, ...]) -> Parts:
+        """The force on a state cut at `cuts` of the couplings: for the inner loop of a simulation."""
+        J2, J4, bias = (Parts.of(values, cuts) for values in (self.J2, self.J4, self.bias))
+        return -(x * (J2 * 2 + J4 * 4 * x * x) + bias + self.couplings.apply_parts(x))
 
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The force -dV/dx_i, in E0."""

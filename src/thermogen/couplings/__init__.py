@@ -7,6 +7,7 @@ from thermogen.couplings.dense import MOST_DENSE_PAIRS, MOST_DENSE_UNITS, check_
 from thermogen.couplings.edges import EdgeCouplings, checked_pairs
 from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
 from thermogen.couplings.modes import ModeCouplings
+from thermogen.couplings.parts import Parts
 from thermogen.couplings.storage import quantised
 from thermogen.couplings.topology import (
     LINKS,
@@ -32,6 +33,7 @@ __all__ = [
     "LowRankCouplings",
     "ModeCouplings",
     "NoCouplings",
+    "Parts",
     "Units",
     "all_to_all",
     "check_dense",

@@ -9,7 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from thermogen.errors import require
+from thermogen.couplings.parts import Parts
+from thermogen.errors import InputError, require
 
 ROLES = ("visible", "hidden", "output")
 
@@ -94,9 +95,28 @@ class Couplings(eqx.Module):
     def mask(self) -> Bool[Array, "N N"]:
         """True where two units are coupled (symmetric, False on the diagonal)."""
 
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where a time loop should cut the state (`Parts`); (0, N) for not at all."""
+        return (0, self.units.total)
+
+    def in_parts(self) -> Couplings:
+        """Prepared couplings laid out for `apply_parts`, if the state is to be cut."""
+        return self
+
+    def apply_parts(self, x: Parts) -> Parts:
+        """The product J x of a state cut at `cuts`."""
+        return Parts.of(self.apply(x.joined()), self.cuts)
+
     def prepared(self) -> Couplings:
         """The same couplings laid out for many products with `apply`; call it outside the time loop."""
         return self
+
+    def narrowed(self) -> Couplings:
+        """Prepared couplings whose products are those of bfloat16 numbers. InputError if there are none."""
+        raise InputError(
+            f"products in bfloat16 are not available for {type(self).__name__}: use full products"
+        )
 
     def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """Coupling energy sum_{i<j} J_ij x_i x_j = x . J x / 2, in E0."""

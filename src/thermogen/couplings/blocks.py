@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import ROLES, Couplings, Units
+from thermogen.couplings.parts import Parts
+from thermogen.couplings.products import product
 
 
 def ends(link: str) -> tuple[str, str]:
@@ -125,6 +127,19 @@ class PreparedBlocks(Couplings):
     routes: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
     units: Units = eqx.field(static=True)
 
+    def in_parts(self) -> BlocksInParts:
+        """One matrix per block, for a state cut by role."""
+        roles = tuple(role for role in ROLES if getattr(self.units, role))
+        routes, matrices = [], []
+        for (role, sources), matrix in zip(self.routes, self.matrices, strict=True):
+            row = 0
+            for name in sources:
+                size = getattr(self.units, name)
+                routes.append((roles.index(role), roles.index(name)))
+                matrices.append(matrix[..., row : row + size, :])
+                row += size
+        return BlocksInParts(matrices=tuple(matrices), routes=tuple(routes), units=self.units)
+
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x: one matrix product per receiving role."""
         received = {}
@@ -134,7 +149,7 @@ class PreparedBlocks(Couplings):
                 source = x[..., first.start : last.stop]
             else:
                 source = jnp.concatenate([x[..., self.units.part(name)] for name in sources], -1)
-            received[role] = source @ matrix
+            received[role] = product(source, matrix)
         parts = [
             received.get(role, jnp.zeros((*x.shape[:-1], getattr(self.units, role)), x.dtype))
             for role in ROLES
@@ -156,3 +171,67 @@ class PreparedBlocks(Couplings):
     def mask(self) -> Bool[Array, "N N"]:
         """True where J is not zero."""
         return self.matrix() != 0
+
+
+class BlocksInParts(Couplings):
+    """One matrix per receiving and sending role, for a time loop that carries its state cut by role."""
+
+    matrices: tuple[Array, ...]
+    routes: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    units: Units = eqx.field(static=True)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where the roles begin, and N."""
+        starts = [self.units.part(role).start for role in ROLES if getattr(self.units, role)]
+        return (*starts, self.units.total)
+
+    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """The product J x by blocks."""
+        return self.apply_parts(Parts.of(x, self.cuts)).joined()
+
+    def apply_parts(self, x: Parts) -> Parts:
+        """The product J x of a state cut by role: one matrix product per block, no copy of the state."""
+        received: list[Array | None] = [None] * len(x.arrays)
+        for (to, source), matrix in zip(self.routes, self.matrices, strict=True):
+            term = product(x.arrays[source], matrix)
+            sofar = received[to]
+            received[to] = term if sofar is None else sofar + term
+        parts = tuple(
+            jnp.zeros_like(array) if one is None else one
+            for array, one in zip(x.arrays, received, strict=True)
+        )
+        return Parts(_after_all(parts))
+
+    def narrowed(self) -> BlocksInParts:
+        """The same in bfloat16."""
+        matrices = tuple(matrix.astype(jnp.bfloat16) for matrix in self.matrices)
+        return type(self)(matrices=matrices, routes=self.routes, units=self.units)
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
+        """Not available: train the couplings this was prepared from."""
+        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J."""
+        return self.apply(jnp.eye(self.units.total, dtype=self.matrices[0].dtype))
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
+        """Not available: change the couplings this was prepared from."""
+        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where J is not zero."""
+        return self.matrix() != 0
+
+
+def _after_all(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The same arrays, none of which the compiler takes to be known before all are.
+
+    A part of the state may then be overwritten where it lies, since every product that reads it is done;
+    without this the compiler copies the whole state in each step. No number is larger than infinity: what
+    is added is 0.
+    """
+    first = [jnp.abs(array.reshape(-1)[0]) > jnp.inf for array in arrays]
+    none = jnp.any(jnp.stack(first))
+    return tuple(array + none.astype(array.dtype) for array in arrays)

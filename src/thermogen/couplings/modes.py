@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import Couplings, Units
 from thermogen.couplings.dense import check_dense
+from thermogen.couplings.products import product
 from thermogen.errors import InputError
 
 _FIXED = "couplings through modes cannot be set or trained pair by pair: see thermogen.training.train_modes"
@@ -40,7 +41,12 @@ class ModeCouplings(Couplings):
 
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x = B (M (B^T x))."""
-        return jnp.einsum("...ij,...j->...i", self.mixing, x @ self.basis) @ self.basis.T
+        sensed = product(x, self.basis)
+        return product(jnp.einsum("...ij,...j->...i", self.mixing, sensed), self.basis.T)
+
+    def narrowed(self) -> ModeCouplings:
+        """The same with a basis in bfloat16."""
+        return type(self)(self.units, self.basis.astype(jnp.bfloat16), self.mixing)
 
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J, with its diagonal. InputError if samples have couplings of their own."""

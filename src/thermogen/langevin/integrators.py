@@ -6,29 +6,51 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from thermogen.errors import InputError
+from thermogen.couplings import Parts
+from thermogen.errors import InputError, require
+from thermogen.langevin.noise import NOISES
 
-Drift = Callable[[Array, Array], Array]
+State = Array | Parts
+"""States (*batch, N), whole or cut along the units: a step is the same arithmetic on both."""
+Drift = Callable[[State, Array], State]
 """drift(x, t) = mu F(x, t): same shape as x."""
 
 
-class Integrator(eqx.Module):
-    """A method: from the state x at time t to that at t + dt, given two Gaussian increments.
+PRODUCTS = ("full", "bfloat16")
+"""How products J x are taken: in the type of the state, or of numbers rounded to bfloat16."""
 
-    `noise` and `next_noise` are N(0, 1) arrays of the shape of x: the increments of this step and of the
-    next one (used by methods that correlate neighbouring steps). `sigma` = sqrt(2 mu kT dt).
+
+class Integrator(eqx.Module):
+    """A method: from the state x at time t to that at t + dt, given two random increments.
+
+    `noise` and `next_noise` have the shape of x, mean 0 and variance 1: the increments of this step and of
+    the next one (used by methods that correlate neighbouring steps). `sigma` = sqrt(2 mu kT dt). A step uses
+    sums, differences, products and quotients of whole states alone, so that it works on `Parts` as well.
     """
+
+    noise: str = eqx.field(static=True, default="gaussian")
+    """'gaussian', or 'three-point': moments 1 to 5 of N(0, 1); halves a step without products."""
+    products: str = eqx.field(static=True, default="full")
+    """'full': in the type of x. 'bfloat16': x and J rounded to 8 bits of mantissa in J x, nowhere else."""
 
     weak_order: ClassVar[int]
     """Order of the bias of averages, in powers of dt; measured in `tests/test_oracles.py`."""
 
     uses_next_noise: ClassVar[bool] = False
 
+    def __check_init__(self) -> None:
+        """Refuse unknown noise and products."""
+        require(self.noise in NOISES, f"unknown noise {self.noise!r}: choose one of {', '.join(NOISES)}")
+        require(
+            self.products in PRODUCTS,
+            f"unknown products {self.products!r}: choose one of {', '.join(PRODUCTS)}",
+        )
+
     def step(
-        self, drift: Drift, x: Array, t: Array, dt: Array, sigma: Array, noise: Array, next_noise: Array
-    ) -> Array:
+        self, drift: Drift, x: State, t: Array, dt: Array, sigma: State, noise: State, next_noise: State
+    ) -> State:
         """The state after one step."""
         raise NotImplementedError
 
@@ -38,7 +60,7 @@ class EulerMaruyama(Integrator):
 
     weak_order: ClassVar[int] = 1
 
-    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> Float[Array, "*batch N"]:
+    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> State:
         """The state after one Euler–Maruyama step."""
         return x + drift(x, t) * dt + sigma * noise
 
@@ -54,7 +76,7 @@ class StochasticHeun(Integrator):
 
     weak_order: ClassVar[int] = 2
 
-    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> Float[Array, "*batch N"]:
+    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> State:
         """The state after one Heun step."""
         first = drift(x, t)
         pushed = x + sigma * noise
@@ -72,7 +94,7 @@ class LeimkuhlerMatthews(Integrator):
     weak_order: ClassVar[int] = 2
     uses_next_noise: ClassVar[bool] = True
 
-    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> Float[Array, "*batch N"]:
+    def step(self, drift, x, t, dt, sigma, noise, next_noise) -> State:
         """The state after one Leimkuhler–Matthews step."""
         return x + drift(x, t) * dt + sigma * (noise + next_noise) / 2
 
@@ -85,8 +107,8 @@ INTEGRATORS: dict[str, type[Integrator]] = {
 """Integrators by the name used on the command line and in model cards."""
 
 
-def named_integrator(name: str) -> Integrator:
-    """The integrator of that name; InputError for an unknown one."""
+def named_integrator(name: str, noise: str = "gaussian", products: str = "full") -> Integrator:
+    """The integrator of that name with this noise and these products; InputError for what is unknown."""
     if name not in INTEGRATORS:
         raise InputError(f"unknown integrator {name!r}: choose one of {', '.join(INTEGRATORS)}")
-    return INTEGRATORS[name]()
+    return INTEGRATORS[name](noise=noise, products=products)

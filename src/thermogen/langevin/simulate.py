@@ -14,9 +14,10 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.computer import Computer
 from thermogen.errors import InputError, require
 from thermogen.langevin.integrators import EulerMaruyama, Integrator
-from thermogen.langevin.noise import sample_keys, standard_normal
+from thermogen.langevin.noise import sample_keys
 from thermogen.langevin.observers import Observer, Step
 from thermogen.langevin.stability import check_escape
+from thermogen.langevin.step import time_step
 
 
 @runtime_checkable
@@ -68,30 +69,15 @@ def integrate(
     first_step: Int[Array, ""] | int = 0,
 ) -> Trajectory:
     """The scan behind `simulate`, without any check: for use inside other compiled functions."""
-    reference = control.at(0.0)
-    mobility, kT = reference.mobility, reference.kT
-    sigma = jnp.sqrt(2 * mobility * kT * dt)
-    control = control.prepared()
-    units = x.shape[-1]
-
-    def noise_at(k):
-        return standard_normal(keys, k, units, x.dtype)
-
-    def drift(x, t):
-        return mobility * control.at(t).force(x)
+    step = time_step(keys, control, x, dt=dt, integrator=integrator)
 
     def one_step(state, k):
-        x, noise, carries = state
-        t = k * dt
-        if integrator.uses_next_noise:
-            next_noise = noise_at(k + 1)
-        else:
-            noise = next_noise = noise_at(k)
-        x_after = integrator.step(drift, x, t, dt, sigma, noise, next_noise)
+        (x, noise), carries = state
+        after = step.advance(x, noise, k)
         if observers:
-            step = Step(control.at(t), control.at(t + dt), x, x_after)
-            carries = {name: observer.update(carries[name], step) for name, observer in observers.items()}
-        return (x_after, next_noise if integrator.uses_next_noise else (), carries), None
+            seen = Step(control.at(k * dt), control.at((k + 1) * dt), step.whole(x), step.whole(after[0]))
+            carries = {name: observer.update(carries[name], seen) for name, observer in observers.items()}
+        return (after, carries), None
 
     def records_of(k, x, carries):
         now = control.at(k * dt)
@@ -99,19 +85,19 @@ def integrate(
 
     def stretch(state, start):
         state, _ = jax.lax.scan(one_step, state, start + jnp.arange(every))
-        return state, records_of(start + every, state[0], state[2])
+        return state, records_of(start + every, step.whole(state[0][0]), state[1])
 
     start = control.at(first_step * dt)
     carries = {name: observer.start(start, x) for name, observer in observers.items()}
     first = records_of(first_step, x, carries)
-    state = (x, noise_at(first_step) if integrator.uses_next_noise else (), carries)
+    state = (step.start(x, first_step), carries)
     full = steps // every
     state, records = jax.lax.scan(stretch, state, first_step + every * jnp.arange(full))
     if steps % every:
         rest = first_step + every * full + jnp.arange(steps % every)
         state, _ = jax.lax.scan(one_step, state, rest)
     records = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, records)
-    return Trajectory(state[0], records)
+    return Trajectory(step.whole(state[0][0]), records)
 
 
 _integrate = eqx.filter_jit(integrate)
@@ -137,7 +123,9 @@ def simulate(
     `control` is a Computer, or anything whose `at(t)` is the computer in force at time t. Observers
     record every `every` steps (default: at the end only). `samples` are the numbers of the samples
     (default 0 .. batch - 1): the noise of sample n at step k depends on (key, n, k) alone, so a sample
-    has the same noise in any batch; `first_step` continues an earlier run of that many steps.
+    has the same noise in any batch; `first_step` continues an earlier run of that many steps. Everything
+    has the type of `x0` (float32, or float64 with `jax.enable_x64`), but for what `integrator` says of noise
+    and products.
 
     Raises DivergenceError, naming step, unit and a stable dt, if any state leaves all physical scales;
     InputError for a mis-shaped state or a dt or step count that is not positive.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.computer import Computer
 from thermogen.errors import DivergenceError
 from thermogen.langevin.integrators import Integrator
-from thermogen.langevin.noise import standard_normal
+from thermogen.langevin.step import time_step
 
 
 def coupling_norm(computer: Computer, iterations: int = 60) -> float:
@@ -76,30 +76,24 @@ def stable_dt(computer: Computer) -> float:
 
 
 @eqx.filter_jit
-def _first_escape(keys, control, x0, limit, steps, dt, integrator: Integrator, first_step):
-    reference = control.at(0.0)
-    sigma = jnp.sqrt(2 * reference.mobility * reference.kT * dt)
-    control = control.prepared()
-
-    def drift(x, t):
-        return reference.mobility * control.at(t).force(x)
+def _first_escape(keys, control, x0, limit, steps, first_step, **settings):
+    step = time_step(keys, control, x0, **settings)
 
     def inside(x):
-        return jnp.abs(x) < limit  # False for NaN
+        return jnp.abs(step.whole(x)) < limit  # False for NaN
 
     def keep_going(state):
-        x, done = state
+        (x, _), done = state
         return jnp.all(inside(x)) & (done < steps)
 
     def advance(state):
-        x, done = state
-        k = first_step + done
-        noise, next_noise = (standard_normal(keys, j, x.shape[-1], x.dtype) for j in (k, k + 1))
-        return integrator.step(drift, x, k * dt, dt, sigma, noise, next_noise), done + 1
+        (x, noise), done = state
+        return step.advance(x, noise, first_step + done), done + 1
 
-    x, done = jax.lax.while_loop(keep_going, advance, (x0, jnp.asarray(0)))
-    row, unit = jnp.divmod(jnp.argmin(inside(x)), x.shape[-1])
-    return done, row, unit, x[row, unit]
+    start = (step.start(x0, first_step), jnp.asarray(0))
+    (x, _), done = jax.lax.while_loop(keep_going, advance, start)
+    row, unit = jnp.divmod(jnp.argmin(inside(x)), x0.shape[-1])
+    return done, row, unit, step.whole(x)[row, unit]
 
 
 def check_escape(
@@ -125,7 +119,14 @@ def check_escape(
     reach = amplitude(start)
     limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
     done, row, unit, value = _first_escape(
-        keys, control, x0, jnp.asarray(limit, x0.dtype), steps, dt, integrator, first_step
+        keys,
+        control,
+        x0,
+        jnp.asarray(limit, x0.dtype),
+        steps,
+        first_step,
+        dt=dt,
+        integrator=integrator,
     )
     if int(done) == steps and abs(float(value)) < limit:
         return
