@@ -12,6 +12,10 @@ class DivergenceError(InputError):
     """The integration left every physical scale: step, unit and a stable dt are in the message."""
 
 
+class ProcessError(InputError):
+    """Another process of a shared run failed, is gone or does something else: which, and how to go on."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise `InputError(message)` unless `condition` holds."""
     if not condition:

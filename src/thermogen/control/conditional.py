@@ -109,7 +109,7 @@ class Conditioned(eqx.Module):
         return computer
 
     @abstractmethod
-    def select(self, conditions: Int[np.ndarray, " n"]) -> Any:
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Any:
         """The control of a batch of samples with these conditions."""
 
 
@@ -135,7 +135,7 @@ class LabelFields(Conditioned):
             f"({len(self.classes)}, {self.units.total})",
         )
 
-    def select(self, conditions: Int[np.ndarray, " n"]) -> Computer:
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer:
         """The computer with a bias of its own for every sample, (n, N)."""
         bias = self.reference.bias - self.fields[jnp.asarray(conditions)]
         return eqx.tree_at(lambda c: c.bias, self.reference, bias)

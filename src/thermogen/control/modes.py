@@ -70,7 +70,7 @@ class ModeTable(Conditioned):
             lambda c: (c.couplings, c.bias), self.reference, (couplings, self.bias[condition, segment])
         )
 
-    def select(self, conditions: Int[np.ndarray, " n"]) -> Computer | Segments:
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer | Segments:
         """The computers of a batch of samples, each with its own couplings and biases."""
         chosen = jnp.asarray(conditions)
         parts = [self.part(chosen, segment) for segment in range(self.segments)]

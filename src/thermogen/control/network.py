@@ -65,7 +65,7 @@ class ModeNetwork(Conditioned):
         """a(c, t) for several conditions at one time."""
         return evaluate(self.network, conditions, len(self.classes), jnp.asarray(t) / self.duration)
 
-    def select(self, conditions: Int[np.ndarray, " n"]) -> Steered:
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Steered:
         """The control of a batch of samples with these conditions."""
         return Steered(self, jnp.asarray(conditions))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from thermogen.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.computer import Computer, EnergyParts
 from thermogen.control import Hold, ModeTable, Segments
+from thermogen.couplings import Units
 from thermogen.errors import InputError, require
 from thermogen.langevin import HeatAndWork, Integrator, Observer, TimeSum, sample_uncoupled, simulate
 from thermogen.noising import Schedule
@@ -24,14 +23,14 @@ from thermogen.noising import Schedule
 class Batch(NamedTuple):
     """What is kept of a batch; `switching` and `heat` along the way, `film` of the first samples."""
 
-    x: Array
-    readout: Array | None
+    x: Array | np.ndarray
+    readout: Array | np.ndarray | None
     start: EnergyParts
     end: EnergyParts
-    idle: Array
-    heat: Array
-    switching: Array
-    film: Array
+    idle: Array | np.ndarray
+    heat: Array | np.ndarray
+    switching: Array | np.ndarray
+    film: Array | np.ndarray
 
 
 @eqx.filter_jit
@@ -97,6 +96,23 @@ def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_fr
     return Timetable(sorted({*corners, *frames}), frames, switches, readout)
 
 
+def blank(size: int, units: Units, shown: int, schedule: Schedule, table: Timetable) -> Batch:
+    """A batch of the right shapes without content."""
+    one = np.zeros(size, np.float32)
+    energies = EnergyParts(one, one, one)
+    window = np.zeros((size, units.visible), np.float32) if schedule.readout else None
+    film = np.zeros((len(table.frames), shown, units.visible), np.float32)
+    return Batch(np.zeros((size, units.total), np.float32), window, energies, energies, one, one, one, film)
+
+
+def parted(batches: Batch, count: int) -> list[Batch]:
+    """The batches that ran as one; the film has its samples along the second axis."""
+    return [
+        jax.tree.map(lambda leaf, i=i: np.split(leaf, count, int(leaf.ndim == 3))[i].copy(), batches)
+        for i in range(count)
+    ]
+
+
 def run_batch(
     key: Key[Array, ""],
     control: Any,
@@ -106,17 +122,21 @@ def run_batch(
     table: Timetable,
     method: Integrator,
     shown: int,
-    file: Path | None,
     tick: Callable[[int], None],
     hold: tuple[Hold, np.ndarray] | None = None,
+    together: int = 1,
 ) -> Batch:
-    """One batch, or what an earlier run stored of it. `hold`: a clamp and the rows of it that are meant."""
+    """One batch, or `together` of one size that run at once, each on a device of its own (see `parted`).
+
+    `numbers` of the samples say on which devices it runs. `shown` samples of each batch are filmed. `hold`: a
+    clamp and the rows of it that are meant.
+    """
     units = control.units
     start_key, path_key = jax.random.split(key)
     x, idle = _start(start_key, rest, numbers)
     if hold is not None:
         clamp, rows = hold
-        x, control = clamp.start(x, rows), clamp.freeze(control)
+        x, control = jax.device_put(clamp.start(x, rows), x.sharding), clamp.freeze(control)
         idle = jnp.asarray(_energies(rest, x).total)
     # A control that changes at every step is followed by an observer; others change between stretches.
     steered = not isinstance(control, Computer | Segments)
@@ -124,12 +144,15 @@ def run_batch(
     here = first = _energies(control.at(0.0) if steered else computers[0], x)
     zero = jnp.zeros_like(idle)
     window = jnp.zeros((len(numbers), units.visible), x.dtype) if schedule.readout else None
-    if file is not None and file.exists():
-        film = jnp.zeros((len(table.frames), shown, units.visible))
-        like = Batch(x, window, first, first, idle, zero, zero, film)
-        return load_checkpoint(file, like)[0]
     computer, heat, switching = computers[0], zero, zero
-    frames = [x[:shown, units.part("visible")]]
+
+    def frame(x: Array) -> Array:
+        if together == 1:
+            return x[:shown, units.part("visible")]
+        each = x.reshape(together, -1, x.shape[1])[:, :shown, units.part("visible")]
+        return each.reshape(together * shown, -1)
+
+    frames = [frame(x)]
     for low, high in pairwise(table.bounds):
         if low in table.switches[1:]:
             before, computer = computer, computers[table.switches.index(low)]
@@ -161,12 +184,9 @@ def run_batch(
             heat = heat + result.records["ledger"]["heat"][-1]
             switching = switching + result.records["ledger"]["work"][-1]
         if high in table.frames:
-            frames.append(x[:shown, units.part("visible")])
+            frames.append(frame(x))
         tick(high)
     end = _energies(control.at(schedule.t_f) if steered else computer, x)
     if not steered:
         heat = heat + here.total - end.total
-    batch = Batch(x, window, first, end, idle, heat, switching, jnp.stack(frames))
-    if file is not None:
-        save_checkpoint(file, batch, {})
-    return batch
+    return Batch(x, window, first, end, idle, heat, switching, jnp.stack(frames))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
 from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Control, Hold, Segments
 from thermogen.errors import require
-from thermogen.generation.batch import check_horizon, run_batch, segments_of, timetable
+from thermogen.generation.batch import check_horizon, segments_of, timetable
+from thermogen.generation.pieces import Group, Pieces
 from thermogen.generation.samples import Samples
 from thermogen.langevin import EulerMaruyama, Integrator
 from thermogen.noising import Schedule
+from thermogen.parallel import agree, process_count
 
 BATCH = 250
 """Samples simulated together: enough to keep the products efficient; memory grows with it, not with n."""
@@ -50,11 +53,13 @@ def generate(
     label) or `Conditioned` (several conditions per label, one drawn for each sample by weight, or given as
     `conditions` (count,)). `labels` (count,) says which label each sample is drawn with, by default all of
     them in turn. With `hold` some units stay at given values and the others run: one row of it per sample.
-    `idle` is the uncoupled computer whose equilibrium is the start, where training changed J2.
-    Works in batches of `batch` samples, so memory does not grow with `count` beyond the results; the noise
-    of sample n depends on (key, n, step) alone. About `film_frames` intervals of the first `film_samples`
-    samples are kept. With `checkpoint` (a folder) finished batches are stored and not repeated.
-    `progress(done, total)` is called after each film interval, in sample-steps.
+    `idle` is the uncoupled computer whose equilibrium is the start, where training changed J2. Works in
+    batches of `batch` samples, so memory does not grow with `count` beyond the results; the noise of sample
+    n depends on (key, n, step) alone. About `film_frames` intervals of the first `film_samples` samples are
+    kept. With `checkpoint` (a folder) finished batches are stored and not repeated. `progress(done, total)`
+    is called after each film interval, in sample-steps. A process with several devices runs a batch on
+    each; the processes of `thermogen.start` share the batches, must all call with the same arguments, and
+    all get all samples: the same bits, however many there are.
 
     Raises InputError for a count or batch below 1, unknown labels or conditions, a clamp of other units, a
     control for another t_f, or segments that dt does not divide; DivergenceError for a dt that is too large.
@@ -69,45 +74,29 @@ def generate(
     for group in asked.groups:
         check_horizon(group.control, schedule)
     counts = {segments_of(group.control) for group in asked.groups}
-    method = integrator or EulerMaruyama()
-    total, done = count * schedule.steps, 0
-    numbers, kept = [], []
-    table = None
-    for name, one, members in asked.groups:
-        table = timetable(segments_of(one), counts, schedule, film_frames)
-        size = min(batch, len(members))
-        for first in range(0, len(members), size):
-            # Batches have one shape, so nothing compiles twice; surplus samples of the last are dropped.
-            useful = members[first : first + size]
-            padded = np.resize(useful, size)
-            set_up = one
-            if isinstance(one, Conditioned):
-                assert asked.conditions is not None
-                set_up = one.select(asked.conditions[padded])
-            file = None if checkpoint is None else checkpoint / f"samples-{name}{first:07d}.safetensors"
-            shown = min(film_samples, size)
-
-            def tick(steps: int, useful=useful, done=done) -> None:
-                if progress is not None:
-                    progress(done + len(useful) * steps, total)
-
-            stored = run_batch(
-                key,
-                set_up,
-                one.uncoupled() if idle is None else idle,
-                jnp.asarray(padded),
-                schedule,
-                table,
-                method,
-                shown,
-                file,
-                tick,
-                None if hold is None else (hold, padded),
-            )
-            done += len(useful) * schedule.steps
-            numbers.append(useful)
-            kept.append(jax.tree.map(np.asarray, stored))
-    assert table is not None
+    agree("samples", _digest(key, control, asked, schedule, batch))
+    groups = [
+        Group(
+            one.name,
+            one.control,
+            one.members,
+            timetable(segments_of(one.control), counts, schedule, film_frames),
+        )
+        for one in asked.groups
+    ]
+    drawn = Pieces(
+        key,
+        groups,
+        asked.conditions,
+        schedule,
+        integrator or EulerMaruyama(),
+        batch,
+        film_samples,
+        idle,
+        hold,
+        checkpoint,
+    ).drawn(progress or (lambda done, total: None))
+    numbers, kept = [piece.useful for piece, _ in drawn], [one for _, one in drawn]
     order = np.argsort(np.concatenate(numbers), kind="stable")
 
     def joined(*arrays: np.ndarray) -> np.ndarray:
@@ -132,7 +121,7 @@ def generate(
         start=start,
         end=end,
         film=np.stack(film, 1),
-        film_times=np.asarray(table.frames) * schedule.dt,
+        film_times=np.asarray(groups[-1].table.frames) * schedule.dt,
         kT=float(control.kT),
         units=control.units,
         labels=asked.labels,
@@ -140,7 +129,7 @@ def generate(
     )
 
 
-class _Group(NamedTuple):
+class _Chosen(NamedTuple):
     """Samples that run together: the mark of their files, their control and their numbers."""
 
     name: str
@@ -151,9 +140,23 @@ class _Group(NamedTuple):
 class _Asked(NamedTuple):
     """What is to be drawn: groups of samples, and the label and condition of every sample."""
 
-    groups: list[_Group]
+    groups: list[_Chosen]
     labels: Int[np.ndarray, " count"] | None
     conditions: Int[np.ndarray, " count"] | None = None
+
+
+def _digest(
+    key: Key[Array, ""], control: Control, asked: _Asked, schedule: Schedule, batch: int
+) -> list[Any]:
+    """What processes that share this generation must have in common; empty for one alone."""
+    if process_count() == 1:
+        return []
+    known = hashlib.sha256()
+    held = (jax.random.key_data(key), control, asked.labels, asked.conditions)
+    for leaf in jax.tree.leaves(eqx.filter(held, eqx.is_array)):
+        known.update(np.asarray(leaf).tobytes())
+    sizes = [[one.name, len(one.members)] for one in asked.groups]
+    return [known.hexdigest(), sizes, repr(schedule), batch]
 
 
 def _asked(
@@ -172,7 +175,7 @@ def _asked(
         require(
             labels is None, "labels are given, but the couplings do not depend on a label: leave them out"
         )
-        return _Asked([_Group("", control, everything)], None)
+        return _Asked([_Chosen("", control, everything)], None)
     if conditions is not None:
         assert isinstance(control, Conditioned)
         require(labels is None, "labels and conditions are both given: conditions have labels; give one")
@@ -182,7 +185,7 @@ def _asked(
             drawn.shape == (count,) and bool(((drawn >= 0) & (drawn < known)).all()),
             f"conditions have shape {drawn.shape}: give one of 0 to {known - 1} for each of {count} samples",
         )
-        return _Asked([_Group("", control, everything)], np.asarray(control.classes)[drawn], drawn)
+        return _Asked([_Chosen("", control, everything)], np.asarray(control.classes)[drawn], drawn)
     chosen = np.resize(control.labels, count) if labels is None else np.asarray(labels)
     require(
         chosen.shape == (count,), f"labels have shape {chosen.shape}: give one for each of {count} samples"
@@ -191,8 +194,8 @@ def _asked(
     if isinstance(control, Conditional):
         wanted = sorted({int(label) for label in chosen})
         groups = [
-            _Group(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted
+            _Chosen(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted
         ]
         return _Asked(groups, chosen)
     drawn = control.draw(jax.random.fold_in(key, CONDITIONS), everything, chosen)
-    return _Asked([_Group("", control, everything)], chosen, drawn)
+    return _Asked([_Chosen("", control, everything)], chosen, drawn)

@@ -1,0 +1,23 @@
+from .devices import spread, stacked
+from .exchange import agree, first, from_first, gather
+from .group import alone, is_first, process_count, process_index
+from .joining import leave, start
+from .sharing import deal, jobs, share_jobs
+
+__all__ = [
+    "agree",
+    "alone",
+    "deal",
+    "first",
+    "from_first",
+    "gather",
+    "is_first",
+    "jobs",
+    "leave",
+    "process_count",
+    "process_index",
+    "share_jobs",
+    "spread",
+    "stacked",
+    "start",
+]
