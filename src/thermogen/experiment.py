@@ -34,6 +34,7 @@ from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import InputError, require
 from thermogen.generation import check_segments
 from thermogen.noising import IMPRINTS, Schedule, fields
+from thermogen.parallel import from_first
 from thermogen.store import Model
 from thermogen.training import Rule, TrainingResult, train, train_exact
 
@@ -175,7 +176,10 @@ class Experiment:
     chip: dict[str, Any] | None = None
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
-        """Train, with progress, going on from `checkpoint` if that file exists."""
+        """Train, with progress, going on from `checkpoint` if that file exists.
+
+        Several processes share the sums of exact training; other rules are followed by process 0 alone.
+        """
         if self.settings.trainer == "exact":
             settings = self.settings
             with stage("training", 100) as tick:
@@ -193,18 +197,24 @@ class Experiment:
                     settings=fingerprint(self),
                     progress=lambda fraction, note: tick(int(100 * fraction), note),
                 )
-        with stage("training", self.settings.cycles) as tick:
-            return train(
-                self.settings.stream("training"),
-                self.computer,
-                self.fields,
-                self.schedule,
-                self.rule,
-                cycles=self.settings.cycles,
-                checkpoint=checkpoint,
-                settings=fingerprint(self),
-                progress=lambda p: tick(p.done, f"loss {p.loss:.3f}"),
-            )
+
+        def follow() -> TrainingResult:
+            with stage("training", self.settings.cycles) as tick:
+                return train(
+                    self.settings.stream("training"),
+                    self.computer,
+                    self.fields,
+                    self.schedule,
+                    self.rule,
+                    cycles=self.settings.cycles,
+                    checkpoint=checkpoint,
+                    settings=fingerprint(self),
+                    progress=lambda p: tick(p.done, f"loss {p.loss:.3f}"),
+                )
+
+        # A cycle waits for the one before: process 0 follows them, the others wait for what it has learnt.
+        like = TrainingResult(self.computer, np.zeros(0), np.zeros((0, 3)), 0.0)
+        return from_first("training", follow, like)
 
     def model(self, result: TrainingResult, figures: dict[str, Any] | None = None) -> Model:
         """The trained computer with its card."""

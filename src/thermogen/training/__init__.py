@@ -10,8 +10,9 @@ from thermogen.training.matching import solve_matched
 from thermogen.training.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
 from thermogen.training.refinement import Refinement, TargetMoments, refine, target_moments
 from thermogen.training.rules import OPTIMIZERS, RULES, Rule
-from thermogen.training.statistics import Statistics, statistics
+from thermogen.training.statistics import Statistics
 from thermogen.training.steering import SteeringResult, train_network
+from thermogen.training.summation import statistics
 from thermogen.training.validation import path_loss
 
 __all__ = [

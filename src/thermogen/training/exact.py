@@ -24,6 +24,7 @@ from thermogen.control import Conditional, Segments
 from thermogen.couplings import Compression, Couplings, LowRankCouplings, ModeCouplings, compress
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
+from thermogen.parallel import from_first
 from thermogen.training.fit import VALIDATION_PATHS, TrainingResult, check_step
 from thermogen.training.normal import (
     NormalEquations,
@@ -33,7 +34,8 @@ from thermogen.training.normal import (
     preconditioner,
 )
 from thermogen.training.span import solve_in_span
-from thermogen.training.statistics import Process, Statistics, statistics
+from thermogen.training.statistics import Process, Statistics
+from thermogen.training.summation import statistics
 from thermogen.training.validation import path_loss
 
 TOLERANCE = 1e-6
@@ -288,7 +290,8 @@ def train_exact(
                 ranks |= {link: max(rank, ranks.get(link, 0)) for link, rank in packed[-1].ranks.items()}
             computers.insert(0, each)  # generation undoes the last segment of noising first
         computers = [_padded(each, ranks) for each in computers]
-        trained[label] = computers[0] if segments == 1 else Segments.from_computers(computers, schedule.t_f)
+        control = computers[0] if segments == 1 else Segments.from_computers(computers, schedule.t_f)
+        trained[label] = from_first("the solution", lambda control=control: control)
         done += len(chosen)
         tick(0.7 + 0.2 * len(trained) / len(members), "solution")
     _, validation_key = jax.random.split(key)
