@@ -12,6 +12,7 @@ import numpy as np
 
 import thermogen as tg
 from thermogen.parallel import is_first, leave, process_count, start
+from thermogen.training import statistics, summation
 
 SCHEDULE = tg.Schedule(t_f=0.4, dt=0.02, readout=0.2)
 UNITS = tg.Units(visible=6, hidden=5)
@@ -62,16 +63,45 @@ def samples():
     for name, control in controls().items():
         for kind, hold in (("", None), (" held", held))[: 1 + (name in ("segments", "network"))]:
             drawn = tg.generate(
-                jax.random.key(7), control, 23, SCHEDULE, batch=3, hold=hold, film_frames=4, film_samples=5
+                jax.random.key(7), control, 23, SCHEDULE, batch=3, hold=hold, film_frames=2, film_samples=5
             )
             for field in ("x", "visible", "heat", "work", "film"):
                 found[f"{name}{kind} {field}"] = getattr(drawn, field)
     return found
 
 
+def sums():
+    """Statistics of an array and of blocks, and a computer trained on them, in chunks of few images."""
+    summation._NUMBERS = 2000  # of 90 images, eight at a time are worth sharing
+    rest = computer(1)
+    fields = jnp.asarray(np.random.default_rng(6).normal(size=(90, 11)) * 2, jnp.float32)
+    blocks = [np.asarray(fields[at : at + 40]) for at in (0, 40, 80)]
+    found = {}
+    for name, given in (("array", fields), ("blocks", blocks)):
+        for number, known in enumerate(statistics(rest, given, SCHEDULE, segments=2)):
+            found[f"{name} {number} C"] = known.second_moment()
+            found[f"{name} {number} U"] = known.cross_moment()
+    trained = tg.train_exact(jax.random.key(8), rest, fields, SCHEDULE, segments=2)
+    found |= {f"trained {i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(trained.computer))}
+    found["validation"] = trained.validation
+    return found
+
+
+def jobs():
+    """A small sweep over seeds."""
+
+    def heat(one):
+        drawn = tg.generate(jax.random.key(one["seed"]), computer(1), 5, SCHEDULE, batch=2)
+        return {"heat": float(drawn.heat.mean()), "alone": process_count()}
+
+    found = tg.share_jobs(heat, [{"seed": seed} for seed in range(5)])
+    assert all(one["alone"] == 1 for one in found)
+    return {"jobs": np.array([one["heat"] for one in found])}
+
+
 def main(out):
     start()
-    found = samples()
+    found = samples() | sums() | jobs()
     if is_first():
         np.savez(out, processes=process_count(), devices=jax.local_device_count(), **found)
     if process_count() > 1:

@@ -39,6 +39,7 @@ from .langevin import (
 )
 from .ledger import DigitalDenoiser, load_parameters, make_ledger, workload_of
 from .noising import RampedField, Schedule, fields
+from .parallel import share_jobs, start
 from .path import forward_action, local_gradient, log_ratio, residuals, reverse_action
 from .quality import Classifier, frechet, load_classifier, prototype_scores
 from .store import Model
@@ -128,9 +129,11 @@ __all__ = [
     "reverse_action",
     "sample_uncoupled",
     "scattered",
+    "share_jobs",
     "simulate",
     "solve_modes",
     "stable_dt",
+    "start",
     "target_moments",
     "through_modes",
     "train",

@@ -10,17 +10,19 @@ from jaxtyping import Array, Shaped
 
 
 def stacked(pieces: int) -> int:
-    """How many of `pieces` equal pieces of work run at once: one on each device of this process."""
-    return max(1, min(pieces, len(jax.local_devices())))
+    """How many of `pieces` equal pieces of work run at once: one on each device, or a single one by itself.
+
+    Never on some of the devices, so that nothing compiles for several numbers of them.
+    """
+    return len(jax.local_devices()) if pieces > 1 else 1
 
 
 def spread(rows: Shaped[Array | np.ndarray, "rows ..."], devices: int) -> Shaped[Array, "rows ..."]:
-    """`rows` in equal contiguous shares over the first `devices` devices of this process.
+    """`rows` in equal contiguous shares over all `devices` devices of this process, or on one as they are.
 
     What is computed from them follows: each device runs the program that one device runs on its share alone.
-    On one device the array stays as it is, and programs are those of an ordinary array.
     """
     if devices == 1:
         return jnp.asarray(rows)
-    mesh = Mesh(np.array(jax.local_devices()[:devices]), ("samples",))
+    mesh = Mesh(np.array(jax.local_devices()), ("samples",))
     return jax.device_put(rows, NamedSharding(mesh, PartitionSpec("samples")))

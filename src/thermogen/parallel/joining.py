@@ -8,6 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import numpy as np
+
 from thermogen.errors import InputError, require
 from thermogen.parallel.group import join, process_count
 from thermogen.parallel.rollcall import answer, call_roll
@@ -179,11 +181,16 @@ def _initialize(timeout: float, **values: Any) -> None:
 
 
 def _meet() -> None:
-    """First exchange: all are there. The library beneath says so on standard output, which is for results."""
+    """First exchanges, of processes and of devices: the library beneath reports them on standard output."""
+    import jax
+
+    from thermogen.parallel.devices import spread
     from thermogen.parallel.exchange import Part, gather
 
     with _quiet():
         gather("the start", lambda: Part({}))
+        devices = jax.local_device_count()
+        jax.block_until_ready(spread(np.zeros(devices, np.float32), devices).sum())
 
 
 @contextmanager

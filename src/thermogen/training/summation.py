@@ -183,7 +183,7 @@ def _of_chunk(process: Process, fields: np.ndarray, tables: FeatureTables) -> St
     direct = tables.solved(fields, process.segment)
     if direct is not None:
         M, V, means = direct
-        pairs = Factored(*(one.reshape(-1, total).T / count**0.5 for one in (M, V)))
+        pairs = Factored(*(_columns(one, count) for one in (M, V)))
         kept = pairs if pairs.factor.shape[1] <= most_columns(total) else pairs.dense()
         return Statistics(process, count, kept, UnitMeans(*means))
     exact = tables.table(process.segment, EXACT)
@@ -191,12 +191,20 @@ def _of_chunk(process: Process, fields: np.ndarray, tables: FeatureTables) -> St
     with jax.enable_x64(True):
         if few:
             M, V, means = features(tables.places(fields), exact)
-            pairs = Factored(*(np.asarray(one).reshape(-1, total).T / count**0.5 for one in (M, V)))
+            pairs = Factored(*(_columns(np.asarray(one), count) for one in (M, V)))
         else:
             places = tables.places(fields.astype(np.float32))
             *sums, means = products(places, tables.table(process.segment, SUMMED))
             pairs = Dense(*(np.asarray(one, float) / count for one in sums))
     return Statistics(process, count, pairs, UnitMeans(*np.asarray(means, float)))
+
+
+def _columns(one: Float[np.ndarray, "rank images N"], count: int) -> Float[np.ndarray, "N columns"]:
+    """Features as columns of a factor, row after row in memory, as they arrive where they are sent.
+
+    Products of another layout round differently.
+    """
+    return np.ascontiguousarray(one.reshape(-1, one.shape[-1]).T) / count**0.5
 
 
 def _save(path: Path, settings: dict[str, Any], done: list[Statistics]) -> None:
