@@ -18,6 +18,7 @@ from thermogen.generation import BATCH, Samples, generate
 from thermogen.langevin import Snapshots, named_integrator, simulate
 from thermogen.measure import PUBLISHED, loss_measures, ratio_measures, sample_measures
 from thermogen.noising import RampedField, noising_start
+from thermogen.parallel import first, is_first
 from thermogen.report.page import write_report
 from thermogen.report.record import Record
 from thermogen.runfolder import RunFolder
@@ -88,15 +89,22 @@ def reproduce(
                 trained = other.train(folder.work / "beside.safetensors", stage)
             with folder.clock("sample beside"):
                 second = _sample(other, trained, measures, folder.work / "samples beside", stage)
-        with folder.clock("path"), stage("path ratio", measures.paths) as tick:
-            ratio = noising_path_ratio(
-                settings.stream("path"),
-                computer,
-                experiment.fields,
-                measures.paths,
-                experiment.schedule,
-                progress=lambda done, _: tick(done, ""),
-            )
+
+        def measured() -> dict[str, Any]:
+            with stage("path ratio", measures.paths) as tick:
+                return ratio_measures(
+                    noising_path_ratio(
+                        settings.stream("path"),
+                        computer,
+                        experiment.fields,
+                        measures.paths,
+                        experiment.schedule,
+                        progress=lambda done, _: tick(done, ""),
+                    )
+                )
+
+        with folder.clock("path"):
+            ratio = first("the path ratio", measured)
     except InputError:
         if not folder.progress_made():  # a run that could not start leaves nothing behind
             folder.clear()
@@ -107,7 +115,7 @@ def reproduce(
             result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
         ),
         **sample_measures(samples, prototypes, labels, result.computer, experiment.schedule),
-        "path_ratio": ratio_measures(ratio),
+        "path_ratio": ratio,
         "published": PUBLISHED,
         "seconds": folder.seconds(),
         "settings": {**asdict(settings), **asdict(measures)},
@@ -122,9 +130,10 @@ def reproduce(
             )["validation"],
             "settings": asdict(other.settings),
         }
-    with folder.clock("report"), stage("report", 1) as tick:
-        _write(out, experiment, result, samples, results, second)
-        tick(1, "")
+    if is_first():
+        with folder.clock("report"), stage("report", 1) as tick:
+            _write(out, experiment, result, samples, results, second)
+            tick(1, "")
     results["seconds"] = folder.seconds()
     folder.finish(results)
     return results

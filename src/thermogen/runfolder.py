@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from thermogen.errors import InputError, require
+from thermogen.parallel import first, is_first
 
 WORK = ".unfinished"
 """Folder of checkpoints inside the run's folder, removed when the run is complete."""
@@ -56,9 +57,13 @@ class RunFolder:
     def claim(self, *, resume: bool, force: bool) -> dict[str, Any] | None:
         """Open the folder for this run; return the results if it is already finished and may be resumed.
 
+        Of several processes the first does all that is done in the folder.
         Raises InputError if the folder holds something else, another run, or an unfinished one, unless
         `resume` continues it or `force` replaces it.
         """
+        return first("the claim", lambda: self._claim(resume, force))
+
+    def _claim(self, resume: bool, force: bool) -> dict[str, Any] | None:
         require(not (resume and force), "--resume and --force contradict each other: give one of them")
         require(not self.path.exists() or self.path.is_dir(), f"{self.path} is a file: choose another --out")
         results, record = self.path / "results.json", self.work / "run.json"
@@ -107,7 +112,7 @@ class RunFolder:
             yield
         finally:
             compiling = compile_seconds() - compiled
-            if self.work.exists():
+            if is_first() and self.work.exists():
                 record = self._load()
                 seconds = record["seconds"]
                 seconds["compile"] = seconds.get("compile", 0.0) + compiling
@@ -116,7 +121,10 @@ class RunFolder:
                 self._save(record)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds so far by stage, with `total`."""
+        """Seconds so far by stage, with `total`; of several processes those of the first."""
+        return first("the clock", self._seconds)
+
+    def _seconds(self) -> dict[str, float]:
         seconds = self._load()["seconds"]
         return {**seconds, "total": sum(seconds.values())}
 
@@ -126,6 +134,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run leaves, and the folder if that was all it held."""
+        if not is_first():
+            return
         for name in (*self.outputs, "results.json", WORK):
             target = self.path / name
             if target.is_dir():
@@ -137,6 +147,8 @@ class RunFolder:
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write results.json, which makes the run finished, and remove the checkpoints."""
+        if not is_first():
+            return
         content = {**results, "identity": self.identity}
         write_atomically(self.path / "results.json", json.dumps(content, indent=2) + "\n")
         shutil.rmtree(self.work)

@@ -20,6 +20,7 @@ from thermogen.hardware.device import make_device
 from thermogen.hardware.imperfect import Imperfections
 from thermogen.hardware.runs import DeviceSamples, run_device
 from thermogen.measure import interval
+from thermogen.parallel import jobs
 from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
 from thermogen.runfolder import write_atomically
@@ -146,10 +147,7 @@ class _Bench:
         """Figures of one device: kept ones, or made now. One that leaves all scales is `diverged`."""
         if self.folder is None:
             return self._made(imperfections, device)
-        identity = self._identity(imperfections, device)
-        mark = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
-        file = self.folder / f"{words[:80]}-device-{device}-{mark}.json"
+        identity, file = self._identity(imperfections, device), self._file(imperfections, device)
         if file.exists():
             try:
                 return json.loads(file.read_text())["figures"]
@@ -159,6 +157,17 @@ class _Bench:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
         return figures
+
+    def kept(self, imperfections: Imperfections, device: int) -> bool:
+        """Whether the figures of a device are kept."""
+        return self.folder is not None and self._file(imperfections, device).exists()
+
+    def _file(self, imperfections: Imperfections, device: int) -> Path:
+        assert self.folder is not None
+        identity = self._identity(imperfections, device)
+        mark = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
+        return self.folder / f"{words[:80]}-device-{device}-{mark}.json"
 
     def _identity(self, imperfections: Imperfections, device: int) -> dict[str, Any]:
         number = device % len(self.models)
@@ -230,6 +239,7 @@ def sweep(
     figures of every device as `runs`. A device that diverges is run with dt / 10 (noise of its own); one that
     diverges again has quality 0 and no other figure. `tolerated`: for quality and what is beside it, the
     value at which 95 % are kept, and where they are lost: within, never or everywhere.
+    The processes of `thermogen.start` share the devices.
     Raises InputError for an unknown imperfection, a value it cannot have, fewer than 2 devices, a model that
     nothing can judge. Cost: devices x (values + 1) generations.
     """
@@ -245,15 +255,17 @@ def sweep(
     tried = [Imperfections.named(name, value, base) for value in chosen]
     judge = _judge_of(models[0], reference)
     bench = _Bench(models, judge, count, seed, dt, folder)
-    found = []
-    with stage(name, devices * (len(tried) + 1)) as tick:
-        for done, wrong in enumerate([Imperfections(), *tried]):
-            runs = []
-            for device in range(devices):
-                runs.append(bench.measured(wrong, device))
-                tick(done * devices + device + 1, "perfect" if not done else f"{chosen[done - 1]:g}")
-            found.append(runs)
-    perfect, *swept = found
+    each = [(wrong, device) for wrong in (Imperfections(), *tried) for device in range(devices)]
+    notes = ["perfect", *(f"{value:g}" for value in chosen)]
+    with stage(name, len(each)) as tick:
+        found = jobs(
+            name,
+            len(each),
+            lambda number: bench.measured(*each[number]),
+            finished=lambda number: bench.kept(*each[number]),
+            progress=lambda done, number: tick(done, notes[number // devices]),
+        )
+    perfect, *swept = (found[start : start + devices] for start in range(0, len(each), devices))
     require(
         all("diverged" not in one for one in perfect),
         f"the perfect device diverges with dt = {dt}: give less",

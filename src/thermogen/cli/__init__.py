@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 from thermogen.errors import InputError
 
 
 def main() -> None:
     """Run the `thermogen` command; an error of the user ends in one line and exit code 2."""
-    from thermogen.cli import asked, claims, energy, hardware, tolerance  # noqa: F401  each registers
+    from thermogen.cli import asked, claims, energy, hardware, processes, tolerance  # noqa: F401  each registers
     from thermogen.cli.commands import app
+    from thermogen.parallel.group import process_count
 
+    code: object = 0
     try:
         app()
     except InputError as error:
         print(f"thermogen: {error}", file=sys.stderr)
-        sys.exit(2)
+        code = 2
+    except SystemExit as stopped:
+        code = stopped.code
+    except BaseException:
+        if process_count() == 1:
+            raise
+        traceback.print_exc()
+        code = 1
+    if process_count() > 1:
+        from thermogen.parallel import leave
+
+        leave(code if isinstance(code, int) else int(code is not None))
+    sys.exit(code)  # pyright: ignore[reportArgumentType]

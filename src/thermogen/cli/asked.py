@@ -157,6 +157,7 @@ def evaluate(
     from thermogen.cli.work import check_file, write_json
     from thermogen.data import load_split
     from thermogen.judge import judge_model, reference_of
+    from thermogen.parallel import is_first
     from thermogen.quality import load_classifier
     from thermogen.store import Model
 
@@ -166,6 +167,8 @@ def evaluate(
     with stoppable("nothing was written"):
         reference = reference_of(load_split(images), load_classifier(classifier))
         results, _ = judge_model(loaded, reference, count, seed, stage)
+    if not is_first():
+        return
     write_json(out, results)
     print_json(results) if json else print_quality(results)
 

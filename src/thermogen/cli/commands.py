@@ -30,11 +30,18 @@ def _version(value: bool | None) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
+    coordinator: o.Coordinator = None,
+    processes: o.Processes = None,
+    process_id: o.ProcessId = None,
+    cluster: o.Cluster = False,
 ) -> None:
-    pass
+    from thermogen.cli.processes import join
+
+    join(context.invoked_subcommand, coordinator, processes, process_id, cluster)
 
 
 @app.command()
@@ -158,10 +165,13 @@ def _reproduce_all(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.tables import print_comparison
     from thermogen.data import load_split
+    from thermogen.errors import require
     from thermogen.modal import ModalSettings
+    from thermogen.parallel import process_count
     from thermogen.quality import load_classifier
     from thermogen.tenfold import reproduce_all
 
+    require(process_count() == 1, "--digits all cannot be shared: run it as one process")
     with stoppable(f"what is done is kept in {out}: go on with --resume"):
         results = reproduce_all(
             load_split(images),
@@ -230,7 +240,9 @@ def train(
         thermogen train --chip chip.npz --out models/repaired
     """
     from thermogen.cli.console import print_json, stage, stoppable, training_summary
+    from thermogen.errors import require
     from thermogen.experiment import Settings, prepare
+    from thermogen.parallel import first, is_first, process_count
     from thermogen.store import check_free, read_card
 
     settings = Settings.of(
@@ -260,12 +272,19 @@ def train(
         dt=dt,
         seed=seed,
     )
+    require(
+        trainer == "exact" or process_count() == 1,
+        f"trainer {trainer!r} follows one cycle after the other, which processes cannot share: run it as one "
+        "process, or use --trainer exact",
+    )
     experiment = prepare(settings, chip)
     check_free(out, force)
     checkpoint = out.with_name(out.name + ".unfinished")
-    _claim_checkpoint(checkpoint, resume, force)
+    first("the claim", lambda: _claim_checkpoint(checkpoint, resume, force))
     with stoppable(f"what is done is kept in {checkpoint}: go on with --resume"):
         result = experiment.train(checkpoint, stage)
+    if not is_first():
+        return
     experiment.model(result).save_pretrained(out, force=force)
     for part in _checkpoints(checkpoint):
         part.unlink()
@@ -311,12 +330,18 @@ def sample(
     seed: o.Seed = 0,
     dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
     integrator: o.Integrator = "euler",
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the batches that a stopped call has left.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it exists, and batches left by a stopped call.")
+    ] = False,
     json: o.Json = False,
 ) -> None:
     """Generate images with a trained computer.
 
-    Sample n depends on the seed and n alone: asking for more keeps the first ones.
+    Sample n depends on the seed and n alone: asking for more keeps the first ones. Finished batches are kept
+    in FILE.unfinished until all are done.
 
     Examples:
 
@@ -325,15 +350,22 @@ def sample(
         thermogen sample runs/reproduce/model --count 10 --out film.gif
     """
     from thermogen.cli.console import print_json, stage, stoppable, with_error
-    from thermogen.cli.work import generate_from, write_samples
+    from thermogen.cli.unfinished import kept_batches
+    from thermogen.cli.work import generate_from, identity_of_samples, write_samples
     from thermogen.measure import summary
+    from thermogen.parallel import is_first
     from thermogen.store import Model
 
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
-    with stoppable(f"nothing was written to {out}"):
-        samples = generate_from(loaded, count, seed, dt, integrator, stage, label)
-    write(samples, loaded.image_shape)
+    identity = identity_of_samples(loaded, count=count, seed=seed, dt=dt, integrator=integrator, label=label)
+    with (
+        stoppable(f"nothing was written to {out}; finished batches are kept, go on with --resume"),
+        kept_batches(out, identity, resume, force) as batches,
+    ):
+        samples = generate_from(loaded, count, seed, dt, integrator, stage, label, batches)
+        if is_first():
+            write(samples, loaded.image_shape)
     results = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT), "out": str(out)}
     if json:
         print_json(results)
@@ -363,6 +395,7 @@ def measure(
     """
     from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.cli.work import check_file, measure_model
+    from thermogen.parallel import is_first
     from thermogen.runfolder import write_atomically
     from thermogen.store import Model
 
@@ -371,7 +404,7 @@ def measure(
     loaded = Model.from_pretrained(model)
     with stoppable("nothing was written"):
         results = measure_model(loaded, count, paths, seed, dt, integrator, stage)
-    if out is not None:
+    if out is not None and is_first():
         import json as json_module
 
         write_atomically(out, json_module.dumps(results, indent=2) + "\n")

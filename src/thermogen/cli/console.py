@@ -19,10 +19,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from thermogen.parallel.group import is_heard
+
 
 @contextmanager
 def stage(name: str, total: int) -> Iterator[Any]:
-    """A progress bar for one stage of long work."""
+    """A progress bar for one stage of long work; of several processes only the first shows it."""
+    if not is_heard():
+        yield lambda done, note="": None
+        return
     columns = (
         TextColumn("{task.description:<12}"),
         BarColumn(),

@@ -172,6 +172,23 @@ Force = Annotated[
     typer.Option("--force", help="Replace what an older run left in --out.", rich_help_panel=_RUN),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_RUN)]
+_PROCESSES = "One of several processes, see docs/parallel.md"
+Coordinator = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Address of process 0.", rich_help_panel=_PROCESSES),
+]
+Processes = Annotated[int | None, typer.Option(help="How many there are.", rich_help_panel=_PROCESSES)]
+ProcessId = Annotated[
+    int | None, typer.Option(help="Which of them this one is, from 0.", rich_help_panel=_PROCESSES)
+]
+Cluster = Annotated[
+    bool,
+    typer.Option(
+        "--cluster",
+        help="Learn all this from what SLURM, Open MPI or Kubernetes have set.",
+        rich_help_panel=_PROCESSES,
+    ),
+]
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
 
 

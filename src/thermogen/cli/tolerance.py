@@ -72,6 +72,7 @@ def sweep(
     from thermogen.errors import require
     from thermogen.hardware.imperfect import Imperfections
     from thermogen.judge import reference_of
+    from thermogen.parallel import is_first
     from thermogen.quality import load_classifier
     from thermogen.store import Model
     from thermogen.tolerance import FLAWS, check_flaw
@@ -103,6 +104,8 @@ def sweep(
             )
             for name in names
         ]  # fmt: skip
+    if not is_first():
+        return
     results = {"model": str(model), "sweeps": sweeps}
     write(results)
     if json:
@@ -128,6 +131,7 @@ def _writer(folder: Path, force: bool) -> Any:
 
     from thermogen.cli.work import write_json
     from thermogen.errors import require
+    from thermogen.parallel import first
     from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
     from thermogen.runfolder import write_atomically
 
@@ -136,7 +140,7 @@ def _writer(folder: Path, force: bool) -> Any:
     old = [file.name for file in files if file.exists()]
     require(force or not old, f"{folder} holds {', '.join(old)}: kept; choose another --out, or use --force")
     if force:
-        shutil.rmtree(folder / "devices", ignore_errors=True)
+        first("the claim", lambda: shutil.rmtree(folder / "devices", ignore_errors=True))
 
     def write(results: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)

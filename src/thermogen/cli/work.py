@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from thermogen.langevin import named_integrator
 from thermogen.ledger import Ledger, Parameters, Workload, make_ledger, measure_joules, workload_of
 from thermogen.measure import ratio_measures, sample_measures
 from thermogen.noising import fields
+from thermogen.parallel import first
 from thermogen.report.films import write_gif, write_png_grid
 from thermogen.report.ledger import ledger_figure, ledger_markdown
 from thermogen.runfolder import write_atomically
-from thermogen.store import Model
+from thermogen.store import Model, versions
 from thermogen.thermodynamics import noising_path_ratio
+from thermogen.weights import digest
 
 FORMATS = (".npz", ".png", ".gif")
 
@@ -71,6 +73,17 @@ def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]
     return write
 
 
+def identity_of_samples(model: Model, dt: float | None, **options: Any) -> dict[str, Any]:
+    """All that decides the samples of a model: what must be equal for one call to go on from another."""
+    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    return {
+        **options,
+        "schedule": asdict(schedule),
+        "weights": digest(model.computer),
+        "thermogen": versions()["thermogen"],
+    }
+
+
 def generate_from(
     model: Model,
     count: int,
@@ -79,8 +92,9 @@ def generate_from(
     integrator: str,
     stage: Stage,
     label: int | None = None,
+    checkpoint: Path | None = None,
 ) -> Samples:
-    """Samples of a stored model with its own schedule, another dt if given."""
+    """Samples of a stored model with its own schedule, another dt if given; `checkpoint`: see `generate`."""
     settings = Settings(seed=seed)
     schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
     method = named_integrator(integrator)
@@ -97,6 +111,7 @@ def generate_from(
             schedule,
             labels=None if label is None else [label] * count,
             integrator=method,
+            checkpoint=checkpoint,
             progress=lambda done, total: tick(done * count // total, ""),
         )
 
@@ -134,16 +149,19 @@ def measure_model(
         else:
             assert isinstance(control, Computer | Segments)  # others carry no prototypes
             groups = [(control, np.arange(len(force)))]
-        ratios = []
-        with stage("path ratio", paths) as tick:
-            for number, (one, images) in enumerate(groups):
-                share = len(range(number, paths, len(groups)))
-                if share:
-                    ratio = noising_path_ratio(key, one, force[images], share, model.schedule)
-                    ratios.append(ratio)
-                    tick(sum(len(each.total) for each in ratios), "")
-        together = jax.tree.map(lambda *each: np.concatenate(each), *ratios)
-        results["path_ratio"] = ratio_measures(together)
+
+        def measured() -> dict[str, Any]:
+            ratios = []
+            with stage("path ratio", paths) as tick:
+                for number, (one, images) in enumerate(groups):
+                    share = len(range(number, paths, len(groups)))
+                    if share:
+                        ratio = noising_path_ratio(key, one, force[images], share, model.schedule)
+                        ratios.append(ratio)
+                        tick(sum(len(each.total) for each in ratios), "")
+            return ratio_measures(jax.tree.map(lambda *each: np.concatenate(each), *ratios))
+
+        results["path_ratio"] = first("the path ratio", measured)
     return results
 
 

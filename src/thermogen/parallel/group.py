@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+COORDINATOR, PROCESSES, PROCESS_ID = "THERMOGEN_COORDINATOR", "THERMOGEN_PROCESSES", "THERMOGEN_PROCESS_ID"
+CLUSTER = "THERMOGEN_CLUSTER"
+VARIABLES = (COORDINATOR, PROCESSES, PROCESS_ID, CLUSTER)
+"""Variables of the environment that say what is not given: see `thermogen.start`."""
+
 
 @dataclass
 class _Group:
@@ -33,7 +38,12 @@ def process_index() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process is number 0 of the run, the one that writes, prints and shows progress."""
+    """Whether this process writes what all share: number 0 does, and inside `alone` each what is its own."""
+    return process_index() == 0
+
+
+def is_heard() -> bool:
+    """Whether this process shows progress: number 0 of the run."""
     return _group.index == 0
 
 

@@ -11,11 +11,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from thermogen.errors import InputError, require
-from thermogen.parallel.group import join, process_count
+from thermogen.parallel.group import CLUSTER, COORDINATOR, PROCESS_ID, PROCESSES, join, process_count
 from thermogen.parallel.rollcall import answer, call_roll
 
-COORDINATOR, PROCESSES, PROCESS_ID = "THERMOGEN_COORDINATOR", "THERMOGEN_PROCESSES", "THERMOGEN_PROCESS_ID"
-"""Variables read where the values are not given."""
 CLUSTERS = ("auto", "slurm", "k8s", "ompi", "mpi4py", "cloud_tpu")
 """What can say who this process is: the first that is found, or one by name."""
 TIMEOUT = 300.0
@@ -45,6 +43,9 @@ def start(
     """
     require(timeout > 0, f"timeout = {timeout}: give a positive number of seconds")
     require(process_count() == 1, f"this process already is one of {process_count()}: start once")
+    named = os.environ.get(CLUSTER) or None
+    if named is not None and (cluster or (coordinator, processes, process_id) == (None, None, None)):
+        cluster = named if cluster in (None, "auto") else cluster
     if cluster is not None:
         given = [
             name

@@ -1,0 +1,79 @@
+"""Samples on their way: finished batches beside the file that they are for, until it is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from thermogen.errors import InputError, require
+from thermogen.parallel import first, is_first
+from thermogen.runfolder import write_atomically
+
+_RECORD = "run.json"
+
+
+@contextmanager
+def kept_batches(out: Path, identity: dict[str, Any], resume: bool, force: bool) -> Iterator[Path]:
+    """The folder OUT.unfinished for the batches of samples that go to `out`, removed when all is done.
+
+    identity: all that decides the samples, as JSON can hold it. Batches of an earlier call are gone on from
+    with `resume`. A call that is stopped or refused before it has finished a batch leaves nothing.
+
+    Raises InputError for batches of other samples, and for any at all without `resume` or `force`.
+    """
+    folder = out.with_name(out.name + ".unfinished")
+    wanted = json.loads(json.dumps(identity))
+    first("the claim", lambda: _claim(folder, wanted, resume, force))
+    try:
+        yield folder
+    except BaseException:
+        if is_first() and not _batches(folder):
+            _remove(folder)
+        raise
+    if is_first():
+        _remove(folder)
+
+
+def _claim(folder: Path, wanted: dict[str, Any], resume: bool, force: bool) -> None:
+    require(not (resume and force), "--resume and --force contradict each other: give one of them")
+    require(
+        not folder.exists() or folder.is_dir(), f"{folder} is in the way: move it, or choose another --out"
+    )
+    record = folder / _RECORD
+    if _batches(folder) and not force:
+        require(resume, f"{folder} holds unfinished samples: go on with --resume, or start with --force")
+        try:
+            stored = json.loads(record.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{record} is damaged ({error}): start again with --force") from error
+        for name in sorted(stored.keys() | wanted.keys()):
+            old, new = stored.get(name), wanted.get(name)
+            require(
+                old == new,
+                f"cannot resume: {name} was {old!r} and is now {new!r}; repeat the old value, or start again "
+                "with --force",
+            )
+        return
+    _remove(folder)
+    folder.mkdir(exist_ok=True)
+    write_atomically(record, json.dumps(wanted) + "\n")
+
+
+def _batches(folder: Path) -> list[Path]:
+    return list(folder.glob("samples-*.safetensors"))
+
+
+def _remove(folder: Path) -> None:
+    """What samples leave there, and the folder if that is all it holds."""
+    if not folder.exists():
+        return
+    ours = [*folder.glob("samples-*"), *folder.glob(f"{_RECORD}*")]
+    if set(ours) == set(folder.iterdir()):
+        shutil.rmtree(folder)
+    else:
+        for path in ours:
+            path.unlink()
