@@ -14,6 +14,7 @@ from .couplings import (
     from_mask,
     from_pairs,
     linked,
+    low_rank,
     planes,
     published,
     quantised,
@@ -22,7 +23,7 @@ from .couplings import (
 )
 from .data import Images, Split, load_digits, load_images, load_split
 from .errors import DivergenceError, InputError
-from .generation import Samples, generate
+from .generation import Samples, generate, suitable_dt
 from .langevin import (
     Energy,
     EulerMaruyama,
@@ -114,6 +115,7 @@ __all__ = [
     "load_split",
     "local_gradient",
     "log_ratio",
+    "low_rank",
     "make_computer",
     "make_ledger",
     "mode_basis",
@@ -134,6 +136,7 @@ __all__ = [
     "solve_modes",
     "stable_dt",
     "start",
+    "suitable_dt",
     "target_moments",
     "through_modes",
     "train",

@@ -10,7 +10,7 @@ from thermogen.errors import InputError
 
 def main() -> None:
     """Run the `thermogen` command; an error of the user ends in one line and exit code 2."""
-    from thermogen.cli import asked, claims, energy, hardware, processes, tolerance  # noqa: F401  each registers
+    from thermogen.cli import asked, bench, claims, energy, hardware, processes, tolerance  # noqa: F401  each registers
     from thermogen.cli.commands import app
     from thermogen.parallel.group import process_count
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thermogen.cli import options as o
+
+if TYPE_CHECKING:
+    from typer import Context
+else:  # what typer really hands over: its own name for it is a subclass
+    Context = typer.Context.__base__
 
 app = typer.Typer(
     name="thermogen",
@@ -30,7 +35,7 @@ def _version(value: bool | None) -> None:
 
 @app.callback()
 def _root(
-    context: typer.Context,
+    context: Context,
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
@@ -328,8 +333,10 @@ def sample(
         typer.Option(help="Class to draw, of a model trained --per-class (default: all in turn)."),
     ] = None,
     seed: o.Seed = 0,
-    dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
+    dt: o.AskedDt = None,
     integrator: o.Integrator = "euler",
+    noise: o.Noise = "gaussian",
+    products: o.Products = "full",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the batches that a stopped call has left.")
     ] = False,
@@ -348,8 +355,11 @@ def sample(
         thermogen sample runs/reproduce/model --count 100 --out digits.png
 
         thermogen sample runs/reproduce/model --count 10 --out film.gif
+
+        thermogen sample models/digits --dt auto --integrator heun --noise three-point --out fast.npz
     """
     from thermogen.cli.console import print_json, stage, stoppable, with_error
+    from thermogen.cli.stepping import Stepping
     from thermogen.cli.unfinished import kept_batches
     from thermogen.cli.work import generate_from, identity_of_samples, write_samples
     from thermogen.measure import summary
@@ -358,19 +368,25 @@ def sample(
 
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
-    identity = identity_of_samples(loaded, count=count, seed=seed, dt=dt, integrator=integrator, label=label)
+    stepping = Stepping(dt, integrator, noise, products).settled(loaded, seed)
+    identity = identity_of_samples(loaded, stepping, count=count, seed=seed, label=label)
     with (
         stoppable(f"nothing was written to {out}; finished batches are kept, go on with --resume"),
         kept_batches(out, identity, resume, force) as batches,
     ):
-        samples = generate_from(loaded, count, seed, dt, integrator, stage, label, batches)
+        samples = generate_from(loaded, count, seed, stepping, stage, label, batches)
         if is_first():
             write(samples, loaded.image_shape)
-    results = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT), "out": str(out)}
+    results = {
+        "heat_kT": summary(samples.heat_kT),
+        "work_kT": summary(samples.work_kT),
+        "dt": stepping.schedule(loaded).dt,
+        "out": str(out),
+    }
     if json:
         print_json(results)
     else:
-        print(f"{count} samples, heat {with_error(results['heat_kT'])} kT: {out}")
+        print(f"{count} samples, heat {with_error(results['heat_kT'])} kT, dt {results['dt']:.4g}: {out}")
 
 
 @app.command()
@@ -379,8 +395,10 @@ def measure(
     count: Annotated[int, typer.Option(help="Number of samples.")] = 1000,
     paths: Annotated[int, typer.Option(help="Noising paths for the path ratio (0: none).")] = 30,
     seed: o.Seed = 0,
-    dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
+    dt: o.AskedDt = None,
     integrator: o.Integrator = "euler",
+    noise: o.Noise = "gaussian",
+    products: o.Products = "full",
     out: Annotated[Path | None, typer.Option(help="Also write the numbers to this .json file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
     json: o.Json = False,
@@ -394,6 +412,7 @@ def measure(
         thermogen measure runs/reproduce/model --count 200 --json
     """
     from thermogen.cli.console import print_json, print_results, stage, stoppable
+    from thermogen.cli.stepping import Stepping
     from thermogen.cli.work import check_file, measure_model
     from thermogen.parallel import is_first
     from thermogen.runfolder import write_atomically
@@ -402,8 +421,9 @@ def measure(
     if out is not None:
         check_file(out, force, (".json",))
     loaded = Model.from_pretrained(model)
+    stepping = Stepping(dt, integrator, noise, products)
     with stoppable("nothing was written"):
-        results = measure_model(loaded, count, paths, seed, dt, integrator, stage)
+        results = measure_model(loaded, count, paths, seed, stepping, stage)
     if out is not None and is_first():
         import json as json_module
 

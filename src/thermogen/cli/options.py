@@ -9,6 +9,7 @@ import typer
 
 _DATA, _COMPUTER, _TRAINING = "What is learnt", "The computer", "How it is trained"
 _RUN = "The run"
+_STEP = "The step"
 
 Digits = Annotated[
     str, typer.Option(help="Classes to learn, one image of each, e.g. 0,1,2.", rich_help_panel=_DATA)
@@ -82,9 +83,10 @@ Topology = Annotated[
     str,
     typer.Option(
         help="Who is coupled: 'published' (visible-hidden and hidden-hidden), 'all', 'planes' (nearest "
-        "neighbours) or 'planes:RADIUS', 'scattered:NEIGHBOURS' (near and far), 'modes:R' (all, through R "
-        "nodes), links such as 'visible-hidden,visible-visible', a .npy file with an (N, N) mask, or an .npz "
-        "file with 'pairs' (edges, 2) or of scipy.sparse.",
+        "neighbours) or 'planes:RADIUS', 'scattered:NEIGHBOURS' (near and far), 'low-rank:R' (as published, "
+        "through R nodes a link), 'modes:R' (all, through R nodes), links such as "
+        "'visible-hidden,visible-visible', a .npy file with an (N, N) mask, or an .npz file with 'pairs' "
+        "(edges, 2) or of scipy.sparse.",
         rich_help_panel=_COMPUTER,
     ),
 ]
@@ -161,7 +163,27 @@ Dt = Annotated[float, typer.Option(help="Time step, in 1 / (mobility E0).", rich
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", rich_help_panel=_RUN)]
 Integrator = Annotated[
     str,
-    typer.Option(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.", rich_help_panel=_RUN),
+    typer.Option(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.", rich_help_panel=_STEP),
+]
+AskedDt = Annotated[
+    str | None,
+    typer.Option(
+        "--dt",
+        help="Time step (default: the model's); 'auto': the largest that suits couplings and integrator.",
+        show_default=False,
+        rich_help_panel=_STEP,
+    ),
+]
+Noise = Annotated[
+    str,
+    typer.Option(help="'gaussian', or 'three-point': five moments right and faster.", rich_help_panel=_STEP),
+]
+Products = Annotated[
+    str,
+    typer.Option(
+        help="'full', or 'bfloat16': couplings and states to 8 bits where they are multiplied.",
+        rich_help_panel=_STEP,
+    ),
 ]
 Resume = Annotated[
     bool,

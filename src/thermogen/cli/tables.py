@@ -17,7 +17,8 @@ def percent(share: dict[str, Any] | None) -> str:
     return f"{100 * share['mean']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines: a left column, the others to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", justify="left" if number == 0 else "right")
@@ -30,7 +31,7 @@ _MEASURES = ("precision", "recall", "density", "coverage", "entropy", "diversity
 def print_quality(results: dict[str, Any]) -> None:
     """What `thermogen evaluate` found: a column for each read-out, null and ceiling."""
     columns = {name: results[name] for name in ("raw", "averaged")} | results["controls"]
-    table = _table("", *columns)
+    table = plain_table("", *columns)
 
     def row(name: str, cell: Callable[[dict[str, Any]], str]) -> None:
         table.add_row(name, *(cell(found) for found in columns.values()))
@@ -68,7 +69,7 @@ def print_quality(results: dict[str, Any]) -> None:
 
 def print_comparison(results: dict[str, Any]) -> None:
     """What `thermogen compare` found."""
-    table = _table("generator", "class right, %", "Fréchet", "training, s", "energy, J", "s a sample")
+    table = plain_table("generator", "class right, %", "Fréchet", "training, s", "energy, J", "s a sample")
     for row in results["rows"]:
         accuracy, distance = row["quality"].get("accuracy"), row["quality"]["frechet"]
         table.add_row(
@@ -137,7 +138,7 @@ def print_platforms(known: dict[str, Any]) -> None:
     console = Console()
     for name, one in known.items():
         console.print(f"[bold]{name}[/bold]  {escape(one['title'])}", highlight=False)
-        table = _table("  element", "value", "from", "to", "unit", "source")
+        table = plain_table("  element", "value", "from", "to", "unit", "source")
         table.columns[-1].justify = "left"
         for part, element in one["elements"].items():
             numbers = (f"{element[key]:.4g}" for key in ("value", "low", "high"))
@@ -149,7 +150,7 @@ def print_platforms(known: dict[str, Any]) -> None:
 
 def print_figures(found: dict[str, tuple[float, str]]) -> None:
     """Physical figures by name."""
-    table = _table("", "value", "unit")
+    table = plain_table("", "value", "unit")
     table.columns[-1].justify = "left"
     for name, (value, unit) in found.items():
         table.add_row(name, f"{value:,.0f}" if not unit else f"{value:.4g}", unit)
@@ -158,7 +159,7 @@ def print_figures(found: dict[str, tuple[float, str]]) -> None:
 
 def print_agreement(results: dict[str, Any]) -> None:
     """Both engines beside each other: paths, averages, and the verdict."""
-    table = _table("", "units", "reltol", "difference", "heat / kT", "metered / kT")
+    table = plain_table("", "units", "reltol", "difference", "heat / kT", "metered / kT")
     rows = results.get("rows", [results])
     for row in rows:
         for kind, title in (("pathwise", "same noise"), ("deterministic", "no noise")):
@@ -176,11 +177,11 @@ def print_agreement(results: dict[str, Any]) -> None:
     console.print()
     if "averages" in results:
         found = results["averages"]
-        table = _table(f"{found['units']} units, {found['paths']} paths", "n", "z rms", "z largest")
+        table = plain_table(f"{found['units']} units, {found['paths']} paths", "n", "z rms", "z largest")
         for name, one in found["z"].items():
             table.add_row(name, str(one["n"]), f"{one['rms']:.2f}", f"{one['largest']:.2f}")
     else:
-        table = _table("samples", "ngspice", "thermogen", "z")
+        table = plain_table("samples", "ngspice", "thermogen", "z")
         for name in ("heat_kT", "prototype_correlation"):
             if name in results:
                 both = (

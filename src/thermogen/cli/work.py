@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from thermogen.cli.stepping import Stepping
 from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import InputError, require
 from thermogen.experiment import Settings, Stage
 from thermogen.generation import Samples, generate
-from thermogen.langevin import named_integrator
 from thermogen.ledger import Ledger, Parameters, Workload, make_ledger, measure_joules, workload_of
 from thermogen.measure import ratio_measures, sample_measures
 from thermogen.noising import fields
@@ -73,12 +73,12 @@ def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]
     return write
 
 
-def identity_of_samples(model: Model, dt: float | None, **options: Any) -> dict[str, Any]:
+def identity_of_samples(model: Model, stepping: Stepping, **options: Any) -> dict[str, Any]:
     """All that decides the samples of a model: what must be equal for one call to go on from another."""
-    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
     return {
         **options,
-        "schedule": asdict(schedule),
+        "schedule": asdict(stepping.schedule(model)),
+        "method": [stepping.integrator, stepping.noise, stepping.products],
         "weights": digest(model.computer),
         "thermogen": versions()["thermogen"],
     }
@@ -88,16 +88,15 @@ def generate_from(
     model: Model,
     count: int,
     seed: int,
-    dt: float | None,
-    integrator: str,
+    stepping: Stepping,
     stage: Stage,
     label: int | None = None,
     checkpoint: Path | None = None,
 ) -> Samples:
-    """Samples of a stored model with its own schedule, another dt if given; `checkpoint`: see `generate`."""
+    """Samples of a stored model with its own schedule but for the step; `checkpoint`: see `generate`."""
     settings = Settings(seed=seed)
-    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
-    method = named_integrator(integrator)
+    stepping = stepping.settled(model, seed)
+    schedule, method = stepping.schedule(model), stepping.method()
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
     require(
         label is None or isinstance(model.computer, Conditional | Conditioned),
@@ -117,7 +116,7 @@ def generate_from(
 
 
 def measure_model(
-    model: Model, count: int, paths: int, seed: int, dt: float | None, integrator: str, stage: Stage
+    model: Model, count: int, paths: int, seed: int, stepping: Stepping, stage: Stage
 ) -> dict[str, Any]:
     """All numbers of a stored model that its folder allows to compute."""
     require(paths >= 0, f"paths = {paths}: give 0 or more")
@@ -126,9 +125,10 @@ def measure_model(
             f"the model learnt {model.data.get('prototypes')} images and carries none: "
             "use 'thermogen evaluate'"
         )
-    samples = generate_from(model, count, seed, dt, integrator, stage)
+    stepping = stepping.settled(model, seed)
+    samples = generate_from(model, count, seed, stepping, stage)
     labels = model.data["labels"]
-    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    schedule = stepping.schedule(model)
     results = sample_measures(samples, model.prototypes, labels, model.computer, schedule)
     if paths:
         trained = model.training
@@ -178,11 +178,12 @@ def ledger_of_model(
 
     With `measured` the samples are drawn twice, so that compiling is not in what the counters see.
     """
-    samples = generate_from(model, count, seed, dt, "euler", stage)
-    schedule = model.schedule if dt is None else replace(model.schedule, dt=dt)
+    stepping = Stepping(dt)
+    samples = generate_from(model, count, seed, stepping, stage)
+    schedule = stepping.schedule(model)
     reading = None
     if measured:
-        reading = measure_joules(lambda: generate_from(model, count, seed, dt, "euler", stage))
+        reading = measure_joules(lambda: generate_from(model, count, seed, stepping, stage))
     workload = workload_of(model.computer, samples, schedule)
     return make_ledger(workload, prices, reading), workload
 

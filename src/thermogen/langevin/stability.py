@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
+from thermogen.couplings import Couplings
 from thermogen.errors import DivergenceError
 from thermogen.langevin.integrators import Integrator
 from thermogen.langevin.step import time_step
@@ -18,8 +19,13 @@ def coupling_norm(computer: Computer, iterations: int = 60) -> float:
 
     Where samples have couplings of their own, the largest of all.
     """
-    total = computer.units.total
-    prepared = computer.couplings.prepared()
+    return float(_norm(computer.couplings, iterations))
+
+
+@eqx.filter_jit
+def _norm(couplings: Couplings, iterations: int) -> Float[Array, ""]:
+    total = couplings.units.total
+    prepared = couplings.prepared()
     start = jnp.broadcast_to(jnp.cos(jnp.arange(total) * 1.7), (*prepared.batch, total))
 
     def unit(vector):
@@ -28,7 +34,7 @@ def coupling_norm(computer: Computer, iterations: int = 60) -> float:
     vector = jax.lax.fori_loop(
         0, iterations, lambda _, vector: unit(prepared.apply(prepared.apply(vector))), unit(start)
     )
-    return float(jnp.linalg.norm(prepared.apply(vector), axis=-1).max())
+    return jnp.linalg.norm(prepared.apply(vector), axis=-1).max()
 
 
 def thermal_width(computer: Computer) -> Float[Array, " N"]:
@@ -49,17 +55,26 @@ def amplitude(computer: Computer) -> float:
     stiffness = 2 * J2 - norm
     if bool(jnp.any((J4 == 0) & (stiffness <= 0))):
         return float("inf")
-    low, high = jnp.zeros_like(bias), jnp.ones_like(bias)
+    return float(jnp.max(_balance(stiffness, J4, bias) + 5 * thermal_width(computer)))
+
+
+@jax.jit
+def _balance(stiffness: Array, J4: Array, bias: Array) -> Array:
+    """The largest x with stiffness x + 4 J4 x^3 = bias, by bisection."""
 
     def excess(x):
         return stiffness * x + 4 * J4 * x**3 - bias
 
-    for _ in range(60):
-        high = jnp.where(excess(high) < 0, 2 * high, high)
-    for _ in range(60):
+    def halve(_, bounds):
+        low, high = bounds
         middle = (low + high) / 2
-        low, high = jnp.where(excess(middle) < 0, middle, low), jnp.where(excess(middle) < 0, high, middle)
-    return float(jnp.max(high + 5 * thermal_width(computer)))
+        short = excess(middle) < 0
+        return jnp.where(short, middle, low), jnp.where(short, high, middle)
+
+    high = jax.lax.fori_loop(
+        0, 60, lambda _, high: jnp.where(excess(high) < 0, 2 * high, high), jnp.ones_like(bias)
+    )
+    return jax.lax.fori_loop(0, 60, halve, (jnp.zeros_like(bias), high))[1]
 
 
 def stable_dt(computer: Computer) -> float:

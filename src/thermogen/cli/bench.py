@@ -1,0 +1,130 @@
+"""The command that times this machine and the program on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thermogen.cli import options as o
+from thermogen.cli.commands import app
+
+
+@app.command()
+def bench(
+    batch: Annotated[int, typer.Option(help="Samples that step together.")] = 250,
+    visible: Annotated[int, typer.Option(help="Visible units of the timed steps.")] = 784,
+    hidden: Annotated[int, typer.Option(help="Hidden units.")] = 512,
+    turns: Annotated[int, typer.Option(help="Repetitions, in turns; medians are shown.")] = 9,
+    samples: Annotated[
+        int, typer.Option(help="Samples to generate per timed call; 0: only bounds and steps.")
+    ] = 1000,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add the bench to this file, one line each, and compare with the last of this machine.",
+            metavar="FILE.jsonl",
+            show_default=False,
+        ),
+    ] = None,
+    json: o.Json = False,
+) -> None:
+    """Time this machine: what no step can beat, each form of the step, samples, training, compiling.
+
+    Bounds are matrix products alone, noise alone and one pass over the state. All at one size and batch, in
+    turns, so that ratios hold on a busy machine. A minute or two.
+
+    Examples:
+
+        thermogen bench
+
+        thermogen bench --samples 0 --batch 1000
+
+        thermogen bench --json > bench.json
+
+        thermogen bench --history benchmarks/history.jsonl
+    """
+    from thermogen.bench import Bench
+    from thermogen.bench import bench as run
+    from thermogen.bench.history import changes, earlier, keep
+    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.errors import require
+
+    what = Bench(visible, hidden, batch, turns, samples)
+    if history is not None:
+        require(history.parent.is_dir(), f"folder {history.parent} does not exist: create it first")
+        require(not history.is_dir(), f"{history} is a folder: name a file")
+    with stoppable("nothing was written"):
+        found = run(what, stage)
+    old = None
+    if history is not None:
+        old = earlier(history, found)
+        keep(history, found)
+    if json:
+        print_json(found)
+        return
+    _show(found)
+    if old is not None:
+        print(f"\nagainst {old['when']}, this machine (milliseconds, more than 10 % apart):")
+        apart = {name: change for name, change in changes(old, found).items() if abs(change) > 0.1}
+        for name, change in apart.items():
+            print(f"  {name}: {100 * change:+.0f} %")
+        if not apart:
+            print("  none")
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from thermogen.cli.tables import plain_table
+
+    console = Console()
+    machine, units = found["machine"], found["units"]
+    console.print(
+        f"{machine['processor']}, {machine['cores']} cores; {machine['devices']['count']} x "
+        f"{machine['devices']['kind']}; jax {found['versions']['jax']}",
+        highlight=False,
+    )
+    console.print(
+        f"{found['batch']} samples of {units['visible']} + {units['hidden']} units\n", highlight=False
+    )
+    table = plain_table("bound, alone", "ms", "")
+    rates = {"gflops": "GFLOP/s", "numbers_per_ns": "numbers/ns", "gigabytes_per_s": "GB/s"}
+    for name, row in found["bounds"].items():
+        rate = next(key for key in row if key != "ms")
+        table.add_row(name, f"{row['ms']:.3f}", f"{row[rate]:.3g} {rates[rate]}")
+    console.print(table, highlight=False)
+    table = plain_table("step", "ms", "ns/unit", "x full", "of its products", "compile s")
+    for name, row in found["steps"].items():
+        share = row.get("of_its_products")
+        table.add_row(
+            name,
+            f"{row['ms']:.3f}",
+            f"{row['ns_per_unit']:.2f}",
+            f"{row['faster_than_full']['median']:.2f}",
+            "" if share is None else f"{share['median']:.2f}",
+            f"{row['compile_s']:.1f}",
+        )
+    console.print(table, highlight=False)
+    if "samples" not in found:
+        return
+    table = plain_table("sample", "steps", "ms", "per s", "x published", "heat / kT")
+    for name, row in found["samples"].items():
+        table.add_row(
+            name,
+            str(row["steps"]),
+            f"{row['ms']:.3g}",
+            f"{row['samples_per_s']:.0f}",
+            f"{row['published_over_this']:,.0f}",
+            f"{row['heat_kT']:.0f}",
+        )
+    console.print(table, highlight=False)
+    seconds = found["training"]
+    console.print(
+        f"exact training of three digits: {seconds['statistics']:.2f} s statistics, "
+        f"{seconds['solution']:.2f} s solution (compile {seconds['solution_compile_s']:.1f} s)\n"
+        f"a cycle by gradient: {seconds['cycle']:.3f} s (compile {seconds['cycle_compile_s']:.1f} s; "
+        f"published program {found['published_s']['cycle']:.3g} s)",
+        highlight=False,
+    )
