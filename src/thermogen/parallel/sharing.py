@@ -37,7 +37,7 @@ def jobs(
     """`work(number)` for numbers 0 .. count - 1, in order, each done by one process alone.
 
     `work` returns what JSON can hold. `finished(number)`: whether it is kept, so that `work` only reads it;
-    process 0 looks. `progress(done, number)` is called before each job, with about how many are done.
+    process 0 looks. `progress(done, number)` is called after each job, with about how many are done in all.
     Raises what `work` raises, in the other processes as ProcessError.
     """
     known = first(f"{name}: kept", lambda: [bool(finished and finished(i)) for i in range(count)])
@@ -46,10 +46,10 @@ def jobs(
     def part() -> Part:
         done: dict[str, Any] = {}
         for number in mine:
-            if progress is not None:
-                progress(count * len(done) // max(len(mine), 1), number)
             with alone():
                 done[str(number)] = work(number)
+            if progress is not None:
+                progress(count * len(done) // len(mine), number)
         return Part({}, done)
 
     found: dict[str, Any] = {}
