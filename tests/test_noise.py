@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from thermogen.langevin import sample_keys, standard_normal
-from thermogen.langevin.noise import _normal, _words
+from thermogen.langevin.noise import NOISES, _normal, _words, row_words
 
 KEY = jax.random.key(5)
 
@@ -14,6 +14,12 @@ KEY = jax.random.key(5)
 def block(samples, steps):
     keys = sample_keys(KEY, samples)
     return jax.vmap(lambda k: standard_normal(keys, k, 1296, jnp.float32))(steps)
+
+
+@jax.jit
+def weak_block(samples, steps):
+    keys = sample_keys(KEY, samples)
+    return jax.vmap(lambda k: NOISES["three-point"](row_words(keys, k), 1296, jnp.float32))(steps)
 
 
 def test_noise_depends_on_key_sample_step_and_unit_alone():
@@ -50,10 +56,29 @@ def test_moments_and_distribution_of_many_numbers():
     assert stats.kstest(x, "norm").pvalue > 1e-4
 
 
+def test_weak_noise_has_three_values_in_the_right_shares_and_the_moments_of_a_gaussian_to_the_fifth():
+    x = np.asarray(weak_block(jnp.arange(200), jnp.arange(40)), float).ravel()
+    values, counts = np.unique(x, return_counts=True)
+    assert np.allclose(values, [-np.sqrt(3), 0, np.sqrt(3)], atol=1e-6)
+    assert stats.chisquare(counts, len(x) * np.array([1, 4, 1]) / 6).pvalue > 1e-4
+    for order, exact, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 9), (4, 3, 18), (5, 0, 81)):
+        assert abs((x**order).mean() - exact) < 4 * np.sqrt(variance / len(x))
+
+
+def test_weak_noise_is_the_gaussian_noise_rounded_to_three_values():
+    """Both are made of the same words: a kick of either kind goes the same way."""
+    samples, steps = jnp.arange(9), jnp.arange(3)
+    gaussian, weak = np.asarray(block(samples, steps)), np.asarray(weak_block(samples, steps))
+    assert np.all((weak == 0) | (np.sign(weak) == np.sign(gaussian)))
+    fewer = NOISES["three-point"](row_words(sample_keys(KEY, samples), 2), 30, jnp.float32, 17)
+    assert np.array_equal(np.asarray(fewer), weak[2, :, 17:47])
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_neighbouring_steps_samples_and_units_are_uncorrelated(axis):
-    x = np.asarray(block(jnp.arange(100), jnp.arange(60)), float)
-    for values in (x, x * x - 1, x**3 - 3 * x):
+@pytest.mark.parametrize("kind", [block, weak_block])
+def test_neighbouring_steps_samples_and_units_are_uncorrelated(kind, axis):
+    x = np.asarray(kind(jnp.arange(100), jnp.arange(60)), float)
+    for values in (x, x * x - 1, x**3 - 3 * x) if kind is block else (x, x * x - 1):
         values = values / values.std()
         for lag in (1, 2, 8):
             first = values.take(range(values.shape[axis] - lag), axis)

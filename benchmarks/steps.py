@@ -1,0 +1,140 @@
+"""How large a step, which noise and products leave heat and images as they are: the convergence table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.common import keep
+from thermogen.data import load_split
+from thermogen.errors import DivergenceError
+from thermogen.experiment import Settings, prepare
+from thermogen.generation import Samples, generate, suitable_dt
+from thermogen.langevin import Integrator, named_integrator
+from thermogen.modal import ModalSettings, train_modal
+from thermogen.quality import frechet, load_classifier, prototype_scores
+
+KEY = jax.random.key(7)
+METHODS = ("euler", "leimkuhler-matthews", "heun")
+STEPS = (2500, 1000, 500, 250, 125, 83, 62, 50, 40)
+COARSE = (500, 250, 125, 83, 62, 50)
+
+
+def cells(steps: tuple[int, ...], others: int) -> list[tuple[str, Integrator, int | None]]:
+    """All methods at all steps and at the step chosen for them; weak noise and bfloat16 at `others` steps."""
+    found: list[tuple[str, Integrator, int | None]] = [
+        (name, named_integrator(name), count) for name in METHODS for count in steps
+    ]
+    found += [(f"{name}, chosen", named_integrator(name), None) for name in METHODS]
+    for name in ("euler", "heun"):
+        found += [
+            (f"{name}, three-point", named_integrator(name, "three-point"), others),
+            (f"{name}, bfloat16", named_integrator(name, products="bfloat16"), others),
+        ]
+    found += [("heun, three-point, chosen", named_integrator("heun", "three-point"), None)]
+    return found
+
+
+def measured(
+    control: Any,
+    schedule: Any,
+    n: int,
+    wanted: list[tuple[str, Integrator, int | None]],
+    judged: Callable[[Samples], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """A row for each cell. `against_heun`: paired, since steps of one length have the same noise."""
+    rows, heun = [], {}
+    order = sorted(wanted, key=lambda cell: not cell[0].startswith("heun"))  # Heun first: it is paired with
+    first = None
+    for name, method, count in order:
+        dt = suitable_dt(KEY, control, schedule, method) if count is None else schedule.t_f / count
+        row: dict[str, Any] = {"method": name, "steps": round(schedule.t_f / dt), "dt": dt, "n": n}
+        try:
+            samples = generate(KEY, control, n, replace(schedule, dt=dt), integrator=method, film_frames=1)
+        except DivergenceError as error:
+            rows.append({**row, "diverged": str(error)})
+            print(rows[-1], flush=True)
+            continue
+        heat = samples.heat_kT
+        row |= {
+            "heat_kT": float(heat.mean()),
+            "sem": float(heat.std(ddof=1) / n**0.5),
+            "sd": float(heat.std()),
+        }
+        if name == "heun":
+            heun[row["steps"]] = heat
+        if row["steps"] in heun and name != "heun":
+            apart = heat - heun[row["steps"]]
+            row["against_heun"] = {
+                "heat_kT": float(apart.mean()),
+                "sem": float(apart.std(ddof=1) / n**0.5),
+            }
+        images = samples.visible
+        if first is None:
+            first = images.mean(0), images.var(0).mean(), heat.mean()
+        row["relative_heat"] = float(heat.mean() / first[2] - 1)
+        row["mean_image_moved"] = float(np.sqrt(((images.mean(0) - first[0]) ** 2).mean()))
+        row["variance"] = float(images.var(0).mean() / first[1] - 1)
+        row |= judged(samples)
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def by_prototypes(prototypes: np.ndarray) -> Callable[[Samples], dict[str, Any]]:
+    def judged(samples: Samples) -> dict[str, Any]:
+        scores = prototype_scores(samples.visible, prototypes)
+        sem = float(scores.best.std() / len(scores.best) ** 0.5)
+        return {
+            "correlation": float(scores.best.mean()),
+            "correlation_sem": sem,
+            "counts": scores.counts.tolist(),
+        }
+
+    return judged
+
+
+def by_classifier(split: Any) -> Callable[[Samples], dict[str, Any]]:
+    judge = load_classifier()
+    real = judge.judge(split.held_out.grey()).features
+
+    def judged(samples: Samples) -> dict[str, Any]:
+        verdict = judge.judge(samples.visible)
+        right = float((verdict.label == samples.labels).mean())
+        return {"accuracy": right, "frechet": frechet(verdict.features, real)}
+
+    return judged
+
+
+def main(count: int = 4000) -> None:
+    """Measure and print."""
+    found: dict[str, Any] = {}
+    three = {
+        "exact, code": (Settings.of("exact", compress=1e-4), count, STEPS),
+        "exact, tile": (Settings.of("exact", imprint="tile", compress=1e-4), count, STEPS),
+        "published rule": (Settings(), count // 4, COARSE),
+    }
+    for name, (settings, n, steps) in three.items():
+        print(f"== {name}", flush=True)
+        experiment = prepare(settings)
+        control = experiment.train().computer
+        judged = by_prototypes(experiment.images.standardised())
+        found[name] = measured(control, experiment.schedule, n, cells(steps, 250), judged)
+        keep("steps", found)
+    print("== ten digits", flush=True)
+    split = load_split("../shared/data/mnist.npz")
+    from benchmarks.ten_digits import subset
+
+    settings = ModalSettings()
+    control = train_modal(subset(split.training, 500), settings).control
+    wanted = cells((500, 250, 125, 83, 62), 250)
+    found["ten digits"] = measured(control, settings.schedule, count // 2, wanted, by_classifier(split))
+    keep("steps", found)
+
+
+if __name__ == "__main__":
+    main()
