@@ -25,6 +25,7 @@ from thermogen.couplings import (
     from_mask,
     from_pairs,
     linked,
+    low_rank,
     planes,
     published,
     scattered,
@@ -318,7 +319,8 @@ def read_chip(path: Path, units: Units) -> dict[str, np.ndarray]:
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
     """Zero couplings of a topology by name, by links, or by the file of a mask or of pairs.
 
-    'published'; 'all' pairs; 'planes' or 'planes:RADIUS'; 'scattered:NEIGHBOURS'; 'modes:R'; links such as
+    'published'; 'all' pairs; 'planes' or 'planes:RADIUS'; 'scattered:NEIGHBOURS'; 'low-rank:R' (the
+    published links in R modes each); 'modes:R' (all pairs in R modes); links such as
     'visible-hidden,visible-visible'; a .npy file with an (N, N) mask; an .npz file with `pairs` (edges, 2),
     or one of scipy.sparse.save_npz.
     """
@@ -329,10 +331,11 @@ def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplin
         return all_to_all(units)
     if topology == "planes":
         return planes(units, *image_shape)
-    if number and name in ("planes", "scattered", "modes"):
+    if number and name in ("planes", "scattered", "low-rank", "modes"):
         if name == "planes":
             return planes(units, *image_shape, radius=_number(topology, float))
-        return {"scattered": scattered, "modes": through_modes}[name](units, _number(topology, int))
+        makers = {"scattered": scattered, "low-rank": low_rank, "modes": through_modes}
+        return makers[name](units, _number(topology, int))
     if topology.endswith(".npz"):
         return from_pairs(units, _read_pairs(topology))
     if topology.endswith(".npy"):

@@ -5,6 +5,7 @@ from thermogen.couplings.blocks import BlockCouplings
 from thermogen.couplings.compression import Compression, compress
 from thermogen.couplings.dense import MOST_DENSE_PAIRS, MOST_DENSE_UNITS, check_dense
 from thermogen.couplings.edges import EdgeCouplings, checked_pairs
+from thermogen.couplings.factored import low_rank, through_modes
 from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
 from thermogen.couplings.modes import ModeCouplings
 from thermogen.couplings.parts import Parts
@@ -19,7 +20,6 @@ from thermogen.couplings.topology import (
     planes,
     published,
     scattered,
-    through_modes,
 )
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "from_mask",
     "from_pairs",
     "linked",
+    "low_rank",
     "planes",
     "published",
     "quantised",

@@ -96,11 +96,9 @@ class Bands(eqx.Module):
     def prepared(self, values: Float[Array, " edges"], units: Units) -> PreparedBands:
         """The values in bands, once for each direction."""
         above = jnp.append(values, 0)[self.edge]
-        below = [
-            jnp.pad(band[: units.total - offset], (offset, 0))
-            for band, offset in zip(above, self.offsets, strict=True)
-        ]
-        return PreparedBands(above=above, below=jnp.stack(below), offsets=self.offsets, units=units)
+        before = jnp.arange(units.total) - jnp.asarray(self.offsets)[:, None]
+        below = jnp.where(before >= 0, jnp.take_along_axis(above, jnp.maximum(before, 0), 1), 0)
+        return PreparedBands(above=above, below=below, offsets=self.offsets, units=units)
 
     def outer(
         self, pairs: Int[Array, "edges 2"], r: Float[Array, "steps N"], x: Float[Array, "steps N"]

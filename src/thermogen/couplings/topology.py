@@ -13,7 +13,6 @@ from thermogen.couplings.base import ROLES, Couplings, Units
 from thermogen.couplings.blocks import BlockCouplings, ends
 from thermogen.couplings.dense import MOST_DENSE_PAIRS, check_dense
 from thermogen.couplings.edges import EdgeCouplings
-from thermogen.couplings.modes import ModeCouplings
 from thermogen.errors import InputError, require
 
 LINKS = tuple("-".join(pair) for pair in combinations_with_replacement(ROLES, 2))
@@ -106,15 +105,6 @@ def scattered(units: Units, neighbours: int, seed: int = 0, dtype=jnp.float32) -
     unit = np.arange(total)
     pairs = [np.stack([unit[:-offset], unit[offset:]], 1) for offset in np.sort(offsets)]
     return EdgeCouplings.from_pairs(units, np.concatenate(pairs), dtype)
-
-
-def through_modes(units: Units, count: int, dtype=jnp.float32) -> ModeCouplings:
-    """All units coupled through `count` summing nodes, J = B M B^T: N r couplers; zero until trained.
-
-    `training.solve` finds B and M. Raises InputError unless 1 <= count <= N.
-    """
-    require(1 <= count <= units.total, f"modes = {count}: give 1 to {units.total}, the number of units")
-    return ModeCouplings(units, jnp.zeros((units.total, count), dtype), jnp.zeros((count, count), dtype))
 
 
 def from_pairs(units: Units, pairs: Any, dtype=jnp.float32) -> EdgeCouplings:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Control, ModeNetwork, Segments, couplers, parts
-from thermogen.couplings import Couplings, EdgeCouplings, ModeCouplings
+from thermogen.couplings import MOST_DENSE_UNITS, Couplings, EdgeCouplings, ModeCouplings
 from thermogen.couplings.blocks import PreparedBlocks
 from thermogen.couplings.lowrank import PreparedLowRank
 from thermogen.generation import Samples
@@ -25,6 +26,7 @@ UNIT_FLOPS = 12
 """Of one Euler–Maruyama step of a unit besides J x and the noise: 6 for the gradient, 6 for the step."""
 
 _CONDITIONS = 20  # conditions over which the conductance is averaged
+_ROWS = 512  # units whose couplings stand for those of a large computer
 _TIMES = 5  # times at which a control that changes all the time is looked at
 
 
@@ -176,12 +178,20 @@ def _in_force(control: Any, samples: Samples) -> Iterator[Computer]:
 def _conductance(computer: Computer) -> float:
     """sum_i mu_i sum_j |J_ij| over ordered pairs: every coupling acts on either of its ends.
 
-    Couplings in factors or modes are counted as if wired pair by pair.
+    Couplings in factors or modes are counted as if wired pair by pair; of more than 16,384 units, those of
+    `_ROWS` evenly spaced units stand for all.
     """
     couplings, total = computer.couplings, computer.units.total
     mobility = np.broadcast_to(np.asarray(computer.mobility, float), (total,))
     if isinstance(couplings, EdgeCouplings):
         ends = mobility[np.asarray(couplings.pairs)].sum(1)
         return float(np.abs(np.asarray(couplings.values, float)) @ ends)
+    if total > MOST_DENSE_UNITS:
+        chosen = np.linspace(0, total - 1, _ROWS).round().astype(int)
+        rows = [
+            np.abs(np.asarray(couplings.apply(jax.nn.one_hot(few, total)), float)).sum(1)
+            for few in np.array_split(chosen, 16)
+        ]
+        return float(mobility[chosen] @ np.concatenate(rows)) * total / _ROWS
     matrix = couplings.apply(jnp.eye(total)) if couplings.batch else couplings.matrix()
     return float(mobility @ np.abs(np.asarray(matrix, float)).sum(1))

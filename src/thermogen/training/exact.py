@@ -73,8 +73,8 @@ def solve(
     size at the start (J = 0, b = 0). Units may differ in mobility. `ridge` >= 0 (in units of x^2) acts as
     that much more variance of every unit: it keeps couplings small that few images determine.
 
-    Couplings through r modes (`ModeCouplings`) get both their basis and what couples the modes, see
-    `thermogen.training.span`: the stiffness of the units is then part of J.
+    Couplings through r modes (`ModeCouplings`) and low-rank ones get their factors, see
+    `thermogen.training.span`; through modes the stiffness of the units is part of J.
 
     Raises InputError for a negative ridge, for statistics of another process, for a topology without pairs,
     and if the tolerance is not reached within `iterations`.
@@ -87,7 +87,7 @@ def solve(
     units = computer.units
     roles = ("visible", "hidden", "output") if visible_biases else ("hidden", "output")
     scale = mobility_scale(computer)
-    if isinstance(computer.couplings, ModeCouplings):
+    if isinstance(computer.couplings, ModeCouplings | LowRankCouplings):
         with jax.enable_x64(True):
             found = solve_in_span(
                 computer, known, np.asarray(units.mask(*roles), float), ridge, tolerance, scale
@@ -181,11 +181,6 @@ def _check_problem(computer: Computer, known: Statistics, ridge: float) -> None:
     require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
     schedule = Schedule(known.process.t_f, known.process.t_f, known.process.ramp_fraction)
     Process.of(computer, schedule).check(known.process, "the statistics", ("segment", "segments"))
-    require(
-        not isinstance(computer.couplings, LowRankCouplings),
-        "low-rank couplings cannot be trained pair by pair: train the full couplings "
-        "(e.g. thermogen.published), then compress them",
-    )
     require(
         computer.couplings.count() > 0, "the topology couples no pair of units: nothing to train; add links"
     )
@@ -287,7 +282,8 @@ def train_exact(
             if compression is not None:
                 packed.append(compress(each.couplings, one.second_moment(), compression))
                 each = eqx.tree_at(lambda c: c.couplings, each, packed[-1].couplings)
-                ranks |= {link: max(rank, ranks.get(link, 0)) for link, rank in packed[-1].ranks.items()}
+            if isinstance(each.couplings, LowRankCouplings):
+                ranks |= {link: max(rank, ranks.get(link, 0)) for link, rank in each.couplings.ranks.items()}
             computers.insert(0, each)  # generation undoes the last segment of noising first
         computers = [_padded(each, ranks) for each in computers]
         control = computers[0] if segments == 1 else Segments.from_computers(computers, schedule.t_f)
