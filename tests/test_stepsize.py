@@ -90,3 +90,17 @@ def test_a_potential_that_confines_nothing_has_no_step():
     loose = harmonic(J=9.0)
     with pytest.raises(tg.DivergenceError, match="no dt is stable"):
         tg.suitable_dt(KEY, loose, tg.Schedule(dt=0.01))
+
+
+def test_a_step_that_overshoots_without_leaving_all_scales_is_told():
+    """Far from divergence, but a unit jumps from side to side: its heat would mean nothing."""
+    steep = tg.make_computer(tg.NoCouplings(tg.Units(4)), J2=1.0, J4=1.0)
+    edge = np.sqrt((2 / 0.1 - 2) / 4)  # x (1 - 0.1 (2 + 4 x^2)) = -x: an Euler step mirrors this state
+    x = jnp.full((3, 4), 0.1).at[1, 2].set(edge)
+    frozen = tg.make_computer(tg.NoCouplings(tg.Units(4)), kT=1e-12)
+    with pytest.raises(
+        tg.DivergenceError,
+        match=r"dt = 0\.1 does not resolve the forces met: batch row 1, unit 2 ended at x = -?2\.12",
+    ):
+        tg.simulate(KEY, frozen, x, steps=1, dt=0.1)
+    assert np.isfinite(tg.simulate(KEY, steep, x, steps=200, dt=0.01).final).all()

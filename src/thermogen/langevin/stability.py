@@ -125,11 +125,14 @@ def check_escape(
     """Raise DivergenceError if the run from `x0` that ended at `final` left all physical scales on its way.
 
     Costs nothing for an ordinary end state. A suspicious one is judged by repeating the run (its noise
-    depends on key, sample and step alone) up to the first state out of scale, which is then named.
+    depends on key, sample and step alone) up to the first state out of scale, which is then named. A state
+    where dt times the curvature of a unit's own potential exceeds 2 is out of scale as well: an explicit step
+    from there throws the unit to the other side and farther out, and averages mean nothing.
     """
     start = control.at(first_step * dt)
     ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(start)))
     if bool(jnp.all(jnp.abs(final) < ordinary)):  # False for NaN
+        _check_resolved(start, final, dt)
         return
     reach = amplitude(start)
     limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
@@ -154,6 +157,20 @@ def check_escape(
     raise DivergenceError(
         f"the state diverged at step {int(first_step) + int(done)} (batch row {int(row)}, unit {int(unit)}, "
         f"x = {float(value):.3g}) with dt = {float(dt):g}: {remedy}"
+    )
+
+
+def _check_resolved(computer: Computer, final: Float[Array, "batch N"], dt: Float[Array, ""]) -> None:
+    rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
+    place = jnp.argmax(rates)
+    worst = float(rates.reshape(-1)[place])
+    if float(dt) * worst <= 2:
+        return
+    row, unit = (int(one) for one in jnp.divmod(place, final.shape[1]))
+    raise DivergenceError(
+        f"dt = {float(dt):g} does not resolve the forces met: batch row {row}, unit {unit} ended at "
+        f"x = {float(final[row, unit]):.3g}, where a step overshoots; "
+        f"give dt = {_two_digits_down(1 / worst)} or less"
     )
 
 
