@@ -57,16 +57,16 @@ def controls():
 
 
 def samples():
-    """What generation gives for each of them, and for a clamp."""
+    """What generation gives for each of them, for some with a clamp."""
     found = {}
     held = tg.Hold.visible(UNITS, np.arange(6) < 3, np.random.default_rng(4).normal(size=(23, 6)))
     for name, control in controls().items():
-        for kind, hold in (("", None), (" held", held))[: 1 + (name in ("segments", "network"))]:
-            drawn = tg.generate(
-                jax.random.key(7), control, 23, SCHEDULE, batch=3, hold=hold, film_frames=2, film_samples=5
-            )
-            for field in ("x", "visible", "heat", "work", "film"):
-                found[f"{name}{kind} {field}"] = getattr(drawn, field)
+        hold = held if name in ("segments", "network") else None
+        drawn = tg.generate(
+            jax.random.key(7), control, 23, SCHEDULE, batch=3, hold=hold, film_frames=2, film_samples=5
+        )
+        for field in ("x", "visible", "heat", "work", "film"):
+            found[f"{name} {field}"] = getattr(drawn, field)
     return found
 
 
@@ -78,10 +78,9 @@ def sums():
     blocks = [np.asarray(fields[at : at + 40]) for at in (0, 40, 80)]
     found = {}
     for name, given in (("array", fields), ("blocks", blocks)):
-        for number, known in enumerate(statistics(rest, given, SCHEDULE, segments=2)):
-            found[f"{name} {number} C"] = known.second_moment()
-            found[f"{name} {number} U"] = known.cross_moment()
-    trained = tg.train_exact(jax.random.key(8), rest, fields, SCHEDULE, segments=2)
+        known = statistics(rest, given, SCHEDULE)[0]
+        found |= {f"{name} C": known.second_moment(), f"{name} U": known.cross_moment()}
+    trained = tg.train_exact(jax.random.key(8), rest, fields, SCHEDULE)
     found |= {f"trained {i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(trained.computer))}
     found["validation"] = trained.validation
     return found
@@ -91,7 +90,7 @@ def jobs():
     """A small sweep over seeds."""
 
     def heat(one):
-        drawn = tg.generate(jax.random.key(one["seed"]), computer(1), 5, SCHEDULE, batch=2)
+        drawn = tg.generate(jax.random.key(one["seed"]), computer(1), 5, SCHEDULE, batch=3, film_frames=2)
         return {"heat": float(drawn.heat.mean()), "alone": process_count()}
 
     found = tg.share_jobs(heat, [{"seed": seed} for seed in range(5)])

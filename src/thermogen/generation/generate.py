@@ -74,7 +74,8 @@ def generate(
     for group in asked.groups:
         check_horizon(group.control, schedule)
     counts = {segments_of(group.control) for group in asked.groups}
-    agree("samples", _digest(key, control, asked, schedule, batch))
+    method = integrator or EulerMaruyama()
+    agree("samples", _digest(key, control, asked, schedule, batch, method))
     groups = [
         Group(
             one.name,
@@ -89,7 +90,7 @@ def generate(
         groups,
         asked.conditions,
         schedule,
-        integrator or EulerMaruyama(),
+        method,
         batch,
         film_samples,
         idle,
@@ -146,7 +147,12 @@ class _Asked(NamedTuple):
 
 
 def _digest(
-    key: Key[Array, ""], control: Control, asked: _Asked, schedule: Schedule, batch: int
+    key: Key[Array, ""],
+    control: Control,
+    asked: _Asked,
+    schedule: Schedule,
+    batch: int,
+    method: Integrator,
 ) -> list[Any]:
     """What processes that share this generation must have in common; empty for one alone."""
     if process_count() == 1:
@@ -156,7 +162,7 @@ def _digest(
     for leaf in jax.tree.leaves(eqx.filter(held, eqx.is_array)):
         known.update(np.asarray(leaf).tobytes())
     sizes = [[one.name, len(one.members)] for one in asked.groups]
-    return [known.hexdigest(), sizes, repr(schedule), batch]
+    return [known.hexdigest(), sizes, repr(schedule), batch, repr(method)]
 
 
 def _asked(
