@@ -1,10 +1,11 @@
 from .devices import spread, stacked
-from .exchange import agree, first, from_first, gather
+from .exchange import Part, agree, first, from_first, gather
 from .group import alone, is_first, process_count, process_index
 from .joining import leave, start
 from .sharing import deal, jobs, share_jobs
 
 __all__ = [
+    "Part",
     "agree",
     "alone",
     "deal",

@@ -16,6 +16,7 @@ from thermogen.parallel.rollcall import answer, call_roll
 
 CLUSTERS = ("auto", "slurm", "k8s", "ompi", "mpi4py", "cloud_tpu")
 """What can say who this process is: the first that is found, or one by name."""
+_PATIENCE = "xla_cpu_collective_timeout_seconds"  # of processes for one that is not there yet: half an hour
 TIMEOUT = 300.0
 """Seconds that processes wait for each other at the start."""
 
@@ -172,6 +173,9 @@ def _initialize(timeout: float, **values: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by us, in one line
     import jax
 
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _PATIENCE not in flags and jax.__version_info__ >= (0, 10):  # older ones end at an unknown flag
+        os.environ["XLA_FLAGS"] = f"{flags} --{_PATIENCE}={30 * 86400}".strip()
     require(not jax.distributed.is_initialized(), "JAX is distributed already: leave that to thermogen.start")
     # Otherwise JAX keeps SIGTERM to itself, as a sign that the machine is to be taken away.
     jax.config.update("jax_enable_preemption_service", False)

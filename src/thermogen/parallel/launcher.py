@@ -22,8 +22,16 @@ _SAID = (2, 130)  # exit codes of processes that have said in a line why they st
 def launch(
     words: Sequence[str], processes: int, *, devices: int | None = None, cores: int | None = None
 ) -> int:
-    """Run `thermogen` with these words as several processes of this machine, and return the exit code.
+    """Run `thermogen` with these words as several processes: see `launch_python`."""
+    return launch_python(["-m", "thermogen", *words], processes, devices=devices, cores=cores)
 
+
+def launch_python(
+    words: Sequence[str], processes: int, *, devices: int | None = None, cores: int | None = None
+) -> int:
+    """Run Python with these words as several processes of this machine, and return the exit code.
+
+    What runs joins the others by `thermogen.start()` and ends with `thermogen.parallel.leave`.
     devices: virtual CPU devices of each process. cores: how many each may use, with no overlap. Only process
     0 is heard; of another one that fails, what it said last. Ctrl-C is passed on. If one dies the others are
     stopped, and a line says which one and how to go on.
@@ -64,7 +72,7 @@ class _Process:
     def __init__(self, words: Sequence[str], environment: dict[str, str], index: int, cores: set[int] | None):
         # In a session of its own: a terminal's Ctrl-C reaches the launcher alone, and each process once.
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "thermogen", *words],
+            [sys.executable, *words],
             env=environment | {PROCESS_ID: str(index)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if index else None,

@@ -23,7 +23,7 @@ from thermogen.parallel.exchange import Part, arrays_of, tree_of
 from thermogen.training.features import EXACT, SUMMED, FeatureTables, features, products
 from thermogen.training.statistics import Dense, Factored, Process, Statistics, UnitMeans, most_columns
 
-SHARES = 16
+SHARES = 8
 """Parts in which a large set of images is summed: what processes can share, and how the sums round."""
 _NUMBERS = 24_000_000  # worked on at a time in dense form: 100 MB
 
@@ -44,7 +44,7 @@ def statistics(
     factors (relative error 1e-9), many are summed in dense form from float32 products (1e-6 an image).
     `progress(images done)` is called between chunks. Units may differ in J2, J4 and mobility.
 
-    Images are summed in shares, a sixteenth of `fields` or one block each, and the shares added in order. The
+    Images are summed in shares, an eighth of `fields` or one block each, and the shares added in order. The
     processes of `thermogen.start` compute different shares and all get the sums: the same bits, however many.
     With `checkpoint` (a file), dense sums of whole shares are stored with `identity` every ten seconds and on
     Ctrl-C; if the file exists, summation goes on from it.
