@@ -15,10 +15,12 @@ NAMES = (
     "ten_digits",
     "refinement",
     "low_rank",
+    "large",
     "claims",
     "repair",
     "tolerance",
     "circuit",
+    "processes",
 )
 
 

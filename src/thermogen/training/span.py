@@ -18,10 +18,12 @@ problem is solved again on them. No array is larger than N times the number of c
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
@@ -39,6 +41,17 @@ _COLUMNS = 64
 """Leading columns of F, and of V, whose span is searched: it has four times as many dimensions."""
 _SMALL = 1e-7
 """Directions of the span smaller than this, relative to the largest, are left out."""
+
+
+class _Operator(LinearOperator):
+    """A linear function of vectors."""
+
+    def __init__(self, size: int, function: Callable[[np.ndarray], np.ndarray]):
+        super().__init__(np.dtype(float), (size, size))
+        self._function = function
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        return self._function(x)
 
 
 class Span(NamedTuple):
@@ -111,11 +124,10 @@ class Span(NamedTuple):
             nonlocal steps
             steps += 1
 
-        whole = (s * s, s * s)
         found, _ = cg(
-            LinearOperator(whole, linear, dtype=float),
+            _Operator(s * s, linear),
             -offset.reshape(-1),
-            M=LinearOperator(whole, inverse, dtype=float),
+            M=_Operator(s * s, inverse),
             rtol=tolerance / 2,
             atol=0.0,
             maxiter=1000,
@@ -201,14 +213,7 @@ def solve_in_span(
     def cast(leaf):
         return jnp.asarray(np.asarray(leaf), dtype)
 
-    values = type(couplings)(
-        units,
-        *(
-            (cast(couplings.basis), cast(couplings.mixing))
-            if isinstance(couplings, ModeCouplings)
-            else ({k: cast(v) for k, v in side.items()} for side in (couplings.left, couplings.right))
-        ),
-    )
+    values = jax.tree.map(cast, couplings)
     found = eqx.tree_at(
         lambda c: (c.couplings, c.bias), computer, (values, cast(bias / known.process.duration))
     )
@@ -237,8 +242,9 @@ def _span(
         return np.concatenate([basis.T @ values[part] for basis, part in zip(bases, parts, strict=True)])
 
     def own(values: np.ndarray) -> np.ndarray:
+        """B^T diag(values) B."""
         each = [basis.T @ (values[part, None] * basis) for basis, part in zip(bases, parts, strict=True)]
-        return block_diag(*each)
+        return np.asarray(block_diag(*each))
 
     if isinstance(equations.pairs, Factored):
         F, V = (np.asarray(one) for one in equations.pairs)
