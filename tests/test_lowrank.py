@@ -358,14 +358,13 @@ def test_bad_values_are_named(call, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("how", ["batch", "online", "exact"])
+@pytest.mark.parametrize("how", ["batch", "online"])
 def test_training_low_rank_couplings_names_the_remedy(how):
     computer = tg.make_computer(planted())
     schedule = tg.Schedule(t_f=0.1, dt=0.01)
     force = tg.fields(np.random.default_rng(0).normal(size=(2, 14)), [0, 1], 10, output=3)
     start = (jax.random.key(0), computer, force, schedule)
     call = {
-        "exact": lambda: tg.train_exact(*start),
         "batch": lambda: tg.train(*start, cycles=1, validation_paths=0),
         "online": lambda: tg.train(*start, tg.Rule("online"), cycles=1, validation_paths=0),
     }[how]
