@@ -21,7 +21,7 @@ KINDS = ("full", "low rank", "statistics")
 
 
 def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
-    """Seconds of each repeat, by the clock and of a core, and checksums of what came out; in every process."""
+    """Seconds of each repeat, by the clock and of a core, and checksums of the results; in every process."""
     import jax
 
     import thermogen as tg
