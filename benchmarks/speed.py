@@ -2,13 +2,17 @@
 
 import resource
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 
 from benchmarks.common import keep
 from thermogen.experiment import Settings, prepare
-from thermogen.generation import generate
+from thermogen.generation import generate, suitable_dt
+from thermogen.langevin import named_integrator
+from thermogen.measure import summary
+from thermogen.quality import prototype_scores
 from thermogen.runfolder import compile_seconds
 from thermogen.training.rules import run_cycle, start_optimizer
 
@@ -57,19 +61,35 @@ def main(cycles: int = 20, count: int = 1000) -> None:
             flush=True,
         )
     experiment = prepare(Settings())
-    result = experiment.train()
-    _, compiling = timed(lambda: generate(jax.random.key(1), result.computer, 250))
-    seconds, again = timed(lambda: generate(jax.random.key(2), result.computer, count))
-    figures["generate"] = {
-        "seconds_per_sample": seconds / count,
-        "samples": count,
-        "compile": compiling,
-        "compile_of_second_call": again,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    control, schedule = experiment.train().computer, experiment.schedule
+    prototypes, key = experiment.images.standardised(), jax.random.key(2)
+    heun = named_integrator("heun")
+    ways = {
+        "as published": (named_integrator("euler"), schedule),
+        "chosen step": (heun, replace(schedule, dt=suitable_dt(key, control, schedule, heun))),
     }
-    for name, value in figures["generate"].items():
-        print(f"generate {name}: {value:.4g}", flush=True)
-    print(f"published program / this: {PUBLISHED['sample'] * count / seconds:.0f} x per sample")
+    ways["chosen step, bfloat16"] = (named_integrator("heun", products="bfloat16"), ways["chosen step"][1])
+    figures["generate"] = {}
+    for name, (method, times) in ways.items():
+
+        def draw(n=count, method=method, times=times):
+            return generate(key, control, n, times, integrator=method)
+
+        _, compiling = timed(lambda draw=draw: draw(250))
+        seconds, again = timed(draw)
+        samples = draw()
+        figures["generate"][name] = {
+            "steps": times.steps,
+            "seconds_per_sample": seconds / count,
+            "samples": count,
+            "published_over_this": PUBLISHED["sample"] * count / seconds,
+            "compile": compiling,
+            "compile_of_second_call": again,
+            "heat_kT": summary(samples.heat_kT),
+            "correlation": summary(prototype_scores(samples.visible, prototypes).best),
+        }
+        print(f"generate, {name}: {figures['generate'][name]}", flush=True)
+    figures["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     keep("speed", {**figures, "published": PUBLISHED})
 
 

@@ -110,6 +110,48 @@ def by_classifier(split: Any) -> Callable[[Samples], dict[str, Any]]:
     return judged
 
 
+def tables(found: dict[str, list[dict[str, Any]]]) -> str:
+    """The convergence tables of docs/speed.md: heat of Heun, bias of the others against it, step by step."""
+    parts = []
+    for name, rows in found.items():
+        plain = [row for row in rows if row["method"] in METHODS]
+        measure = "accuracy" if "accuracy" in rows[0] else "correlation"
+        columns = " | ".join(f"{method}, {measure}" for method in METHODS)
+        lines = [f"**{name}**, n = {rows[0]['n']:,} a cell:", "", f"| steps | dt | {columns} |"]
+        lines.append("|---" * (2 + len(METHODS)) + "|")
+        for steps in sorted({row["steps"] for row in plain}, reverse=True):
+            cells = [
+                _cell(next(r for r in plain if (r["method"], r["steps"]) == (m, steps)), measure)
+                for m in METHODS
+            ]
+            dt = next(row["dt"] for row in plain if row["steps"] == steps)
+            lines.append(f"| {steps} | {dt:.3g} | {' | '.join(cells)} |")
+        lines += [
+            "",
+            "| asked for | steps | heat / kT | against the finest Heun | " + measure + " |",
+            "|---|---|---|---|---|",
+        ]
+        for row in rows:
+            if row["method"] not in METHODS:
+                lines.append(
+                    f"| {row['method']} | {row['steps']} | {row['heat_kT']:.0f} ± {row['sem']:.0f} | "
+                    f"{100 * row['relative_heat']:+.2f} % | {row[measure]:.3f} |"
+                )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(row: dict[str, Any], measure: str) -> str:
+    if "diverged" in row:
+        return "breaks"
+    if "against_heun" in row:
+        bias, sem = (100 * row["against_heun"][key] / row["heat_kT"] for key in ("heat_kT", "sem"))
+        heat = f"{bias:+.2f} ± {sem:.2f} %" if abs(bias) < 50 else "meaningless"
+    else:
+        heat = f"{row['heat_kT']:.0f} ± {row['sem']:.0f} kT"
+    return f"{heat}, {row[measure]:.3f}"
+
+
 def main(count: int = 4000) -> None:
     """Measure and print."""
     found: dict[str, Any] = {}

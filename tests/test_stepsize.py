@@ -100,7 +100,7 @@ def test_a_step_that_overshoots_without_leaving_all_scales_is_told():
     frozen = tg.make_computer(tg.NoCouplings(tg.Units(4)), kT=1e-12)
     with pytest.raises(
         tg.DivergenceError,
-        match=r"dt = 0\.1 does not resolve the forces met: batch row 1, unit 2 ended at x = -?2\.12",
+        match=r"at step 1 \(batch row 1, unit 2, x = -2\.12, where a step overshoots\) with dt = 0\.1",
     ):
         tg.simulate(KEY, frozen, x, steps=1, dt=0.1)
     assert np.isfinite(tg.simulate(KEY, steep, x, steps=200, dt=0.01).final).all()

@@ -132,7 +132,7 @@ def check_escape(
     start = control.at(first_step * dt)
     ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(start)))
     if bool(jnp.all(jnp.abs(final) < ordinary)):  # False for NaN
-        _check_resolved(start, final, dt)
+        _check_resolved(start, final, dt, int(first_step) + steps)
         return
     reach = amplitude(start)
     limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
@@ -148,29 +148,30 @@ def check_escape(
     )
     if int(done) == steps and abs(float(value)) < limit:
         return
-    stable = stable_dt(start)
+    raise _diverged(start, int(first_step) + int(done), int(row), int(unit), f"{float(value):.3g}", dt)
+
+
+def _check_resolved(
+    computer: Computer, final: Float[Array, "batch N"], dt: Float[Array, ""], step: int
+) -> None:
+    rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
+    place = jnp.argmax(rates)
+    if float(dt * rates.reshape(-1)[place]) <= 2:
+        return
+    row, unit = (int(one) for one in jnp.divmod(place, final.shape[1]))
+    raise _diverged(computer, step, row, unit, f"{float(final[row, unit]):.3g}, where a step overshoots", dt)
+
+
+def _diverged(computer: Computer, step: int, row: int, unit: int, x: str, dt: Array) -> DivergenceError:
+    stable = stable_dt(computer)
     remedy = (
         f"a stable step is dt = {_two_digits_down(stable)}"
         if stable > 0
         else "no dt is stable, since J4 = 0 and the couplings overcome J2: give J4 > 0 or weaker couplings"
     )
-    raise DivergenceError(
-        f"the state diverged at step {int(first_step) + int(done)} (batch row {int(row)}, unit {int(unit)}, "
-        f"x = {float(value):.3g}) with dt = {float(dt):g}: {remedy}"
-    )
-
-
-def _check_resolved(computer: Computer, final: Float[Array, "batch N"], dt: Float[Array, ""]) -> None:
-    rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
-    place = jnp.argmax(rates)
-    worst = float(rates.reshape(-1)[place])
-    if float(dt) * worst <= 2:
-        return
-    row, unit = (int(one) for one in jnp.divmod(place, final.shape[1]))
-    raise DivergenceError(
-        f"dt = {float(dt):g} does not resolve the forces met: batch row {row}, unit {unit} ended at "
-        f"x = {float(final[row, unit]):.3g}, where a step overshoots; "
-        f"give dt = {_two_digits_down(1 / worst)} or less"
+    return DivergenceError(
+        f"the state diverged at step {step} (batch row {row}, unit {unit}, x = {x}) with dt = {float(dt):g}: "
+        f"{remedy}"
     )
 
 
