@@ -4,7 +4,9 @@ import sys
 from importlib import import_module
 
 NAMES = (
+    "bench",
     "speed",
+    "steps",
     "physics_table",
     "online_against_batch",
     "image_scale",
