@@ -388,3 +388,27 @@ def test_importing_the_package_imports_nothing_heavy():
     environment = {**os.environ}
     environment.pop("PYTEST_CURRENT_TEST", None)
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_sample_takes_a_step_that_suits_other_noise_and_other_precisions(command, small_model, tmp_path):
+    def draw(name, *words):
+        code, out, err = command("sample", small_model, "--count", 40, "--out", name, *words, "--json")
+        assert code == 0, err
+        return json.loads(out), np.load(tmp_path / name)
+
+    plain, single = draw("a.npz")
+    _, double = draw("b.npz", "--double")
+    assert double["visible"].dtype == np.float64
+    assert 0 < np.abs(double["visible"] - single["visible"]).max() < 1e-3
+    chosen, _ = draw("c.npz", "--dt", "auto", "--integrator", "heun", "--noise", "three-point")
+    assert chosen["dt"] > 2 * plain["dt"]
+    assert abs(chosen["heat_kT"]["mean"] - plain["heat_kT"]["mean"]) < 5 * plain["heat_kT"]["sem"] * 2**0.5
+    _, rounded = draw("d.npz", "--products", "bfloat16")
+    assert 0 < np.abs(rounded["visible"] - single["visible"]).max() < 0.1
+    for words, message in (
+        (("--dt", "fast"), "dt = fast: give a number, e.g. 0.01, or 'auto'"),
+        (("--noise", "pink"), "unknown noise 'pink': choose one of gaussian, three-point"),
+        (("--products", "int8"), "unknown products 'int8': choose one of full, bfloat16"),
+    ):
+        code, _, err = command("sample", small_model, "--out", "e.npz", *words)
+        assert (code, message in err) == (2, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -103,6 +103,14 @@ class Computer(eqx.Module):
     def prepared(self) -> Computer:
         """The same computer with its couplings laid out for many products (see `Couplings.prepared`)."""
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
+
+
+def in_float64(control: Any) -> Any:
+    """A computer, or any control, with the same numbers in float64; use it under `jax.enable_x64(True)`."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array_like(leaf) else leaf,
+        control,
+    )
 
 
 def make_computer(

@@ -337,6 +337,7 @@ def sample(
     integrator: o.Integrator = "euler",
     noise: o.Noise = "gaussian",
     products: o.Products = "full",
+    double: o.Double = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the batches that a stopped call has left.")
     ] = False,
@@ -368,7 +369,7 @@ def sample(
 
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
-    stepping = Stepping(dt, integrator, noise, products).settled(loaded, seed)
+    stepping = Stepping(dt, integrator, noise, products, double).settled(loaded, seed)
     identity = identity_of_samples(loaded, stepping, count=count, seed=seed, label=label)
     with (
         stoppable(f"nothing was written to {out}; finished batches are kept, go on with --resume"),
@@ -399,6 +400,7 @@ def measure(
     integrator: o.Integrator = "euler",
     noise: o.Noise = "gaussian",
     products: o.Products = "full",
+    double: o.Double = False,
     out: Annotated[Path | None, typer.Option(help="Also write the numbers to this .json file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
     json: o.Json = False,
@@ -421,7 +423,7 @@ def measure(
     if out is not None:
         check_file(out, force, (".json",))
     loaded = Model.from_pretrained(model)
-    stepping = Stepping(dt, integrator, noise, products)
+    stepping = Stepping(dt, integrator, noise, products, double)
     with stoppable("nothing was written"):
         results = measure_model(loaded, count, paths, seed, stepping, stage)
     if out is not None and is_first():

@@ -185,6 +185,7 @@ Products = Annotated[
         rich_help_panel=_STEP,
     ),
 ]
+Double = Annotated[bool, typer.Option("--double", help="Simulate in float64.", rich_help_panel=_STEP)]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on where an interrupted run stopped.", rich_help_panel=_RUN),

@@ -16,12 +16,15 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Stepping:
-    """dt: a number as text, 'auto', or None for the model's. The rest: names (`langevin.Integrator`)."""
+    """dt: a number as text, 'auto', or None for the model's. double: all in float64. The rest: names
+    (`langevin.Integrator`).
+    """
 
     dt: str | float | None = None
     integrator: str = "euler"
     noise: str = "gaussian"
     products: str = "full"
+    double: bool = False
 
     def method(self) -> Integrator:
         """The integrator; InputError for an unknown name."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thermogen.cli.stepping import Stepping
-from thermogen.computer import Computer
+from thermogen.computer import Computer, in_float64
 from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import InputError, require
 from thermogen.experiment import Settings, Stage
@@ -78,7 +78,7 @@ def identity_of_samples(model: Model, stepping: Stepping, **options: Any) -> dic
     return {
         **options,
         "schedule": asdict(stepping.schedule(model)),
-        "method": [stepping.integrator, stepping.noise, stepping.products],
+        "method": [stepping.integrator, stepping.noise, stepping.products, stepping.double],
         "weights": digest(model.computer),
         "thermogen": versions()["thermogen"],
     }
@@ -102,10 +102,10 @@ def generate_from(
         label is None or isinstance(model.computer, Conditional | Conditioned),
         f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
     )
-    with stage("generating", count) as tick:
+    with jax.enable_x64(stepping.double), stage("generating", count) as tick:
         return generate(
             settings.stream("generation"),
-            model.computer,
+            in_float64(model.computer) if stepping.double else model.computer,
             count,
             schedule,
             labels=None if label is None else [label] * count,

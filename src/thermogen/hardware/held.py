@@ -14,17 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, in_float64
 from thermogen.langevin import sample_keys
 from thermogen.langevin.noise import standard_normal
-
-
-def in_float64(computer: Computer) -> Computer:
-    """The same numbers held in float64; to be used where JAX runs with 64-bit types."""
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array_like(leaf) else leaf,
-        computer,
-    )
 
 
 def held_noise(

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from thermogen.computer import Computer, make_computer
+from thermogen.computer import Computer, in_float64, make_computer
 from thermogen.couplings import Units, all_to_all
 from thermogen.hardware.circuit import Bench, circuit_paths, start_states
-from thermogen.hardware.held import held_noise, held_path, in_float64
+from thermogen.hardware.held import held_noise, held_path
 from thermogen.hardware.netlist import Transient
 from thermogen.hardware.physical import to_physical
 from thermogen.hardware.platforms import Platform

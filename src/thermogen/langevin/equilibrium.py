@@ -64,6 +64,14 @@ def _quantiles(x: Array, density: Array, u: Array) -> Array:
     return x[cell] + jnp.clip(2 * rest / jnp.maximum(left + root, jnp.finfo(x.dtype).tiny), 0, width)
 
 
+def _uniform(key: Key[Array, ""], total: int, dtype) -> Float[Array, " units"]:
+    """Uniform numbers; in float64 the 23 bits of the float32 ones, continued: a sample keeps its start."""
+    coarse = jax.random.uniform(key, (total,), jnp.float32).astype(dtype)
+    if dtype != jnp.float64:
+        return coarse
+    return coarse + 2.0**-23 * jax.random.uniform(jax.random.fold_in(key, 1), (total,), dtype)
+
+
 @partial(jax.jit, static_argnames="points")
 def sample_uncoupled(
     key: Key[Array, ""], computer: Computer, samples: Int[Array, " batch"], points: int = 1025
@@ -81,7 +89,7 @@ def sample_uncoupled(
     total = computer.units.total
     dtype = computer.bias.dtype
     keys = sample_keys(key, samples)
-    u = jax.vmap(lambda k: jax.random.uniform(k, (total,), dtype))(keys)
+    u = jax.vmap(lambda k: _uniform(k, total, dtype))(keys)
 
     def of_units(J2, J4, bias, u):
         x, density = boltzmann_grid(J2, J4, bias, computer.kT, points)
