@@ -41,10 +41,9 @@ def test_every_command_in_the_readme_is_known(line):
         return
     from typer.main import get_command
 
-    from thermogen.cli import asked, claims, energy, hardware, tolerance  # noqa: F401  each registers its commands
-    from thermogen.cli.commands import app
+    from thermogen.cli import application
 
-    command = get_command(app).commands[words[1]]
+    command = get_command(application()).commands[words[1]]
     if hasattr(command, "commands"):
         command = command.commands[words[2]]
     known = {option for parameter in command.params for option in parameter.opts}
