@@ -159,6 +159,10 @@ Compress = Annotated[
         rich_help_panel=_EXACT,
     ),
 ]
+Duration = Annotated[
+    float,
+    typer.Option("--t-f", help="Duration t_f of noising and of generation.", rich_help_panel=_RUN),
+]
 Dt = Annotated[float, typer.Option(help="Time step, in 1 / (mobility E0).", rich_help_panel=_RUN)]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", rich_help_panel=_RUN)]
 Integrator = Annotated[

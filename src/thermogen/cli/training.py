@@ -20,6 +20,7 @@ def train(
     imprint: o.Imprint = None,
     trainer: o.Trainer = "exact",
     cycles: o.Cycles = 100,
+    t_f: o.Duration = 2.5,
     dt: o.Dt = 1e-3,
     seed: o.Seed = 0,
     resume: o.Resume = False,
@@ -89,6 +90,7 @@ def train(
         ramp_fraction=ramp_fraction,
         readout=readout,
         kT=kT,
+        t_f=t_f,
         dt=dt,
         seed=seed,
     )

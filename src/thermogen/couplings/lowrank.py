@@ -28,8 +28,9 @@ class LowRankCouplings(Couplings):
     need not be positive. Each link has its own rank r, possibly 0. A column is a mode: a summing node that
     senses the units on one side and drives those on the other, and the reverse.
 
-    The factors are taken as they are; `compress` makes them from full couplings, `checked_factors` checks
-    others. Such couplings are not trained: train the full ones, then compress.
+    The factors are taken as they are; `compress` makes them from full couplings, exact training solves for
+    them directly (`thermogen.training.span`), `checked_factors` checks others. There is no learning signal
+    of single pairs, so that the rules that follow trajectories do not train them.
 
     Cost of `apply`: two multiply–adds per entry of the factors and direction, instead of one per pair.
     """
@@ -95,7 +96,7 @@ class LowRankCouplings(Couplings):
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
         """Not available: a pair of units has no coupling of its own here. Raises InputError."""
         raise InputError(
-            "low-rank couplings cannot be trained pair by pair: train the full couplings "
+            "low-rank couplings cannot be trained pair by pair: train them exactly, or the full couplings "
             "(e.g. thermogen.published), then compress them"
         )
 
