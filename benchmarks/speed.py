@@ -73,7 +73,7 @@ def main(cycles: int = 20, count: int = 1000) -> None:
     for name, (method, times) in ways.items():
 
         def draw(n=count, method=method, times=times):
-            return generate(key, control, n, times, integrator=method)
+            return generate(key, control, n, times, integrator=method, film_frames=1)
 
         _, compiling = timed(lambda draw=draw: draw(250))
         seconds, again = timed(draw)

@@ -43,8 +43,14 @@ def test_every_command_in_the_readme_is_known(line):
 
     from thermogen.cli import application
 
-    command = get_command(application()).commands[words[1]]
-    if hasattr(command, "commands"):
-        command = command.commands[words[2]]
-    known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= known
+    if "--" in words:  # a command that runs another
+        place = words.index("--")
+        parts = [words[:place], ["thermogen", *words[place + 1 :]]]
+    else:
+        parts = [words]
+    for part in parts:
+        command = get_command(application()).commands[part[1]]
+        if hasattr(command, "commands"):
+            command = command.commands[part[2]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in part if word.startswith("--")} <= known

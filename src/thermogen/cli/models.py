@@ -60,12 +60,13 @@ def sample(
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
     stepping = Stepping(dt, integrator, noise, products, double).settled(loaded, seed)
-    identity = identity_of_samples(loaded, stepping, count=count, seed=seed, label=label)
+    film = out.suffix.lower() == ".gif"
+    identity = identity_of_samples(loaded, stepping, count=count, seed=seed, label=label, film=film)
     with (
         stoppable(f"nothing was written to {out}; finished batches are kept, go on with --resume"),
         kept_batches(out, identity, resume, force) as batches,
     ):
-        samples = generate_from(loaded, count, seed, stepping, stage, label, batches)
+        samples = generate_from(loaded, count, seed, stepping, stage, label, batches, film)
         if is_first():
             write(samples, loaded.image_shape)
     results = {

@@ -92,6 +92,7 @@ def generate_from(
     stage: Stage,
     label: int | None = None,
     checkpoint: Path | None = None,
+    film: bool = False,
 ) -> Samples:
     """Samples of a stored model with its own schedule but for the step; `checkpoint`: see `generate`."""
     settings = Settings(seed=seed)
@@ -110,6 +111,8 @@ def generate_from(
             schedule,
             labels=None if label is None else [label] * count,
             integrator=method,
+            # Without a film, stretches only as short as progress needs: each is a call of its own.
+            film_frames=30 if film else max(1, schedule.steps // 250),
             checkpoint=checkpoint,
             progress=lambda done, total: tick(done * count // total, ""),
         )

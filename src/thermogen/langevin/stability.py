@@ -130,9 +130,12 @@ def check_escape(
     from there throws the unit to the other side and farther out, and averages mean nothing.
     """
     start = control.at(first_step * dt)
-    ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(start)))
-    if bool(jnp.all(jnp.abs(final) < ordinary)):  # False for NaN
-        _check_resolved(start, final, dt, int(first_step) + steps)
+    far, ordinary, rate, place, x = (one.item() for one in _extremes(start, x0, final))
+    if far < ordinary:  # False for NaN
+        if float(dt) * rate > 2:
+            row, unit = divmod(place, final.shape[1])
+            overshoots = f"{x:.3g}, where a step overshoots"
+            raise _diverged(start, int(first_step) + steps, row, unit, overshoots, dt)
         return
     reach = amplitude(start)
     limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
@@ -151,15 +154,13 @@ def check_escape(
     raise _diverged(start, int(first_step) + int(done), int(row), int(unit), f"{float(value):.3g}", dt)
 
 
-def _check_resolved(
-    computer: Computer, final: Float[Array, "batch N"], dt: Float[Array, ""], step: int
-) -> None:
+@eqx.filter_jit
+def _extremes(computer: Computer, x0: Float[Array, "batch N"], final: Float[Array, "batch N"]):
+    """Largest |x| at the end, what is ordinary, the largest rate of a unit's own potential, where it is."""
     rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
     place = jnp.argmax(rates)
-    if float(dt * rates.reshape(-1)[place]) <= 2:
-        return
-    row, unit = (int(one) for one in jnp.divmod(place, final.shape[1]))
-    raise _diverged(computer, step, row, unit, f"{float(final[row, unit]):.3g}, where a step overshoots", dt)
+    ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(computer)))
+    return jnp.max(jnp.abs(final)), ordinary, rates.reshape(-1)[place], place, final.reshape(-1)[place]
 
 
 def _diverged(computer: Computer, step: int, row: int, unit: int, x: str, dt: Array) -> DivergenceError:
