@@ -130,8 +130,8 @@ def check_escape(
     from there throws the unit to the other side and farther out, and averages mean nothing.
     """
     start = control.at(first_step * dt)
-    far, ordinary, rate, place, x = (one.item() for one in _extremes(start, x0, final))
-    if far < ordinary:  # False for NaN
+    inside, rate, place, x = (one.item() for one in _extremes(start, x0, final))
+    if inside:
         if float(dt) * rate > 2:
             row, unit = divmod(place, final.shape[1])
             overshoots = f"{x:.3g}, where a step overshoots"
@@ -156,11 +156,12 @@ def check_escape(
 
 @eqx.filter_jit
 def _extremes(computer: Computer, x0: Float[Array, "batch N"], final: Float[Array, "batch N"]):
-    """Largest |x| at the end, what is ordinary, the largest rate of a unit's own potential, where it is."""
+    """Whether all ends are ordinary, and the largest rate of a unit's own potential: value, place, state."""
     rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
     place = jnp.argmax(rates)
     ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(computer)))
-    return jnp.max(jnp.abs(final)), ordinary, rates.reshape(-1)[place], place, final.reshape(-1)[place]
+    inside = jnp.all(jnp.abs(final) < ordinary)  # False for NaN, which a maximum may overlook
+    return inside, rates.reshape(-1)[place], place, final.reshape(-1)[place]
 
 
 def _diverged(computer: Computer, step: int, row: int, unit: int, x: str, dt: Array) -> DivergenceError:
