@@ -1,12 +1,28 @@
 """What several test files share."""
 
+import gc
 import shutil
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from thermogen.cli import main
 from thermogen.experiment import Settings, prepare
+
+MOST_MAPS = 20_000
+"""Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
+
+
+@pytest.fixture(autouse=True)
+def _compiled_programs_are_dropped_in_time():
+    """Every compiled program holds memory maps: thousands of tests in one process run out of them."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class EdgeCouplings(Couplings):
 
     def prepared(self) -> PreparedBands | PreparedRows:
         """The values laid out for many products, a weight for each direction."""
-        return self.layout.prepared(self.values, self.units)
+        return self.layout.prepared(jnp.asarray(self.values), self.units)
 
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> EdgeCouplings:
         """Learning signal per edge: sum_k (r_ki x_kj + r_kj x_ki). Memory: a few numbers an edge."""

@@ -96,8 +96,8 @@ class LowRankCouplings(Couplings):
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
         """Not available: a pair of units has no coupling of its own here. Raises InputError."""
         raise InputError(
-            "low-rank couplings cannot be trained pair by pair: train them exactly, or the full couplings "
-            "(e.g. thermogen.published), then compress them"
+            "low-rank couplings cannot be trained pair by pair: train the full couplings "
+            "(e.g. thermogen.published), then compress them, or train these exactly"
         )
 
     def matrix(self) -> Float[Array, "N N"]:

@@ -126,8 +126,8 @@ def check_escape(
 
     Costs nothing for an ordinary end state. A suspicious one is judged by repeating the run (its noise
     depends on key, sample and step alone) up to the first state out of scale, which is then named. A state
-    where dt times the curvature of a unit's own potential exceeds 2 is out of scale as well: an explicit step
-    from there throws the unit to the other side and farther out, and averages mean nothing.
+    where dt mu (2 J2 + 4 J4 x^2) exceeds 2 for a unit is out of scale as well: an explicit step from there
+    throws the unit to the other side and farther out, and averages mean nothing.
     """
     start = control.at(first_step * dt)
     inside, rate, place, x = (one.item() for one in _extremes(start, x0, final))
@@ -156,8 +156,8 @@ def check_escape(
 
 @eqx.filter_jit
 def _extremes(computer: Computer, x0: Float[Array, "batch N"], final: Float[Array, "batch N"]):
-    """Whether all ends are ordinary, and the largest rate of a unit's own potential: value, place, state."""
-    rates = computer.mobility * (2 * computer.J2 + 12 * computer.J4 * final * final)
+    """Whether all ends are ordinary; the largest rate -F/x of a unit's own force: value, place and state."""
+    rates = computer.mobility * (2 * computer.J2 + 4 * computer.J4 * final * final)
     place = jnp.argmax(rates)
     ordinary = 10 * (jnp.max(jnp.abs(x0)) + jnp.max(thermal_width(computer)))
     inside = jnp.all(jnp.abs(final) < ordinary)  # False for NaN, which a maximum may overlook
