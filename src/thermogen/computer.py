@@ -75,12 +75,12 @@ class Computer(eqx.Module):
 
     def gradient(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""
-        return x * (2 * self.J2 + 4 * self.J4 * x * x) + self.bias + self.couplings.apply(x)
+        return _own_slope(x, self.J2, self.J4, self.bias) + self.couplings.apply(x)
 
     def force_parts(self, x: Parts, cuts: tuple[int, ...]) -> Parts:
-        """The force on a state cut at `cuts` of the couplings: for the inner loop of a simulation."""
-        J2, J4, bias = (Parts.of(values, cuts) for values in (self.J2, self.J4, self.bias))
-        return -(x * (J2 * 2 + J4 * 4 * x * x) + bias + self.couplings.apply_parts(x))
+        """The force -dV/dx_i, in E0, on states (*batch, N) cut at `cuts` of the couplings: for time loops."""
+        own = (Parts.of(values, cuts) for values in (self.J2, self.J4, self.bias))
+        return -(_own_slope(x, *own) + self.couplings.apply_parts(x))
 
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The force -dV/dx_i, in E0."""
@@ -103,6 +103,11 @@ class Computer(eqx.Module):
     def prepared(self) -> Computer:
         """The same computer with its couplings laid out for many products (see `Couplings.prepared`)."""
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
+
+
+def _own_slope(x: Any, J2: Any, J4: Any, bias: Any) -> Any:
+    """What a unit's own potential adds to dV/dx, for arrays and for `Parts`."""
+    return x * (2 * J2 + 4 * J4 * x * x) + bias
 
 
 def in_float64(control: Any) -> Any:

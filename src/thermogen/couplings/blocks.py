@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import ROLES, Couplings, Units
 from thermogen.couplings.parts import Parts
+from thermogen.couplings.prepared import Prepared
 from thermogen.couplings.products import product
 
 
@@ -120,7 +121,7 @@ class BlockCouplings(Couplings):
         return matrix
 
 
-class PreparedBlocks(Couplings):
+class PreparedBlocks(Prepared):
     """Blocks stacked by receiving role, for the inner loop of a simulation (read-only)."""
 
     matrices: tuple[Array, ...]
@@ -156,24 +157,8 @@ class PreparedBlocks(Couplings):
         ]
         return jnp.concatenate(parts, -1)
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: train the couplings this was prepared from."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
 
-    def matrix(self) -> Float[Array, "N N"]:
-        """The dense matrix J."""
-        return self.apply(jnp.eye(self.units.total, dtype=self.matrices[0].dtype))
-
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: change the couplings this was prepared from."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where J is not zero."""
-        return self.matrix() != 0
-
-
-class BlocksInParts(Couplings):
+class BlocksInParts(Prepared):
     """One matrix per receiving and sending role, for a time loop that carries its state cut by role."""
 
     matrices: tuple[Array, ...]
@@ -207,22 +192,6 @@ class BlocksInParts(Couplings):
         """The same in bfloat16."""
         matrices = tuple(matrix.astype(jnp.bfloat16) for matrix in self.matrices)
         return type(self)(matrices=matrices, routes=self.routes, units=self.units)
-
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: train the couplings this was prepared from."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
-
-    def matrix(self) -> Float[Array, "N N"]:
-        """The dense matrix J."""
-        return self.apply(jnp.eye(self.units.total, dtype=self.matrices[0].dtype))
-
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: change the couplings this was prepared from."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where J is not zero."""
-        return self.matrix() != 0
 
 
 def _after_all(arrays: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -6,36 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from thermogen.couplings.base import Couplings, Units
-from thermogen.couplings.dense import check_dense
+from thermogen.couplings.base import Units
+from thermogen.couplings.prepared import Prepared
 
 _MOST_BANDS = 128  # every band is a line of the compiled program
 _FILLED = 1 / 3  # of the places of the bands: below, looking up neighbours one by one costs less
 _TOGETHER = 8  # states whose products are added in registers before a sum is written back
-_READ_ONLY = "prepared couplings are read-only: use the couplings they came from"
-
-
-class Prepared(Couplings):
-    """Edges with a weight of their own for each direction, for the inner loop of a simulation (read-only)."""
-
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: train the couplings this was prepared from."""
-        raise NotImplementedError(_READ_ONLY)
-
-    def matrix(self) -> Float[Array, "N N"]:
-        """The dense matrix J. Raises InputError where it does not fit."""
-        check_dense(self.units)
-        return self.apply(jnp.eye(self.units.total)).T
-
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: change the couplings this was prepared from."""
-        raise NotImplementedError(_READ_ONLY)
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where J is not zero."""
-        return self.matrix() != 0
 
 
 class PreparedBands(Prepared):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import Couplings, Units
 from thermogen.couplings.blocks import ends
+from thermogen.couplings.prepared import Prepared
 from thermogen.couplings.products import product
 from thermogen.couplings.topology import LINKS
 from thermogen.errors import InputError, require
@@ -148,7 +149,7 @@ class LowRankCouplings(Couplings):
         return sum(a * (a - 1) // 2 if one else a * b for (a, b), one in zip(sizes, within, strict=True))
 
 
-class PreparedLowRank(Couplings):
+class PreparedLowRank(Prepared):
     """J x = (x sense) drive - diagonal * x, for the inner loop of a simulation (read-only).
 
     `sense` (N, R), `drive` (R, N), `diagonal` (N,).
@@ -178,23 +179,6 @@ class PreparedLowRank(Couplings):
         """The same in bfloat16, but for the diagonal."""
         sense, drive = (factor.astype(jnp.bfloat16) for factor in (self.sense, self.drive))
         return type(self)(sense=sense, drive=drive, diagonal=self.diagonal, units=self.units)
-
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: prepared couplings are read-only."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
-
-    def matrix(self) -> Float[Array, "N N"]:
-        """The dense matrix J, symmetric to rounding."""
-        matrix = self.sense @ self.drive
-        return matrix - jnp.diag(jnp.diagonal(matrix))
-
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: prepared couplings are read-only."""
-        raise NotImplementedError("prepared couplings are read-only: use the couplings they came from")
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where J is not zero."""
-        return self.matrix() != 0
 
 
 def checked_factors(

@@ -31,7 +31,7 @@ class Integrator(eqx.Module):
     """
 
     noise: str = eqx.field(static=True, default="gaussian")
-    """'gaussian', or 'three-point': moments 1 to 5 of N(0, 1); halves a step without products."""
+    """'gaussian', or 'three-point': moments 1 to 5 of N(0, 1), at less than half the cost."""
     products: str = eqx.field(static=True, default="full")
     """'full': in the type of x. 'bfloat16': x and J rounded to 8 bits of mantissa in J x, nowhere else."""
 
