@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from thermogen.bench.timing import in_turns, seconds_of
 from thermogen.experiment import Settings, prepare
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
@@ -55,21 +54,11 @@ def trained_and_sampled(settings: Settings, count: int) -> tuple[Samples, Protot
 
 def best_of(work: Callable[[], Any], repeats: int) -> dict[str, float]:
     """Smallest, median and largest wall seconds of `repeats` calls."""
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        jax.block_until_ready(jax.tree.leaves(work()))
-        times.append(time.perf_counter() - begun)
+    times = [seconds_of(work) for _ in range(repeats)]
     return {"min": min(times), "median": float(np.median(times)), "max": max(times)}
 
 
 def medians(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Median wall seconds of several works, taken in turns so that all meet the same machine."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(repeats + 1):
-        for name, work in works.items():
-            begun = time.perf_counter()
-            jax.block_until_ready(jax.tree.leaves(work()))
-            if turn:  # the first turn compiles
-                times[name].append(time.perf_counter() - begun)
+    times, _ = in_turns(works, repeats)
     return {name: float(np.median(values)) for name, values in times.items()}

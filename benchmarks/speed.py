@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.common import keep
+from thermogen.bench.jobs import PUBLISHED
 from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate, suitable_dt
 from thermogen.langevin import named_integrator
@@ -15,9 +16,6 @@ from thermogen.measure import summary
 from thermogen.quality import prototype_scores
 from thermogen.runfolder import compile_seconds
 from thermogen.training.rules import run_cycle, start_optimizer
-
-PUBLISHED = {"cycle": 15.4, "sample": 5.6}
-"""Seconds of the published program's loops, retyped and timed on one core of a like machine."""
 
 
 def timed(work) -> tuple[float, float]:
