@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.store import read_card
+from thermogen.store import SHIPPED, read_card
 
 
 def random_matrix(total):
@@ -125,3 +125,20 @@ def test_a_folder_in_the_way_is_kept(tmp_path):
     with pytest.raises(tg.InputError, match="it is kept"):
         model().save_pretrained(foreign, force=True)
     assert (foreign / "me.jpg").exists()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_draw_what_their_cards_say(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no folder of that name
+    model = tg.Model.from_pretrained(name)
+    known = model.figures["heat_kT"]
+    samples = tg.generate(jax.random.key(5), model.computer, 200, model.schedule)
+    error = known["std"] * (1 / len(samples) + 1 / known["n"]) ** 0.5
+    assert abs(samples.heat_kT.mean() - known["mean"]) < 4 * error
+    assert model.image_shape == (28, 28)
+
+
+def test_a_folder_goes_before_a_shipped_model_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model().save_pretrained("three-digits")
+    assert tg.Model.from_pretrained("three-digits").computer.units == UNITS

@@ -9,6 +9,7 @@ import platform
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from thermogen.weights import kind, pack, shape, unpack
 
 FORMAT = 1
 CARD, WEIGHTS = "card.json", "model.safetensors"
+SHIPPED = ("three-digits", "ten-digits", "published")
+"""Models that come with the package, made by `scripts/make_models.py`; see docs/models.md."""
 
 
 def versions() -> dict[str, str]:
@@ -94,8 +97,11 @@ class Model:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Model:
-        """Read a model folder; InputError if it is none, or truncated, or altered in any byte that counts."""
-        folder = Path(folder)
+        """Read a model folder, or a shipped model by its name (`SHIPPED`).
+
+        Raises InputError if there is none, or if it is truncated or altered in any byte that counts.
+        """
+        folder = model_folder(folder)
         card = read_card(folder)
         path = folder / WEIGHTS
         require(path.is_file(), f"model {folder} has no {WEIGHTS}: copy the folder again or train anew")
@@ -122,6 +128,13 @@ class Model:
         )
 
 
+def model_folder(folder: str | Path) -> Path:
+    """Where a model is: the folder itself, or that of a shipped model of this name, if there is no such folder."""
+    if str(folder) in SHIPPED and not Path(folder).exists():
+        return Path(str(resources.files("thermogen"))) / "models" / str(folder)
+    return Path(folder)
+
+
 def check_free(folder: Path, force: bool) -> None:
     """InputError if a model cannot go to `folder`; with `force` an older model there may be replaced."""
     if not folder.exists():
@@ -134,9 +147,11 @@ def check_free(folder: Path, force: bool) -> None:
 
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a model folder, its own checksum verified."""
-    path = Path(folder) / CARD
+    path = model_folder(folder) / CARD
     require(
-        path.is_file(), f"{folder} is no model folder (no {CARD}): give a folder made by 'thermogen train'"
+        path.is_file(),
+        f"{folder} is no model folder (no {CARD}): give a folder made by 'thermogen train', "
+        f"or {', '.join(SHIPPED)}",
     )
     try:
         card = json.loads(path.read_text())

@@ -216,7 +216,12 @@ Cluster = Annotated[
         rich_help_panel=_PROCESSES,
     ),
 ]
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder.")]
+ModelFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A model folder, or a shipped model: three-digits, ten-digits, published."
+    ),
+]
 
 
 def parse_digits(text: str) -> tuple[int, ...]:
