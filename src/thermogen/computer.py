@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -45,6 +46,10 @@ class Computer(eqx.Module):
     batch axes (one field per sample). A computer is a pytree: its arrays are arguments of compiled
     functions, so another computer of the same shape compiles nothing new.
 
+    Units of another kind: a subclass whose `own_energy`, `own_slope` and `own_curvature` add a term of
+    bounded slope to those here; its parameters are further fields, (N,) if one per unit. Exact training,
+    model folders and hardware know quartic units alone, and say so.
+
     Source: Whitelam, PRL 136, 037101 (2026), Eqs. 1–2; reference values J2 = J4 = 1, kT = 0.1, mu = 1.
     """
 
@@ -64,10 +69,22 @@ class Computer(eqx.Module):
         """The computer in force at time t: itself, since its parameters are constant in time."""
         return self
 
+    def own_energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """J2 x^2 + J4 x^4 of every unit, in E0: its own potential, bias and couplings apart."""
+        return self.J2 * x**2 + self.J4 * x**4
+
+    def own_slope(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """2 J2 x + 4 J4 x^3 of every unit: the derivative of `own_energy`."""
+        return x * (2 * self.J2 + 4 * self.J4 * x * x)
+
+    def own_curvature(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
+        """2 J2 + 12 J4 x^2 of every unit: the derivative of `own_slope`. Time steps are chosen by it."""
+        return 2 * self.J2 + 12 * self.J4 * x * x
+
     def energy_parts(self, x: Float[Array, "*batch N"]) -> EnergyParts:
         """On-site, bias and coupling energies of each state, in E0. Cost: one product J x."""
-        on_site = jnp.sum(x * x * (self.J2 + self.J4 * x * x), -1)
-        return EnergyParts(on_site, jnp.sum(self.bias * x, -1), self.couplings.energy(x))
+        own = jnp.sum(self.own_energy(x), -1)
+        return EnergyParts(own, jnp.sum(self.bias * x, -1), self.couplings.energy(x))
 
     def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """V(x), in E0."""
@@ -75,22 +92,38 @@ class Computer(eqx.Module):
 
     def gradient(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""
-        return _own_slope(x, self.J2, self.J4, self.bias) + self.couplings.apply(x)
+        return self.own_slope(x) + self.bias + self.couplings.apply(x)
 
     def force_parts(self, x: Parts, cuts: tuple[int, ...]) -> Parts:
         """The force -dV/dx_i, in E0, on states (*batch, N) cut at `cuts` of the couplings: for time loops."""
-        own = (Parts.of(values, cuts) for values in (self.J2, self.J4, self.bias))
-        return -(_own_slope(x, *own) + self.couplings.apply_parts(x))
+        parts = zip((self.alone(low, high) for low, high in pairwise(cuts)), x.arrays, strict=True)
+        own = Parts(tuple(units.own_slope(part) + units.bias for units, part in parts))
+        return -(own + self.couplings.apply_parts(x))
 
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The force -dV/dx_i, in E0."""
         return -self.gradient(x)
 
     def alike(self) -> AlikeUnits:
-        """J2, J4 and mobility that all units share; InputError if they do not."""
+        """J2, J4 and mobility that all units share; InputError if they do not, or are not quartic."""
+        self.check_quartic("what needs units alike")
         values = [np.unique(np.asarray(one, float)) for one in (self.J2, self.J4, self.mobility)]
         require(all(len(one) == 1 for one in values), "units are not alike: give all one J2, J4 and mobility")
         return AlikeUnits(*(float(one[0]) for one in values))
+
+    def check_quartic(self, what: str) -> None:
+        """InputError, naming `what`, for a subclass with a potential of its own."""
+        require(
+            type(self).own_slope is Computer.own_slope and type(self).own_energy is Computer.own_energy,
+            f"units of {type(self).__name__} have a potential of their own: {what} knows J2 x^2 + J4 x^4 "
+            "alone",
+        )
+
+    def alone(self, low: int, high: int) -> Computer:
+        """Units `low` to `high` - 1 by themselves, with their biases and without couplings."""
+        total = self.units.total
+        cut = eqx.tree_at(lambda c: c.couplings, self, NoCouplings(Units(visible=high - low)))
+        return jax.tree.map(lambda leaf: leaf[..., low:high] if leaf.shape[-1:] == (total,) else leaf, cut)
 
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0: what noising and the start of generation use."""
@@ -103,11 +136,6 @@ class Computer(eqx.Module):
     def prepared(self) -> Computer:
         """The same computer with its couplings laid out for many products (see `Couplings.prepared`)."""
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
-
-
-def _own_slope(x: Any, J2: Any, J4: Any, bias: Any) -> Any:
-    """What a unit's own potential adds to dV/dx, for arrays and for `Parts`."""
-    return x * (2 * J2 + 4 * J4 * x * x) + bias
 
 
 def in_float64(control: Any) -> Any:

@@ -139,6 +139,7 @@ def make_device(
     """
     wrong = imperfections or Imperfections()
     units, couplings, bias = _parts(computer)
+    units.check_quartic("a device")
     total, dtype = units.units.total, units.J2.dtype
     wires = imperfect_couplings(key, couplings, wrong)
     row = jnp.asarray(places(units.units, image_shape), dtype)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,23 +31,36 @@ def boltzmann_grid(
     Returns x and density, each with a last axis of `points`. Any confining J2, J4 (double wells too).
     """
     J2, J4, bias = (value[..., None] for value in jnp.broadcast_arrays(J2, J4, bias))
+    return _density_grid(lambda x: J2 * x**2 + J4 * x**4 + bias * x, bias.dtype, kT, points)
+
+
+def equilibrium_grid(
+    computer: Computer, points: int = 1025
+) -> tuple[Float[Array, "N points"], Float[Array, "N points"]]:
+    """Grid and density, largest value 1, of every unit of `computer` without its couplings."""
 
     def energy(x):
-        return J2 * x**2 + J4 * x**4 + bias * x
+        x = jnp.broadcast_to(x, (computer.bias.shape[-1], x.shape[-1])).T
+        return (computer.own_energy(x) + computer.bias * x).T
 
+    return _density_grid(energy, computer.bias.dtype, computer.kT, points)
+
+
+def _density_grid(energy: Callable[[Array], Array], dtype, kT: Array, points: int) -> tuple[Array, Array]:
+    """energy(x) has the units in front of the last axis, x may lack them."""
     # A half-width that certainly holds the density: the last power of two whose energy is within reach.
-    octaves = 2.0 ** jnp.arange(-20, 20).astype(bias.dtype)
+    octaves = 2.0 ** jnp.arange(-20, 20).astype(dtype)
     lowest = jnp.minimum(jnp.minimum(energy(octaves), energy(-octaves)).min(-1, keepdims=True), 0)
     reached = (jnp.minimum(energy(octaves), energy(-octaves)) - lowest) < _DEPTH * kT
     half = 2 * jnp.max(jnp.where(reached, octaves, octaves[0]), -1, keepdims=True)
     # Narrow it to where the density lives, then lay the fine grid.
-    x = half * jnp.linspace(-1, 1, _COARSE, dtype=bias.dtype)
+    x = half * jnp.linspace(-1, 1, _COARSE, dtype=dtype)
     depth = energy(x)
     inside = depth - depth.min(-1, keepdims=True) < _DEPTH * kT
     cell = 2 * half / (_COARSE - 1)
     low = jnp.min(jnp.where(inside, x, jnp.inf), -1, keepdims=True) - cell
     high = jnp.max(jnp.where(inside, x, -jnp.inf), -1, keepdims=True) + cell
-    x = low + (high - low) * jnp.linspace(0, 1, points, dtype=bias.dtype)
+    x = low + (high - low) * jnp.linspace(0, 1, points, dtype=dtype)
     depth = energy(x)
     return x, jnp.exp(-(depth - depth.min(-1, keepdims=True)) / kT)
 
@@ -78,7 +93,7 @@ def sample_uncoupled(
 ) -> Float[Array, "batch N"]:
     """Exact equilibrium states of the units of `computer` without their couplings.
 
-        p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)
+        p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)      (`own_energy` for units of another kind)
 
     One row per sample number; row n depends on (key, n) alone. If the bias has a batch axis (batch, N),
     each sample has its own fields. The inverse cumulative distribution of a density tabulated at
@@ -91,26 +106,36 @@ def sample_uncoupled(
     keys = sample_keys(key, samples)
     u = jax.vmap(lambda k: _uniform(k, total, dtype))(keys)
 
-    def of_units(J2, J4, bias, u):
-        x, density = boltzmann_grid(J2, J4, bias, computer.kT, points)
-        return jax.vmap(_quantiles)(x, density, u)
+    def of_units(units, u):
+        x, density = equilibrium_grid(units, points)
+        return jax.vmap(_quantiles, (0, 0, -1), -1)(x, density, u)
 
     def draw(bias, u):
-        units = (computer.J2, computer.J4, bias, u)
+        units = eqx.tree_at(lambda c: c.bias, computer.alone(0, total), bias)
         if total <= _TOGETHER:
-            return of_units(*units)
+            return of_units(units, u)
         blocks = -(-total // _TOGETHER)
-        # Filled up with copies of the last unit.
-        filled = [
-            jnp.pad(one, [(0, blocks * _TOGETHER - total)] + [(0, 0)] * (one.ndim - 1), mode="edge")
-            for one in units
-        ]
-        cut = [one.reshape(blocks, _TOGETHER, *one.shape[1:]) for one in filled]
-        drawn = jax.lax.map(lambda block: of_units(*block), cut)
-        return drawn.reshape(-1, *drawn.shape[2:])[:total]
+        whole = blocks * _TOGETHER
+
+        def fill(leaf):  # with copies of the last unit
+            if leaf.shape[-1:] != (total,):
+                return leaf
+            return jnp.pad(leaf, [(0, 0)] * (leaf.ndim - 1) + [(0, whole - total)], mode="edge")
+
+        def block(number):
+            def cut(leaf):
+                if leaf.shape[-1:] != (whole,):
+                    return leaf
+                return jax.lax.dynamic_slice_in_dim(leaf, number * _TOGETHER, _TOGETHER, -1)
+
+            return of_units(*jax.tree.map(cut, filled))
+
+        filled = jax.tree.map(fill, (units, u))
+        drawn = jax.lax.map(block, jnp.arange(blocks))
+        return jnp.moveaxis(drawn, 0, -2).reshape(*u.shape[:-1], whole)[..., :total]
 
     if computer.bias.ndim == 1:
-        return draw(computer.bias, u.T).T
+        return draw(computer.bias, u)
     return jax.lax.map(lambda row: draw(*row), (jnp.broadcast_to(computer.bias, u.shape), u))
 
 

@@ -80,13 +80,16 @@ def _balance(stiffness: Array, J4: Array, bias: Array) -> Array:
 def stable_dt(computer: Computer) -> float:
     """A time step at which explicit integrators stay stable: 2 / (mu x largest curvature reached).
 
-    The curvature bound is 2 J2 + 12 J4 x^2 + |J| at the largest expected amplitude x. Returns 0 if the
-    potential confines nothing (then no step is stable).
+    The curvature bound is 2 J2 + 12 J4 x^2 + |J| at the largest expected amplitude x (for units of another
+    kind the largest `own_curvature` up to it, plus |J|). Returns 0 if the potential confines nothing (then no
+    step is stable).
     """
     reach = amplitude(computer)
     if reach == float("inf"):
         return 0.0
-    curvature = jnp.max(2 * computer.J2 + 12 * computer.J4 * reach**2) + coupling_norm(computer)
+    x = jnp.linspace(-reach, reach, 129, dtype=computer.J2.dtype)[:, None]
+    x = jnp.broadcast_to(x, (len(x), computer.units.total))
+    curvature = jnp.max(computer.own_curvature(x)) + coupling_norm(computer)
     return float(2 / (jnp.max(computer.mobility) * curvature))
 
 

@@ -62,18 +62,14 @@ def relaxation_rates(key: Key[Array, ""], control: Control, x0: Float[Array, "ba
         shift = float(jnp.max(now.mobility)) * coupling_norm(now)
         largest.append(float(_largest_rate(now, x, jnp.asarray(shift, x.dtype))))
     last = control.at(t_f)
-    return Rates(max(largest), float(jnp.mean(last.mobility * _curvature(last, run.final))))
-
-
-def _curvature(computer: Computer, x: Array) -> Array:
-    return 2 * computer.J2 + 12 * computer.J4 * x * x
+    return Rates(max(largest), float(jnp.mean(last.mobility * last.own_curvature(run.final))))
 
 
 @eqx.filter_jit
 def _largest_rate(computer: Computer, x: Float[Array, "batch N"], shift: Float[Array, ""]):
     # `shift`, at least the size of the most negative rate, makes the largest rate the largest in size.
     root = jnp.sqrt(computer.mobility)
-    curvature = _curvature(computer, x)
+    curvature = computer.own_curvature(x)
     couplings = computer.couplings.prepared()
 
     def apply(v):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.special import digamma
@@ -21,7 +20,7 @@ from scipy.stats import differential_entropy
 from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.generation import Samples
-from thermogen.langevin.equilibrium import boltzmann_grid
+from thermogen.langevin.equilibrium import equilibrium_grid
 
 _FEWEST = 20
 
@@ -58,9 +57,8 @@ def uncoupled_entropy(computer: Computer) -> float:
 
     By quadrature, to 1e-4 per unit (tests). The bias must have no batch axis.
     """
-    J2, J4, bias, kT = (jnp.asarray(one) for one in (computer.J2, computer.J4, computer.bias, computer.kT))
-    require(bias.ndim == 1, "each sample has a bias of its own: give one computer")
-    grid, height = (np.asarray(one, float) for one in boltzmann_grid(J2, J4, bias, kT))
+    require(computer.bias.ndim == 1, "each sample has a bias of its own: give one computer")
+    grid, height = (np.asarray(one, float) for one in equilibrium_grid(computer))
     width = grid[:, 1:2] - grid[:, :1]
     density = height / (height.sum(1, keepdims=True) * width)
     positive = np.where(density > 0, density, 1)

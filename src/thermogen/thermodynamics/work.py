@@ -53,6 +53,7 @@ def log_partition(computer: Computer) -> float:
     """
     total = computer.units.total
     require(total <= _MOST, f"{total} units: quadrature is for {_MOST} or fewer")
+    computer.check_quartic("this quadrature")
     J = np.asarray(computer.couplings.matrix(), float)
     J2, J4, bias = (np.asarray(one, float) for one in (computer.J2, computer.J4, computer.bias))
     kT = float(computer.kT)

@@ -12,6 +12,7 @@ stretch instead of once per step. This is the same sequence of updates, to round
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -100,12 +101,5 @@ def online_stretch(
     learnt = couplings.outer(history, x)
     blocks = {link: block - rate * learnt.blocks[link] for link, block in couplings.blocks.items()}
     bias = computer.bias - rate * jnp.where(trained_biases, jnp.sum(history, 0), 0)
-    after = Computer(
-        computer.J2,
-        computer.J4,
-        bias,
-        BlockCouplings(units, blocks),
-        computer.mobility,
-        computer.kT,
-    )
+    after = eqx.tree_at(lambda c: (c.bias, c.couplings), computer, (bias, BlockCouplings(units, blocks)))
     return after, history.reshape(steps, batch, total)

@@ -54,7 +54,8 @@ class Process:
 
     @classmethod
     def of(cls, computer: Computer, schedule: Schedule, segment: int = 0, segments: int = 1) -> Process:
-        """The noising process of a computer's units."""
+        """The noising process of a computer's units; InputError for units that are not quartic."""
+        computer.check_quartic("exact training")
         J2, J4 = (tuple(np.asarray(values, float).tolist()) for values in (computer.J2, computer.J4))
         kT, mobilities = float(computer.kT), np.asarray(computer.mobility, float).reshape(-1)
         shared = bool((mobilities == mobilities[0]).all())

@@ -29,7 +29,9 @@ _SHARED = ("J2", "J4", "mobility", "kT")
 
 def kind(control: Control) -> str:
     """How the couplings are held, by name; InputError for couplings that cannot be saved."""
-    held = type(parts(control)[0].couplings)
+    computer = parts(control)[0]
+    computer.check_quartic("a model folder")
+    held = type(computer.couplings)
     for name, one in _KINDS.items():
         if one.type is held:
             return name
