@@ -19,7 +19,8 @@ from thermogen.data import Images
 from thermogen.errors import InputError, require
 from thermogen.experiment import Stage, silent
 from thermogen.generation import Samples, generate
-from thermogen.langevin import mean_in_field
+from thermogen.langevin import Integrator, mean_in_field
+from thermogen.noising import Schedule
 from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
 from thermogen.store import Model
@@ -39,8 +40,17 @@ class Survey:
     noise: float
 
 
-def survey(model: Model, seed: int = 0, stage: Stage = silent) -> Survey:
-    """Draw every condition a few times and keep its mean and the covariances. Cost: 6 samples each."""
+def survey(
+    model: Model,
+    seed: int = 0,
+    stage: Stage = silent,
+    schedule: Schedule | None = None,
+    integrator: Integrator | None = None,
+) -> Survey:
+    """Draw every condition a few times and keep its mean and the covariances. Cost: 6 samples each.
+
+    By the model's own schedule and Euler–Maruyama, or as told.
+    """
     control = _conditioned(model)
     conditions = np.tile(np.arange(len(control.classes)), _SURVEY)
     with stage("survey", len(conditions)) as tick:
@@ -48,8 +58,9 @@ def survey(model: Model, seed: int = 0, stage: Stage = silent) -> Survey:
             jax.random.key(seed),
             control,
             len(conditions),
-            model.schedule,
+            schedule or model.schedule,
             conditions=conditions,
+            integrator=integrator,
             film_frames=1,
             film_samples=1,
             progress=lambda done, total: tick(done * len(conditions) // total, ""),

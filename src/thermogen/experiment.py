@@ -246,13 +246,19 @@ def fingerprint(experiment: Experiment) -> dict[str, Any]:
     return found if experiment.chip is None else {**found, "chip_sha256": experiment.chip["sha256"]}
 
 
-def prepare(settings: Settings, chip: Path | None = None) -> Experiment:
+def prepare(settings: Settings, chip: Path | None = None, images: Images | None = None) -> Experiment:
     """Read the images and build everything; InputError, before any work, for whatever cannot be used.
 
     chip: a defect map (`read_chip`) of the chip to train for: units as they are, dead couplers left out.
+    images: what is learnt, all of it, where it does not come from a file.
     """
-    source = load_digits() if settings.images is None else load_images(settings.images)
-    images = source.choose(settings.digits) if settings.images is None or settings.digits else source
+    if images is not None:
+        require(settings.images is None and not settings.digits, "images are given twice: leave one out")
+        source = images
+    else:
+        source = load_digits() if settings.images is None else load_images(settings.images)
+    chosen = images is None and settings.images is None
+    images = source.choose(settings.digits) if chosen or settings.digits else source
     schedule = Schedule(settings.t_f, settings.dt, settings.ramp_fraction, settings.readout)
     check_segments(schedule, settings.segments)
     rule = Rule(

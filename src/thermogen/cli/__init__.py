@@ -9,7 +9,18 @@ from typing import Any
 
 from thermogen.errors import InputError
 
-ROOMS = ("training", "models", "asked", "energy", "claims", "hardware", "tolerance", "bench", "processes")
+ROOMS = (
+    "studio",
+    "training",
+    "models",
+    "asked",
+    "energy",
+    "claims",
+    "hardware",
+    "tolerance",
+    "bench",
+    "processes",
+)
 """Modules whose commands join those of `commands`, in the order of the help."""
 
 

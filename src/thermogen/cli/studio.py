@@ -1,0 +1,56 @@
+"""The command that opens the live page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thermogen.cli.commands import app
+
+_NEEDED = ("starlette", "uvicorn", "websockets")
+
+
+@app.command()
+def studio(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", help="A model folder to show first; shipped models are there too."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; the default is this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8765,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Open the live page: noise becomes digits while you watch, heat, ask, draw and train.
+
+    Everything runs here: the page needs no network. Stop with Ctrl-C.
+
+    Examples:
+
+        thermogen studio
+
+        thermogen studio runs/reproduce/model --port 9000 --no-open
+    """
+    from importlib.util import find_spec
+
+    from thermogen.errors import InputError
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"the studio needs {', '.join(missing)}: pip install 'thermogen[studio]'")
+    from thermogen.studio.server import serve
+    from thermogen.studio.shelf import Shelf
+
+    def ready(address: str) -> None:
+        print(f"studio: {address}   (Ctrl-C ends it)", flush=True)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            print("anyone who reaches this address can use this machine's cores", flush=True)
+        if open_page:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(Shelf.of(model), host, port, ready)

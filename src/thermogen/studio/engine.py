@@ -1,0 +1,105 @@
+"""The compiled part of the live page: any number of steps, with heat metered as force times displacement."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.control import Segments
+from thermogen.langevin import Integrator
+from thermogen.langevin.step import time_step
+
+
+class Motion(NamedTuple):
+    """States (n, N), heat and work of parameters that change (n,), in E0; sum of the states read so far."""
+
+    x: Float[Array, "n N"]
+    heat: Float[Array, " n"]
+    work: Float[Array, " n"]
+    read: Float[Array, "n N"]
+
+    @classmethod
+    def at_rest(cls, x: Float[Array, "n N"]) -> Motion:
+        """The start of a run."""
+        zero = jnp.zeros(len(x), x.dtype)
+        return cls(x, zero, zero, jnp.zeros_like(x))
+
+
+@eqx.filter_jit
+def advance(
+    keys: Key[Array, " n"],
+    control: Any,
+    motion: Motion,
+    first: Int[Array, ""],
+    count: Int[Array, ""],
+    reading_from: Int[Array, ""],
+    dt: Float[Array, ""],
+    integrator: Integrator,
+) -> Motion:
+    """Steps `first` to `first + count`, a number that is no part of the program: every pace runs the same.
+
+    Heat is metered on the way, step by step, as the work of the forces on the units along the straight
+    line from x to x', by Simpson's rule,
+
+        Q += sum_i [F_i(x) + 4 F_i((x + x') / 2) + F_i(x')] (x'_i - x_i) / 6,
+
+    and not read off the energy, so that the first law is a test of the run. The rule is exact for cubic
+    forces, those of quartic units; of couplings and biases, whose forces are linear, the middle is the mean.
+    Work: of couplings that change at every step, W += V(x', t + dt) - V(x', t). States from step
+    `reading_from` on are added up in `read`. Cost: one force a step more than the integrator's own.
+    """
+    step = time_step(keys, control, motion.x, dt=dt, integrator=integrator)
+    laid, changing = control.prepared(), not isinstance(control, Computer)
+
+    def one(k, carried):
+        (state, noise), x, force, motion = carried
+        now = laid.at(k * dt)
+        state, noise = step.advance(state, noise, k)
+        after = step.whole(state)
+        work = motion.work
+        if changing:
+            following = laid.at((k + 1) * dt)
+            work = work + following.energy(after) - now.energy(after)
+            force, pushed = now.force(x), now.force(after)
+        else:
+            pushed = now.force(after)
+        ends = now.own_slope(x) + now.own_slope(after)
+        bent = (ends - 2 * now.own_slope((x + after) / 2)) / 3  # what Simpson's rule adds to the mean force
+        heat = motion.heat + jnp.sum(((force + pushed) / 2 + bent) * (after - x), -1)
+        read = motion.read + jnp.where(k + 1 > reading_from, after, 0)
+        return (state, noise), after, pushed, Motion(after, heat, work, read)
+
+    start = (step.start(motion.x, first), motion.x, laid.at(first * dt).force(motion.x), motion)
+    return jax.lax.fori_loop(first, first + count, one, start)[-1]
+
+
+@eqx.filter_jit
+def energy(control: Any, x: Float[Array, "n N"], t: Float[Array, ""] | float) -> Float[Array, " n"]:
+    """V(x, t), in E0."""
+    return control.at(t).energy(x)
+
+
+@eqx.filter_jit
+def couplings_of(computer: Computer, unit: Int[Array, ""], rows: Float[Array, "n N"]) -> Float[Array, "n N"]:
+    """J_j for unit j, the same row for each of n samples unless they have couplings of their own."""
+    there = jnp.zeros_like(rows).at[:, unit].set(1.0)
+    return computer.couplings.apply(there).at[:, unit].set(0.0)
+
+
+def at_temperature(control: Any, kT: float) -> Any:
+    """A computer, segments or a steered control at another temperature."""
+    if isinstance(control, Computer):
+        return eqx.tree_at(lambda c: c.kT, control, jnp.full_like(control.kT, kT))
+    if isinstance(control, Segments):
+        return eqx.tree_at(lambda c: c.reference, control, at_temperature(control.reference, kT))
+    return eqx.tree_at(lambda c: c.control.reference, control, at_temperature(control.control.reference, kT))
+
+
+def in_turn(control: Any) -> list[Any]:
+    """The computers in force in equal parts of t_f; a control that changes at every step stays whole."""
+    return control.computers() if isinstance(control, Segments) else [control]

@@ -1,0 +1,153 @@
+"""The live page over HTTP: static files, one websocket a visitor, and the files they save."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from thermogen.errors import InputError
+from thermogen.studio.messages import LONGEST, read
+from thermogen.studio.saving import FILES, File
+from thermogen.studio.session import Session
+from thermogen.studio.shelf import Shelf
+
+STATIC = Path(__file__).parent / "static"
+_log = logging.getLogger("thermogen.studio")
+_POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
+
+
+def application(shelf: Shelf) -> Starlette:
+    """The web application: `/`, `/static`, `/live` (websocket), `/save/{token}/{file}`, `/status`."""
+    sessions: dict[str, Session] = {}
+
+    async def page(request: Request) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    async def status(request: Request) -> Response:
+        return JSONResponse({"visitors": len(sessions)})
+
+    async def save(request: Request) -> Response:
+        session = sessions.get(request.path_params["token"])
+        name = request.path_params["file"]
+        if session is None or name not in FILES:
+            return Response("no such page or file: open the studio and save from there\n", 404)
+        wanted: asyncio.Future[File] = asyncio.get_running_loop().create_future()
+        await session.commands.put((name, wanted))
+        found = await wanted
+        headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
+        return Response(found.content, media_type=found.kind, headers=headers)
+
+    async def live(socket: WebSocket) -> None:
+        if not _same_origin(socket):
+            await socket.close(4403)
+            return
+        await socket.accept()
+
+        async def send(message: str | bytes) -> None:
+            await (socket.send_text if isinstance(message, str) else socket.send_bytes)(message)  # pyright: ignore[reportArgumentType]
+
+        session = Session(shelf, send)
+        sessions[session.token] = session
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(session.run(next(iter(shelf.models))))
+                group.create_task(_listen(socket, session, running))
+        except* WebSocketDisconnect:
+            pass  # the page was closed
+        finally:
+            del sessions[session.token]
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/status", status),
+            Route("/save/{token}/{file}", save),
+            WebSocketRoute("/live", live),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_protect)],
+    )
+
+
+async def _listen(socket: WebSocket, session: Session, running: asyncio.Task[None]) -> None:
+    """Hand every well-formed message to the session; tell what is wrong with the others."""
+    try:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                command = read(message.get("text") or message.get("bytes"))
+            except InputError as error:
+                await session.tell_error(str(error))
+                continue
+            await session.commands.put(command)
+    finally:
+        running.cancel()
+
+
+def _same_origin(socket: WebSocket) -> bool:
+    """Whether a page of this server asks, and not one of another site open in the same browser."""
+    origin = socket.headers.get("origin")
+    return origin is None or origin.split("://")[-1] == socket.headers.get("host")
+
+
+async def _protect(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await follow(request)
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def serve(shelf: Shelf, host: str, port: int, ready: Callable[[str], Any]) -> None:
+    """Serve until interrupted; `ready(url)` is called once the page can be opened.
+
+    Raises InputError for an address that cannot be used. Port 0 takes any free one.
+    """
+    import socket as sockets
+
+    import uvicorn
+
+    family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+    listening = sockets.socket(family, sockets.SOCK_STREAM)
+    listening.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise InputError(
+            f"{host}:{port} cannot be served ({error}): choose another --host or --port"
+        ) from error
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/"
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready(address)
+
+    settings = uvicorn.Config(
+        application(shelf),
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_max_size=LONGEST,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # how the studio is closed
+        asyncio.run(Server(settings).serve([listening]))
