@@ -2,13 +2,16 @@
 # make test        install into .venv and run the whole test suite
 # make lint        style, types and the direction of imports
 # make bench       the figures of the documentation (long; see benchmarks/README.md)
+# make notebooks   run docs/notebooks/*.py anew and write them with their outputs (*.ipynb)
+# make release     sdist and wheel, built, installed in empty environments and tried
+# make matrix      the core of the tests with oldest and newest versions and every Python here
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt
 
-.PHONY: reproduce test lint bench clean
+.PHONY: reproduce test lint bench notebooks release matrix clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/thermogen reproduce --resume $(ARGS)
@@ -25,6 +28,15 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python scripts/make_notebooks.py $(ARGS)
+
+release: $(VENV)/.installed-test
+	$(BIN)/python scripts/smoke_release.py $(ARGS)
+
+matrix: $(VENV)/.installed-test
+	$(BIN)/python scripts/matrix.py $(ARGS)
 
 $(VENV)/.installed: $(SETUP)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thermogen needs Python 3.11 or newer: make PYTHON=python3.11")'

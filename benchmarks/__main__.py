@@ -23,6 +23,7 @@ NAMES = (
     "tolerance",
     "circuit",
     "processes",
+    "startup",
 )
 
 

@@ -11,8 +11,19 @@
     print(samples.heat_kT.mean(), samples.visible.shape)
 
 Names are listed in `__init__.pyi` and loaded when first used, so that importing the package costs nothing.
+`__version__` is that of the installed package, which pyproject.toml states.
 """
+
+from typing import Any
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("thermogen")
+    return _load(name)

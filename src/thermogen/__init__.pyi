@@ -60,6 +60,8 @@ from .training import (
     train_network,
 )
 
+__version__: str
+
 __all__ = [
     "BlockCouplings",
     "Classifier",
