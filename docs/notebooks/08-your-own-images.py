@@ -1,0 +1,153 @@
+# %% [markdown]
+# # Your own images
+#
+# Any grey images can be learnt: this notebook draws four letters, writes them as `.png` files, reads them
+# back, trains a computer for them exactly, draws with it, completes a half-shown letter, and keeps the model
+# in a folder. On the command line it is `thermogen train --images FOLDER --out MODEL` and
+# `thermogen sample MODEL --out pictures.png`.
+
+# %%
+import tempfile
+from pathlib import Path
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import thermogen as tg
+from thermogen.langevin import mean_in_field
+from thermogen.report.films import grey, plate
+
+plt.rcParams.update(
+    {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}
+)
+
+
+def show(images, shape, columns, title):
+    """Images in rows, light on black."""
+    width = min(8, columns)
+    rows = np.ceil(len(images) / columns)
+    _, axis = plt.subplots(figsize=(width, 0.5 + width * rows / columns))
+    axis.imshow(plate(grey(np.asarray(images)), shape, columns, scale=2), cmap="gray")
+    axis.set(title=title, xticks=[], yticks=[])
+    plt.show()
+
+
+# %% [markdown]
+# ## Make them
+#
+# Images may come as `.npz`, `.npy`, IDX or `.png` files, or as folders of `.png` files: `tg.load_images`
+# reads them all. In a folder, a name that begins with a number and an underscore tells the class.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+(folder / "letters").mkdir()
+for label, letter in enumerate("COLD"):
+    picture = Image.new("L", (20, 20), 0)
+    ImageDraw.Draw(picture).text((10, 10), letter, fill=255, anchor="mm", font=ImageFont.load_default(20))
+    picture.save(folder / "letters" / f"{label}_{letter}.png")
+
+images = tg.load_images(folder / "letters")
+print(len(images), "images of", images.shape, "pixels, classes", images.labels)
+show(images.standardised(), images.shape, 4, "what is to be learnt")
+
+# %% [markdown]
+# ## Train
+#
+# One visible unit a pixel, and some hidden ones. `tg.fields` imprints the images: `imprint="code"` gives each
+# class a pattern of signs on the hidden units, which tells the classes apart. `tg.train_exact` solves for the
+# couplings and biases.
+
+# %%
+hidden = 256
+units = tg.Units(visible=images.shape[0] * images.shape[1], hidden=hidden)
+schedule = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
+fields = tg.fields(
+    images.standardised(), images.labels, hidden, imprint="code", amplitude=2.5, hidden_amplitude=5.0
+)
+computer = tg.make_computer(tg.published(units))
+trained = tg.train_exact(jax.random.key(0), computer, fields, schedule, visible_biases=True)
+samples = tg.generate(jax.random.key(1), trained.computer, 200, schedule, film_samples=1)
+show(samples.visible[:40], images.shape, 20, "the first forty, none chosen")
+
+# %% [markdown]
+# **Check.** Nearly all samples are clearly one of the four, and each of the four is drawn.
+
+# %%
+scores = tg.prototype_scores(samples.visible, images.standardised())
+share = np.mean(scores.best > 0.7)
+print(f"above 0.7: {share:.1%} of 200; drawn: {dict(zip('COLD', scores.counts.tolist(), strict=True))}")
+assert share > 0.85
+assert scores.counts.min() > 0
+
+# %% [markdown]
+# ## The trap: hidden units that feel nothing
+#
+# Without an imprint on the hidden units, units are independent and the average gradient of every
+# visible–hidden coupling is exactly zero: what a long training by descent learns is the noise of its own
+# samples. Exact training refuses:
+
+# %%
+blind = fields.at[:, units.part("hidden")].set(0.0)
+try:
+    tg.train_exact(jax.random.key(0), computer, blind, schedule, visible_biases=True)
+except tg.InputError as error:
+    refusal = str(error)
+print(refusal)
+assert "teach no coupling" in refusal
+
+# %% [markdown]
+# ## Half a letter
+#
+# Some units can be held while the others run: `tg.Hold` clamps them by setting their mobility to zero. Show
+# the lower half of each letter, at the values it has when it is imprinted, and let the computer find the
+# rest.
+
+# %%
+shown = np.zeros(units.total, bool)
+shown[units.visible // 2 : units.visible] = True
+rest = np.asarray(
+    mean_in_field(np.asarray(fields), 1.0, 1.0, kT=0.1)
+)  # mean of every unit under its full field
+each = 10
+hold = tg.Hold(shown, np.repeat(rest, each, 0))
+finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, hold=hold, film_samples=1)
+show(finished.visible, images.shape, 20, "lower halves given, upper halves found")
+upper = slice(0, units.visible // 2)
+found = tg.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])
+right = found.nearest == np.repeat(np.arange(4), each)
+print(f"upper half right: {right.sum()} of {right.size}; by letter {right.reshape(4, each).sum(1)}")
+assert right.mean() > 0.5  # one in four by chance
+
+# %% [markdown]
+# ## Keep it
+#
+# A model folder holds a card that can be read (`card.json`) and the numbers (`model.safetensors`), both with
+# checksums.
+
+# %%
+path = tg.Model(trained.computer, schedule, images.shape).save_pretrained(folder / "model")
+again = tg.Model.from_pretrained(path)
+redrawn = tg.generate(jax.random.key(1), again.computer, 200, again.schedule, film_samples=1)
+assert np.array_equal(redrawn.visible, samples.visible)
+print(sorted(file.name for file in path.iterdir()))
+
+# %% [markdown]
+# ## What cannot be used says so
+#
+# An image without contrast cannot be scaled to unit variance. Errors are one line: the value, and what would
+# do.
+
+# %%
+Image.new("L", (20, 20), 128).save(folder / "letters" / "4_blank.png")
+try:
+    tg.load_images(folder / "letters")
+except tg.InputError as error:
+    message = str(error).replace(str(folder), "…")
+print(message)
+assert "constant" in message
+
+# %% [markdown]
+# For hundreds of images of many classes, train in shared modes instead: [all ten
+# digits](05-ten-digits.ipynb).
