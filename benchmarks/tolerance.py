@@ -188,13 +188,15 @@ and any of them combine: `hardware.imperfect.Imperfections` names them with thei
 
 $$
 dx_i = \mu_i F_i\,dt + \sqrt{2\mu_i\,kT_i (1+e)}\,dW_i , \qquad
-F_i = -2 J_{2,i} x_i - 4 J_{4,i} x_i^3 + o_i - s(t) \Big[ b_i + \sum_j J_{ij}\,\varphi(x_j) \Big]
+F_i = -2 J_{2,i} x_i - 4 J_{4,i} x_i^3 + o_i - s(t) \left[ b_i + \sum_j J_{ij}\,\varphi(x_j) \right]
 $$
 
 with $\varphi(x) = L \tanh(x/L)$ and $s(t) = 1 - e^{-t/\tau}$. Where $J_{ij} \ne J_{ji}$, or where couplers
 saturate, no energy exists. Heat is then force times displacement along the path, in the Stratonovich sense,
 in kT at the nominal temperature. Where there is an energy it equals $V(x(0)) - V(x(t_f))$ to rounding
 (`hardware.runs.run_device`). A device without imperfections gives what `generate` gives.
+
+Computed by [`hardware.run_device`](../src/thermogen/hardware/runs.py#run_device).
 
 ## How it was measured
 

@@ -259,6 +259,23 @@ def test_normalised_path_relation(float64):
     assert z(np.exp(log_rho - log_p0 - ratio), 1.0) < 4
 
 
+def test_heat_part_is_both_heats_less_what_the_couplings_add(float64):
+    # (Q_0 + Q_theta) / 2kT - sum_k dx_k . J dx_k / 4kT with Stratonovich heats, path by path and exactly.
+    wiring = tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9)))
+    computer = tg.make_computer(wiring, dtype=jnp.float64)
+    control, path, dt = noising_paths(computer, 50, steps=40, dt=0.02)
+    moved = path[1:] - path[:-1]
+    held = jnp.stack([control.at(k * dt).gradient(path[k]) for k in range(40)])
+    after = jnp.stack([control.at(k * dt).gradient(path[k + 1]) for k in range(40)])
+    Q_0 = -(moved * (held + after)).sum((0, -1)) / 2
+    Q = -(moved * (computer.gradient(path[:-1]) + computer.gradient(path[1:]))).sum((0, -1)) / 2
+    added = (moved * (moved @ computer.couplings.matrix())).sum((0, -1))
+    exact = (Q_0 + Q) / (2 * computer.kT) - added / (4 * computer.kT)
+    found = tg.log_ratio(control, computer, path, dt).heat_part
+    assert np.allclose(found, exact, rtol=0, atol=1e-10)
+    assert np.abs(added).min() > 1e-3
+
+
 def test_first_law_closes_for_a_driven_run_and_heat_is_an_energy_difference_for_a_constant_one(float64):
     computer = tg.make_computer(
         tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))), dtype=jnp.float64
