@@ -17,7 +17,10 @@ else:  # what typer really hands over: its own name for it is a subclass
 app = typer.Typer(
     name="thermogen",
     help="Computers that turn heat noise into pictures: train a network of fluctuating units so that its own "
-    "thermal motion assembles images, and account for the heat.",
+    "thermal motion assembles images, and account for the heat.\n\nExamples:\n\n    thermogen reproduce\n\n"
+    "    thermogen train --images mine.npz --out models/mine\n\n"
+    "    thermogen sample models/mine --count 100 --out pictures.png\n\n"
+    "    thermogen train --help",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

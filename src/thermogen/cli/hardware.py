@@ -10,8 +10,17 @@ import typer
 from thermogen.cli import options as o
 from thermogen.cli.commands import app
 
-export = typer.Typer(no_args_is_help=True, help="Write a computer for other tools: a netlist, or plain JSON.")
-hardware = typer.Typer(no_args_is_help=True, help="Physical units, and the same computer in ngspice.")
+export = typer.Typer(
+    no_args_is_help=True,
+    help="Write a computer for other tools: a netlist, or plain JSON.\n\nExample:\n\n"
+    "    thermogen export spice models/digits --out digits.cir",
+)
+hardware = typer.Typer(
+    no_args_is_help=True,
+    help="Physical units, and the same computer in ngspice.\n\nExamples:\n\n"
+    "    thermogen hardware figures models/digits --heat 2800\n\n"
+    "    thermogen hardware verify models/digits --out runs/circuit",
+)
 app.add_typer(export, name="export")
 app.add_typer(hardware, name="hardware")
 

@@ -129,7 +129,12 @@ def measure(
 
 @app.command()
 def show(model: o.ModelFolder, json: o.Json = False) -> None:
-    """Show what a model folder holds: units, couplings, protocol, data, training, figures; check it."""
+    """Show what a model folder holds: units, couplings, protocol, data, training, figures; check it.
+
+    Example:
+
+        thermogen show models/digits
+    """
     from thermogen.cli.console import print_json
     from thermogen.cli.work import print_card
     from thermogen.store import Model, read_card
