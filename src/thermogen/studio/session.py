@@ -89,7 +89,8 @@ class Session:
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
             try:
-                asked = await asyncio.wait_for(self.commands.get(), left)
+                async with asyncio.timeout(left):  # not wait_for, which can lose a cancellation (Python 3.11)
+                    asked = await self.commands.get()
             except TimeoutError:
                 return
             await self._obey(asked)

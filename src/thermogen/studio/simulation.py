@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -282,7 +283,7 @@ class Simulation:
     def set_dt(self, dt: float) -> None:
         """Another time step from now on, the nearest that divides t_f; noise is drawn afresh."""
         t_f = self.loaded.model.schedule.t_f
-        require(np.isfinite(dt) and 0 < dt <= t_f / 2, f"dt = {dt}: give a step above 0, at most t_f / 2")
+        require(math.isfinite(dt) and 0 < dt <= t_f / 2, f"dt = {dt}: give a step above 0, at most t_f / 2")
         t = self.t
         self.dt = t_f / max(2, round(t_f / dt))
         self.step = round(t / self.dt)
@@ -292,7 +293,7 @@ class Simulation:
 
     def set_temperature(self, kT: float) -> None:
         """Another temperature of the bath from now on."""
-        require(np.isfinite(kT) and kT > 0, f"kT = {kT}: give a positive number")
+        require(math.isfinite(kT) and kT > 0, f"kT = {kT}: give a positive number")
         self.kT = kT
         self._clamp()
 

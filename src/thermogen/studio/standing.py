@@ -40,7 +40,7 @@ class Standing:
             return cls(np.linspace(*_UNKNOWN, 256, dtype=np.float32), None, ())
         J2, J4, kT = (float(np.asarray(one).flat[0]) for one in (reference.J2, reference.J4, reference.kT))
         force = model.training["amplitude"] * np.linspace(*span, 256)
-        levels = mean_in_field(force, J2, J4, kT)
+        levels = mean_in_field(force[None], J2, J4, kT)[0]
         pictures = _hidden_fields(model)
         if pictures is None:
             return cls(levels, None, ())

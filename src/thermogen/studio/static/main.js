@@ -88,7 +88,8 @@ const heard = {
     tiles(message.samples, message.sample);
     document.body.dataset.ready = "true";
   },
-  begun() {
+  begun(message) {
+    document.body.dataset.begun = message.seed;
     chart.clear();
     $("verdict").textContent = "";
     document.querySelectorAll("#grid span").forEach((caption) => (caption.textContent = ""));
@@ -157,6 +158,7 @@ function show(now) {
   while (times.length > 60) times.shift();
   document.body.dataset.fps = times.length > 1 ? ((times.length - 1) / ((now - times[0]) / 1000)).toFixed(1) : "";
   document.body.dataset.frame = drawn;
+  document.body.dataset.step = header.step;
   const { visible, hidden, output } = model.units;
   const total = visible + hidden + output;
   if (levels.length !== header.count * total) return;
