@@ -35,6 +35,7 @@ def main() -> None:
     for name in sys.argv[1:] or NAMES:
         print(f"== {name}", flush=True)
         import_module(f"benchmarks.{name}").main()
+        import_module("benchmarks.page").main()
 
 
 if __name__ == "__main__":
