@@ -9,7 +9,7 @@ from typing import Any
 from names import resolver
 
 _CODE = re.compile(r"``(.+?)``|`([^`]+)`")
-_ARRAY = re.compile(r"jaxlib\._jax\.Array|jaxtyping\.|jax\.Array")
+_WHERE = re.compile(r"\b(?:jaxlib\._jax|jaxtyping|jax)\.(?=[A-Z])")
 _INDENTED = re.compile(r"^ {3,}\S")
 
 
@@ -18,7 +18,7 @@ def _words(text: str) -> str:
 
 
 def text_as_rst(line: str, resolve: Callable[[str], str | None]) -> str:
-    """One line of prose: names become links where the API has them, code otherwise, and the rest is escaped."""
+    """One line of prose: names become links where the API has them, code otherwise; the rest is escaped."""
     parts, last = [], 0
     for code in _CODE.finditer(line):
         word = code[1] or code[2]
@@ -59,7 +59,7 @@ def setup(app: Any) -> dict[str, Any]:
         lines[:] = as_rst(lines, resolve)
 
     def shorten(app: Any, what: str, name: str, held: Any, options: Any, signature: Any, returns: Any) -> Any:
-        return tuple(one and _ARRAY.sub("Array", one) for one in (signature, returns))
+        return tuple(one and _WHERE.sub("", one) for one in (signature, returns))
 
     def skip(app: Any, what: str, name: str, held: Any, skipped: bool, options: Any) -> bool | None:
         # What a named tuple says of each of its fields.

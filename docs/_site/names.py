@@ -20,8 +20,8 @@ SOURCE = ROOT / "src"
 ADOPTED = {"contributing": "CONTRIBUTING.md", "changes": "CHANGELOG.md"}
 """Pages of the site whose text is a file of the project's folder."""
 
-_DIRECTIVE = re.compile(r"^\.\. auto(?:class|function|data|exception|module):: (\S+)", re.MULTILINE)
-_FENCED = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)\s*$|`[^`\n]+`(?!\])", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^\.\. (?:auto(?:class|function|exception)|py:data):: (\S+)", re.MULTILINE)
+_FENCED = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)\s*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)\)")
 
 
@@ -47,7 +47,7 @@ def links(text: str) -> Iterator[Link]:
 def documented() -> dict[str, str]:
     """Every name that the API documents, and the page that does."""
     pages = sorted((DOCS / "api").glob("*.md"))
-    return {name: page.stem for page in pages for name in _DIRECTIVE.findall(page.read_text())}
+    return {name: page.stem for page in pages for name in DIRECTIVE.findall(page.read_text())}
 
 
 def found(dotted: str) -> Any:
@@ -96,8 +96,15 @@ def entry(dotted: str) -> str | None:
     owner, _, member = dotted.rpartition(".")
     if isinstance(found(owner), type):
         outer = entry(owner)
-        return outer and f"{outer}.{member}"
+        return outer and _within(outer, member)
     return None
+
+
+def _within(outer: str, member: str) -> str:
+    """The entry of a member: its own if it has a docstring, as methods and properties do, or its class."""
+    held = getattr(found(outer), member, None)
+    own = isinstance(held, property) or callable(held)
+    return f"{outer}.{member}" if own and held.__doc__ else outer
 
 
 def of_source(target: str, folder: Path) -> str | None:
@@ -111,7 +118,7 @@ def of_source(target: str, folder: Path) -> str | None:
 
 
 def on_site(text: str, folder: Path) -> str:
-    """A page with its links as the site needs them; those to files that the site does not hold are dropped."""
+    """A page with its links as the site needs them; those to files that are not on the site are dropped."""
     replaced = []
     for link in links(text):
         if link.target.startswith(("http:", "https:", "#", "mailto:")):
@@ -140,7 +147,7 @@ def _site_link(link: Link, whole: str, folder: Path) -> str:
 
 
 def resolver() -> Callable[[str], str | None]:
-    """How docstrings name things: from `Computer.energy`, `langevin.simulate` or `train` to the entry, if any."""
+    """From names as docstrings have them, such as `Computer.energy` or `langevin.simulate`, to entries."""
     short: dict[str, str | None] = {}
     for name in documented():
         parts = name.split(".")
@@ -158,7 +165,7 @@ def resolver() -> Callable[[str], str | None]:
         owner, _, member = word.rpartition(".")
         outer = short.get(owner) if owner else None
         if outer is not None and isinstance(found(outer), type) and hasattr(found(outer), member):
-            return f"{outer}.{member}"
+            return _within(outer, member)
         return None
 
     return resolve

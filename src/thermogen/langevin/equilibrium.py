@@ -93,11 +93,12 @@ def sample_uncoupled(
 ) -> Float[Array, "batch N"]:
     """Exact equilibrium states of the units of `computer` without their couplings.
 
-        p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)      (`own_energy` for units of another kind)
+        p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)
 
-    One row per sample number; row n depends on (key, n) alone. If the bias has a batch axis (batch, N),
-    each sample has its own fields. The inverse cumulative distribution of a density tabulated at
-    `points` places (linear in between): moments agree with quadrature to 1e-5 (tests).
+    or as `own_energy` of the computer has it. One row per sample number; row n depends on (key, n) alone. If
+    the bias has a batch axis (batch, N), each sample has its own fields. The inverse cumulative distribution
+    of a density tabulated at `points` places (linear in between): moments agree with quadrature to 1e-5
+    (tests).
     Cost: N x points exponentials, once for all samples or once per sample with its own fields. Memory: tables
     of 4,096 units, whatever N.
     """
