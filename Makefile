@@ -1,6 +1,7 @@
 # make reproduce   install into .venv and run the main job: runs/reproduce/report.html
-# make test        install into .venv and run the whole test suite
+# make test        install into .venv and run the whole test suite, then lint and docs
 # make lint        style, types and the direction of imports
+# make docs        the documentation site in docs/_build/html, warnings as errors
 # make bench       the figures of the documentation (long; see benchmarks/README.md)
 # make notebooks   run docs/notebooks/*.py anew and write them with their outputs (*.ipynb)
 # make release     sdist and wheel, built, installed in empty environments and tried
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt
 
-.PHONY: reproduce test lint bench notebooks release matrix clean
+.PHONY: reproduce test lint docs bench notebooks release matrix clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/thermogen reproduce --resume $(ARGS)
@@ -19,12 +20,17 @@ reproduce: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(ARGS)
 	$(MAKE) lint
+	$(MAKE) docs
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build -q -W --keep-going -j auto docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
@@ -49,4 +55,4 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
