@@ -21,7 +21,7 @@ def studio(
     host: Annotated[
         str, typer.Option(help="Address to serve on; the default is this machine alone.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 8765,
+    port: Annotated[int, typer.Option(help="Port; 0: any free one.")] = 8765,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Open the live page: noise becomes digits while you watch, heat, ask, draw and train.

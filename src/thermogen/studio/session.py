@@ -44,7 +44,7 @@ class Session:
         self._running, self._at_end = True, "again"
         self._sample: int = 0
         self._unit: int | None = None
-        self._frame = self._seen = 0
+        self._frame = self._seen = self._runs = 0
         self._again_at: float | None = None
         self._asked_to_stop = False
 
@@ -285,6 +285,7 @@ class Session:
         self._pace_factor, self._warm, self._due, self._most = 1.0, False, 0.0, 100.0
         self._pace = self._simulation.loaded.model.schedule.t_f / SECONDS_A_RUN
         await self._model()
+        await self._anew()
         await self._settings()
         await self._tell("notice", text="")
 
@@ -295,9 +296,12 @@ class Session:
         if (self._simulation.held != FREE).any():
             await self._tell("notice", text="Finding the condition that the held units suggest.")
         await self._compute(work)
-        self._again_at, self._due = None, 0.0
-        await self._tell("begun", seed=self._simulation.seed, labels=_listed(self._simulation.labels))
+        await self._anew()
         await self._show()
+
+    async def _anew(self) -> None:
+        self._again_at, self._due, self._runs = None, 0.0, self._runs + 1
+        await self._tell("begun", run=self._runs, seed=self._simulation.seed)
 
     # --- what is told -------------------------------------------------------------------------------------
 
@@ -390,6 +394,7 @@ class Session:
         asked, seen = simulation.labels, simulation.verdict
         await self._tell(
             "verdict",
+            run=self._runs,
             seen=_listed(seen),
             asked=_listed(asked),
             right=None if asked is None or seen is None else int((asked == seen).sum()),

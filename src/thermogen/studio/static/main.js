@@ -89,7 +89,9 @@ const heard = {
     document.body.dataset.ready = "true";
   },
   begun(message) {
-    document.body.dataset.begun = message.seed;
+    document.body.dataset.seed = message.seed;
+    document.body.dataset.run = message.run;
+    document.body.dataset.step = "";
     chart.clear();
     $("verdict").textContent = "";
     document.querySelectorAll("#grid span").forEach((caption) => (caption.textContent = ""));
@@ -104,7 +106,7 @@ const heard = {
     if (message.right !== null) {
       $("verdict").textContent = `${message.right} of ${message.asked.length} look like what was asked for.`;
     } else if (message.seen) $("verdict").textContent = "The pictures are read.";
-    document.body.dataset.verdicts = Number(document.body.dataset.verdicts ?? 0) + 1;
+    document.body.dataset.read = message.run;
   },
   example(message) {
     board.set(message.levels);
