@@ -24,6 +24,7 @@ NAMES = (
     "circuit",
     "processes",
     "startup",
+    "studio",
 )
 
 

@@ -49,10 +49,6 @@ html_copy_source = False
 html_show_sourcelink = False
 
 
-MAY_BE_ABSENT = ("studio", "models")
-"""Pages that the first page lists only if they are there."""
-
-
 def _as_on_site(app, docname: str, content: list[str]) -> None:
     """Links that lead to the source lead to the API, and files of the project's folder become pages."""
     page = Path(app.env.doc2path(docname))
@@ -62,9 +58,6 @@ def _as_on_site(app, docname: str, content: list[str]) -> None:
         content[0] = on_site((ROOT / ADOPTED[docname]).read_text(), ROOT)
     else:
         content[0] = on_site(content[0], page.parent)
-    if docname == "index":
-        absent = {name for name in MAY_BE_ABSENT if not (HERE / f"{name}.md").exists()}
-        content[0] = "\n".join(line for line in content[0].split("\n") if line not in absent)
 
 
 def setup(app) -> None:

@@ -54,6 +54,7 @@ WORKS = {
     "large": Work(((*BENCHMARKS, "large"),), None),
     "circuit": Work(((*BENCHMARKS, "circuit"),), None),
     "tolerance": Work(((*BENCHMARKS, "tolerance"),), None),
+    "studio": Work(((sys.executable, str(ROOT / "scripts" / "make_screenshots.py")),), None),
 }  # fmt: skip
 
 FIGURES = {
@@ -73,6 +74,9 @@ FIGURES = {
     "circuit-ten": ("circuit", IMAGES / "circuit-ten.png"),
     "tolerance-three": ("tolerance", IMAGES / "tolerance-three.png"),
     "tolerance-ten": ("tolerance", IMAGES / "tolerance-ten.png"),
+    "studio": ("studio", IMAGES / "studio.png"),
+    "studio-finish": ("studio", IMAGES / "studio-finish.png"),
+    "studio-phone": ("studio", IMAGES / "studio-phone.png"),
 }
 """Picture by name: the work that makes it, and the file it leaves."""
 

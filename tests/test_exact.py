@@ -307,7 +307,7 @@ def test_images_that_teach_nothing_are_refused():
         tg.train_exact(jax.random.key(0), computer, fields[:1], SCHEDULE)
     with pytest.raises(tg.InputError, match="images 0 and 2 are equal: leave one of them out"):
         tg.train_exact(jax.random.key(0), computer, fields[jnp.array([0, 1, 0])], SCHEDULE)
-    with pytest.raises(tg.InputError, match="the images teach no coupling.*give the hidden ones an imprint"):
+    with pytest.raises(tg.InputError, match=r"the images teach no coupling.*give the hidden ones an imprint"):
         tg.train_exact(jax.random.key(0), computer, fields.at[:, UNITS.part("hidden")].set(0), SCHEDULE)
 
 

@@ -1,4 +1,6 @@
 import json
+import runpy
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -142,3 +144,9 @@ def test_a_folder_goes_before_a_shipped_model_of_its_name(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     model().save_pretrained("three-digits")
     assert tg.Model.from_pretrained("three-digits").computer.units == UNITS
+
+
+def test_the_page_of_the_models_is_what_their_cards_say():
+    root = Path(__file__).parent.parent
+    page = runpy.run_path(str(root / "scripts" / "make_models.py"))["page"]
+    assert (root / "docs" / "models.md").read_text() == page()

@@ -193,10 +193,11 @@ def test_temperature_step_integrator_and_samples(page):
     expect(page.locator("#dt-value")).to_have_text("0.004")
     page.select_option("#integrator", "heun")
     page.click("#step")
-    page.select_option("#count", "4")
+    anew(page, lambda: page.select_option("#count", "4"))
     expect(page.locator("#grid button")).to_have_count(4)
     page.locator("#pace").fill("-2")
     expect(page.locator("#pace-value")).to_have_text("× 0.25")
+    page.wait_for_function("[...document.querySelectorAll('#grid canvas')].every(one => one.width === 28)")
     assert pixels(page).shape == (4, 784)
     page.click("#run")
     to_the_end(page)
@@ -297,6 +298,7 @@ def test_three_digits_are_trained_here_and_come_out(page):
 def test_own_drawings_are_trained_and_come_out(page):
     box = board_box(page)
     expect(page.locator("#train-drawings")).to_be_disabled()
+
     def at(across, down):
         page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
 

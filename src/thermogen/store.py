@@ -129,7 +129,7 @@ class Model:
 
 
 def model_folder(folder: str | Path) -> Path:
-    """Where a model is: the folder itself, or that of a shipped model of this name, if there is no such folder."""
+    """Where a model is: the folder itself or, if there is none, that of a shipped model of this name."""
     if str(folder) in SHIPPED and not Path(folder).exists():
         return Path(str(resources.files("thermogen"))) / "models" / str(folder)
     return Path(folder)

@@ -193,7 +193,6 @@ class Session:
         if (drawing == FREE).all():
             await self._show()
             return
-        await self._tell("notice", text="The drawn units are held; the others start from noise.")
         await self._begin(self._simulation.seed + 1)
         self._running = True
 
@@ -293,9 +292,10 @@ class Session:
         await self._begun(lambda: self._simulation.begin(seed % 2**32))
 
     async def _begun(self, work: Callable[[], None]) -> None:
-        if (self._simulation.held != FREE).any():
-            await self._tell("notice", text="Finding the condition that the held units suggest.")
+        if (self._simulation.held != FREE).any() and self._simulation.label is None:
+            await self._tell("notice", text="Looking for what the held units suggest.")
         await self._compute(work)
+        await self._tell("notice", text="")
         await self._anew()
         await self._show()
 

@@ -127,8 +127,8 @@ def _check_residual(residual: float, tolerance: float, iterations: int) -> None:
     # 0 / 0: the gradient is zero from the start.
     require(
         not np.isnan(residual),
-        "the images teach no coupling, the gradient of each is 0: units on both its sides must feel the image; "
-        "give the hidden ones an imprint",
+        "the images teach no coupling, the gradient of each is 0: units on both its sides must feel the "
+        "image; give the hidden ones an imprint",
     )
     if not residual <= tolerance:
         raise InputError(

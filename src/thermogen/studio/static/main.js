@@ -14,7 +14,7 @@ const made = (tag, given = {}, ...inside) => {
 const figure = (value, digits = 1) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 
-const short = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
+const short = (value) => (Math.abs(value) < 5e-7 ? "0" : String(Number(value.toPrecision(3))).replaceAll("-", "−"));
 
 let palette = palettes();
 let model = null;
@@ -142,6 +142,8 @@ function tiles(count, chosen) {
       button.onclick = () => act("select", { sample: i, unit: settings.unit });
       return button;
     }));
+    drawn = 0; // the frame that is there goes on the new canvases
+    requestAnimationFrame(show);
   }
   [...grid.children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
 }
