@@ -98,6 +98,7 @@ def test_links_lead_to_the_entries_of_the_api_on_the_site():
 # --- equations -------------------------------------------------------------------------------------------
 
 EQUATIONS = ("physics", "exact-training", "online-training", "energy", "tolerance", "ten-digits", "hardware")
+EQUATIONS += ("studio",)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
@@ -301,6 +302,9 @@ def test_every_picture_is_shown_and_made_by_a_script():
     assert {name for name in pictures if f"images/{name}.png" not in shown} == set()
     for name, (work, made) in FIGURES.items():
         commands, _ = WORKS[work]
+        if commands[-1][1].endswith(".py"):
+            assert f'"{name}"' in Path(commands[-1][1]).read_text()
+            continue
         program = commands[-1][2]
         if program == "benchmarks":
             code = (ROOT / "benchmarks" / f"{commands[-1][3]}.py").read_text()
