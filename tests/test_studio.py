@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from shared_work import SCHEDULE, controls
 
 import thermogen as tg
 from thermogen.control import Hold
@@ -124,6 +125,29 @@ def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier)
         jax.random.key(5), loaded.model.computer, 3, schedule, hold=Hold(held, values), film_frames=1
     )
     np.testing.assert_array_equal(simulation.x, known.x)
+
+
+@pytest.mark.parametrize("kind", ["computer", "segments", "labels", "table", "network", "fields"])
+def test_every_kind_of_control_runs_as_generate_runs_it(kind):
+    control = controls()[kind]
+    simulation = Simulation(Loaded.of(kind, tg.Model(control, SCHEDULE, (2, 3))), None, count=5, seed=9)
+    if simulation.loaded.labels:
+        simulation.ask(1)
+    simulation.set_temperature(0.1)
+    for _ in range(7):
+        simulation.advance(3)
+    labels = [1] * 5 if simulation.loaded.labels else None
+    known = tg.generate(jax.random.key(9), control, 5, SCHEDULE, labels=labels)
+    ledger = simulation.ledger()
+    np.testing.assert_allclose(simulation.x, known.x, atol=1e-5)
+    np.testing.assert_allclose(ledger.heat, known.heat_kT, atol=2e-3)
+    np.testing.assert_allclose(ledger.work, known.work_kT, atol=2e-3)
+    assert np.abs(ledger.gap).max() < 2e-3
+    simulation.hold(np.array([255, 0, *[FREE] * 4]))
+    simulation.begin()
+    simulation.advance(simulation.steps)
+    assert np.ptp(simulation.x[:, :2], 0).max() == 0
+    assert np.abs(simulation.ledger().gap).max() < 2e-3
 
 
 @pytest.mark.parametrize("integrator", ["euler", "heun", "leimkuhler-matthews"])

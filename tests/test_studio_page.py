@@ -372,6 +372,9 @@ def test_pages_of_other_sites_and_strangers_get_nothing(studio):
         connect(studio.replace("http", "ws") + "live", origin="http://elsewhere.example"),
     ):
         pass
+    renamed = urllib.request.Request(studio, headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(renamed)
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(studio + "save/guessed/model.zip")
 

@@ -41,12 +41,12 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise InputError(f"the studio needs {', '.join(missing)}: pip install 'thermogen[studio]'")
-    from thermogen.studio.server import serve
+    from thermogen.studio.server import LOOPBACK, serve
     from thermogen.studio.shelf import Shelf
 
     def ready(address: str) -> None:
         print(f"studio: {address}   (Ctrl-C ends it)", flush=True)
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        if host not in LOOPBACK:
             print("anyone who reaches this address can use this machine's cores", flush=True)
         if open_page:
             import webbrowser

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -25,12 +25,18 @@ from thermogen.studio.session import Session
 from thermogen.studio.shelf import Shelf
 
 STATIC = Path(__file__).parent / "static"
-_log = logging.getLogger("thermogen.studio")
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
 
 
-def application(shelf: Shelf) -> Starlette:
-    """The web application: `/`, `/static`, `/live` (websocket), `/save/{token}/{file}`, `/status`."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def application(shelf: Shelf, hosts: frozenset[str] | None = LOOPBACK) -> Starlette:
+    """The web application: `/`, `/static`, `/live` (websocket), `/save/{token}/{file}`, `/status`.
+
+    hosts: names under which it may be addressed, None for any. A page of another site that has its own name
+    lead to this machine gets nothing.
+    """
     sessions: dict[str, Session] = {}
 
     async def page(request: Request) -> Response:
@@ -51,7 +57,7 @@ def application(shelf: Shelf) -> Starlette:
         return Response(found.content, media_type=found.kind, headers=headers)
 
     async def live(socket: WebSocket) -> None:
-        if not _same_origin(socket):
+        if not (_addressed(socket, hosts) and _same_origin(socket)):
             await socket.close(4403)
             return
         await socket.accept()
@@ -70,6 +76,15 @@ def application(shelf: Shelf) -> Starlette:
         finally:
             del sessions[session.token]
 
+    async def protect(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+        if not _addressed(request, hosts):
+            return Response(f"this server answers to {', '.join(sorted(hosts or ()))} alone\n", 400)
+        response = await follow(request)
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
     return Starlette(
         routes=[
             Route("/", page),
@@ -78,7 +93,7 @@ def application(shelf: Shelf) -> Starlette:
             WebSocketRoute("/live", live),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_protect)],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=protect)],
     )
 
 
@@ -99,18 +114,15 @@ async def _listen(socket: WebSocket, session: Session, running: asyncio.Task[Non
         running.cancel()
 
 
+def _addressed(asked: HTTPConnection, hosts: frozenset[str] | None) -> bool:
+    """Whether the server was called by one of its names."""
+    return hosts is None or urlsplit(f"//{asked.headers.get('host', '')}").hostname in hosts
+
+
 def _same_origin(socket: WebSocket) -> bool:
     """Whether a page of this server asks, and not one of another site open in the same browser."""
     origin = socket.headers.get("origin")
     return origin is None or origin.split("://")[-1] == socket.headers.get("host")
-
-
-async def _protect(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await follow(request)
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-cache"
-    return response
 
 
 def serve(shelf: Shelf, host: str, port: int, ready: Callable[[str], Any]) -> None:
@@ -142,7 +154,7 @@ def serve(shelf: Shelf, host: str, port: int, ready: Callable[[str], Any]) -> No
                 ready(address)
 
     settings = uvicorn.Config(
-        application(shelf),
+        application(shelf, LOOPBACK if host in LOOPBACK else None),
         log_level="warning",
         ws="websockets-sansio",
         ws_max_size=LONGEST,
