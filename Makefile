@@ -1,4 +1,5 @@
 # make reproduce   install into .venv and run the main job: runs/reproduce/report.html
+# make studio      install into .venv and open the live page
 # make test        install into .venv and run the whole test suite, then lint and docs
 # make lint        style, types and the direction of imports
 # make docs        the documentation site in docs/_build/html, warnings as errors
@@ -12,10 +13,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt
 
-.PHONY: reproduce test lint docs bench notebooks release matrix clean
+.PHONY: reproduce studio test lint docs bench notebooks release matrix clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/thermogen reproduce --resume $(ARGS)
+
+studio: $(VENV)/.installed-studio
+	$(BIN)/thermogen studio $(ARGS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(ARGS)
@@ -48,6 +52,10 @@ $(VENV)/.installed: $(SETUP)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thermogen needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-studio: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[studio]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

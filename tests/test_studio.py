@@ -19,10 +19,11 @@ import thermogen as tg
 from thermogen.control import Hold
 from thermogen.errors import DivergenceError, InputError
 from thermogen.studio import messages, saving, training
+from thermogen.studio.loaded import FREE, Loaded
 from thermogen.studio.messages import Command, read
 from thermogen.studio.session import Session
 from thermogen.studio.shelf import Shelf
-from thermogen.studio.simulation import FREE, Loaded, Simulation
+from thermogen.studio.simulation import Simulation
 from thermogen.studio.standing import Standing
 
 LAW = 2e-5
@@ -519,6 +520,23 @@ def test_nothing_of_a_closed_session_remains(small_shelf):
     del page
     gc.collect()
     assert [one() for one in gone] == [None, None]
+
+
+def test_a_file_asked_of_a_page_that_closes_is_given_up(small_shelf):
+    async def visit():
+        page = Page(small_shelf)
+        running = asyncio.create_task(page.session.run("two"))
+        await page.until(lambda: page.frames > 0)
+        found = await page.session.file("samples.npz")
+        running.cancel()
+        waiting = asyncio.create_task(page.session.file("film.gif"))
+        await asyncio.gather(running, return_exceptions=True)
+        return found, await waiting, await page.session.file("film.gif")
+
+    found, given_up, late = asyncio.run(visit())
+    assert found.name == "samples.npz"
+    assert given_up is None
+    assert late is None
 
 
 def test_a_training_of_a_closed_session_ends(shelf):

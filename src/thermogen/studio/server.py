@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from thermogen.errors import InputError
 from thermogen.studio.messages import LONGEST, read
-from thermogen.studio.saving import FILES, File
+from thermogen.studio.saving import FILES
 from thermogen.studio.session import Session
 from thermogen.studio.shelf import Shelf
 
@@ -48,11 +48,9 @@ def application(shelf: Shelf, hosts: frozenset[str] | None = LOOPBACK) -> Starle
     async def save(request: Request) -> Response:
         session = sessions.get(request.path_params["token"])
         name = request.path_params["file"]
-        if session is None or name not in FILES:
+        found = None if session is None or name not in FILES else await session.file(name)
+        if found is None:
             return Response("no such page or file: open the studio and save from there\n", 404)
-        wanted: asyncio.Future[File] = asyncio.get_running_loop().create_future()
-        await session.commands.put((name, wanted))
-        found = await wanted
         headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
         return Response(found.content, media_type=found.kind, headers=headers)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import struct
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,18 @@ import numpy as np
 from thermogen.data import Images, load_digits
 from thermogen.errors import DivergenceError, InputError, require
 from thermogen.langevin import INTEGRATORS
-from thermogen.studio import training
+from thermogen.studio import telling, training
+from thermogen.studio.loaded import FREE, Loaded
 from thermogen.studio.messages import Command
 from thermogen.studio.saving import FILES, File
 from thermogen.studio.shelf import Shelf
-from thermogen.studio.simulation import FREE, Loaded, Simulation, levels
+from thermogen.studio.simulation import Simulation
 
 FRAMES_PER_SECOND = 30
 SECONDS_A_RUN = 6.0
 """How long a run takes to watch at the pace that a model starts with."""
 _PAUSE = 2.0  # seconds at t_f before noise is drawn again
 _IN_FLIGHT = 3  # frames sent and not yet seen: a slow page gets fewer frames, never old ones
-_STRONGEST = 6
 
 Send = Callable[[str | bytes], Awaitable[None]]
 
@@ -36,11 +36,12 @@ class Session:
 
     def __init__(self, shelf: Shelf, send: Send):
         self.token = secrets.token_urlsafe(16)
-        self.commands: asyncio.Queue[Command | tuple[str, asyncio.Future[File]]] = asyncio.Queue(64)
+        self.commands: asyncio.Queue[Command | tuple[str, asyncio.Future[File | None]]] = asyncio.Queue(64)
         self._shelf, self._send = shelf, send
         self._trained: dict[str, Loaded] = {}
         self._task: asyncio.Future[Any] | None = None
         self._wanted = True
+        self._waiting: set[asyncio.Future[File | None]] = set()
         self._running, self._at_end = True, "again"
         self._sample: int = 0
         self._unit: int | None = None
@@ -62,6 +63,9 @@ class Session:
                 await self._turn()
         finally:
             self._wanted = False
+            for one in [*self._waiting]:
+                if not one.done():
+                    one.set_result(None)
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ class Session:
 
     # --- commands -----------------------------------------------------------------------------------------
 
-    async def _obey(self, asked: Command | tuple[str, asyncio.Future[File]]) -> None:
+    async def _obey(self, asked: Command | tuple[str, asyncio.Future[File | None]]) -> None:
         """Do one thing; what cannot be done changes nothing and is told in one line."""
         if not isinstance(asked, Command):
             await self._save(*asked)
@@ -313,21 +317,8 @@ class Session:
         await self._send(json.dumps({"kind": kind, **said}))
 
     async def _model(self) -> None:
-        loaded = self._simulation.loaded
-        model, units = loaded.model, loaded.model.computer.units
-        await self._tell(
-            "model",
-            name=loaded.name,
-            models=[*self._shelf.models, *self._trained],
-            labels=list(loaded.labels),
-            units={"visible": units.visible, "hidden": units.hidden, "output": units.output},
-            image_shape=list(model.image_shape),
-            t_f=model.schedule.t_f,
-            kT=float(model.computer.kT),
-            dt=model.schedule.dt,
-            scale=loaded.scale,
-            trained_on=str(model.data.get("source", "unknown")),
-        )
+        names = [*self._shelf.models, *self._trained]
+        await self._tell("model", **telling.model(self._simulation.loaded, names))
 
     async def _settings(self) -> None:
         simulation = self._simulation
@@ -348,68 +339,26 @@ class Session:
         )
 
     async def _show(self) -> None:
-        """A frame: a header of JSON behind its length, then one byte for each unit of each sample."""
-        simulation, self._frame = self._simulation, self._frame + 1
-        picture, ledger, unit = await self._compute(lambda: self._looked())
-        header = {
-            "frame": self._frame,
-            "step": simulation.step,
-            "t": simulation.t,
-            "count": simulation.count,
-            "change": _rounded(ledger.change),
-            "heat": _rounded(ledger.heat),
-            "work": _rounded(ledger.work),
-            "unit": unit,
-        }
-        words = json.dumps(header).encode()
-        await self._send(struct.pack("<I", len(words)) + words + picture.tobytes())
-
-    def _looked(self) -> tuple[np.ndarray, Any, dict[str, Any] | None]:
-        simulation = self._simulation
-        unit = None if self._unit is None else self._unit_seen(self._sample, self._unit)
-        return simulation.picture(), simulation.ledger(), unit
-
-    def _unit_seen(self, sample: int, number: int) -> dict[str, Any]:
-        """The field of a unit's couplings over the visible and hidden units, and who pushes it most now."""
-        simulation = self._simulation
-        row, forces = simulation.look(sample, number)
-        pushes = -row * simulation.x[sample]
-        scale = float(np.abs(row).max()) or 1.0
-        strongest = np.argsort(-np.abs(pushes))[:_STRONGEST]
-        return {
-            "number": number,
-            "forces": {name: float(f"{value:.4g}") for name, value in forces.items()},
-            "field": levels(row, scale).tolist(),
-            "scale": scale,
-            "strongest": [
-                {"unit": int(i), "J": float(f"{row[i]:.3g}"), "push": float(f"{pushes[i]:.3g}")}
-                for i in strongest
-                if row[i]
-            ],
-        }
+        self._frame += 1
+        work = partial(telling.frame, self._simulation, self._frame, self._sample, self._unit)
+        await self._send(await self._compute(work))
 
     async def _verdict(self) -> None:
-        simulation = self._simulation
-        assert simulation.readout is not None
-        asked, seen = simulation.labels, simulation.verdict
-        await self._tell(
-            "verdict",
-            run=self._runs,
-            seen=_listed(seen),
-            asked=_listed(asked),
-            right=None if asked is None or seen is None else int((asked == seen).sum()),
-            readout=levels(simulation.readout, simulation.loaded.scale).tolist(),
-        )
+        await self._tell("verdict", run=self._runs, **telling.verdict(self._simulation))
 
-    async def _save(self, name: str, wanted: asyncio.Future[File]) -> None:
+    # --- files --------------------------------------------------------------------------------------------
+
+    async def file(self, name: str) -> File | None:
+        """A file of the run as it is at the next moment between two frames; None if the page is closed."""
+        wanted: asyncio.Future[File | None] = asyncio.get_running_loop().create_future()
+        if not self._wanted:
+            return None
+        self._waiting.add(wanted)
+        wanted.add_done_callback(self._waiting.discard)
+        await self.commands.put((name, wanted))
+        return await wanted
+
+    async def _save(self, name: str, wanted: asyncio.Future[File | None]) -> None:
         found = await self._compute(lambda: FILES[name](self._simulation))
-        if not wanted.cancelled():
+        if not wanted.done():
             wanted.set_result(found)
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.8g}") for value in values]
-
-
-def _listed(values: np.ndarray | None) -> list[int] | None:
-    return None if values is None else [int(value) for value in values]

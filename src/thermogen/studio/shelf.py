@@ -10,7 +10,7 @@ from threading import Lock
 
 from thermogen.quality import Classifier, load_classifier
 from thermogen.store import SHIPPED, Model
-from thermogen.studio.simulation import Loaded
+from thermogen.studio.loaded import Loaded
 
 WORKERS = 2
 """Simulations that advance at the same moment; others wait their turn, a few milliseconds each."""

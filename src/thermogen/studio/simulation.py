@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,63 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from thermogen.completion import Survey, likely_conditions, shown_values, survey
+from thermogen.completion import likely_conditions, shown_values
 from thermogen.control import Conditional, Conditioned, Hold, ModeTable
 from thermogen.data import Images
 from thermogen.errors import require
 from thermogen.generation import CONDITIONS
 from thermogen.langevin import (
     INTEGRATORS,
-    StochasticHeun,
     check_escape,
     named_integrator,
     sample_keys,
     sample_uncoupled,
 )
 from thermogen.quality import Classifier
-from thermogen.store import Model
 from thermogen.studio import engine
 from thermogen.studio.engine import Motion
-from thermogen.studio.standing import Standing
+from thermogen.studio.loaded import FREE, Loaded, levels
 
-FREE = -1
-"""In a drawing: a unit that is left alone. Levels 0, paper, to 255, ink."""
 MOST_SAMPLES = 64
 _FILM = 150  # frames kept of a run; the rest are thinned out
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model as all visitors share it: where its units stand, and the scale its states are shown on."""
-
-    name: str
-    model: Model
-    standing: Standing
-
-    @classmethod
-    def of(cls, name: str, model: Model) -> Loaded:
-        """A model made ready to be shown."""
-        return cls(name, model, Standing.of(model))
-
-    @property
-    def scale(self) -> float:
-        """|x| that is shown as full ink or its opposite: a little beyond where ink stands."""
-        return 1.15 * float(np.abs(self.standing.levels).max())
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """What can be asked for: classes of a control with conditions, or pictures held on hidden units."""
-        control = self.model.computer
-        return control.labels if isinstance(control, Conditional | Conditioned) else self.standing.labels
-
-    @cached_property
-    def survey(self) -> Survey:
-        """What each condition draws; made when a drawing is to be finished for the first time."""
-        # Heun in 25 steps draws what the model's own 250 draw (docs/speed.md), five times sooner.
-        schedule = self.model.schedule
-        return survey(
-            self.model, schedule=replace(schedule, dt=schedule.t_f / 25), integrator=StochasticHeun()
-        )
 
 
 @dataclass(frozen=True)
@@ -389,8 +350,3 @@ class Simulation:
             if len(self.film) > _FILM:
                 self.film, self._film_every = self.film[::2], 2 * self._film_every
         self._frames += 1
-
-
-def levels(values: Float[np.ndarray, "*any"], scale: float) -> UInt8[np.ndarray, "*any"]:
-    """Values as 0 to 255, from -scale to scale; 0 is between 127 and 128."""
-    return np.clip(np.floor((values / scale + 1) * 128), 0, 255).astype(np.uint8)
