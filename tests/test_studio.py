@@ -474,7 +474,9 @@ def small_shelf(small_model, classifier):
 
 
 def test_a_session_runs_to_the_end_and_draws_noise_again(small_shelf):
-    page = lived(small_shelf, "two", Command("pace", {"value": 50.0}), lambda page: page.last("begun"))
+    page = lived(
+        small_shelf, "two", Command("pace", {"value": 50.0}), lambda page: page.last("begun")["run"] == 2
+    )
     assert page.last("verdict")["right"] is None  # a classifier of digits says nothing of 3 x 3 pixels
     assert page.last("begun")["seed"] == 1
 
