@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 from pathlib import Path
 
 import jax
@@ -13,6 +14,9 @@ from thermogen.experiment import Settings, prepare
 
 MOST_MAPS = 20_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and so all its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -86,9 +86,9 @@ def energy(control: Any, x: Float[Array, "n N"], t: Float[Array, ""] | float) ->
 
 @eqx.filter_jit
 def couplings_of(computer: Computer, unit: Int[Array, ""], rows: Float[Array, "n N"]) -> Float[Array, "n N"]:
-    """J_j for unit j, the same row for each of n samples unless they have couplings of their own."""
+    """J_j for unit j with J_jj, (n, N): one row for all, unless samples have couplings of their own."""
     there = jnp.zeros_like(rows).at[:, unit].set(1.0)
-    return computer.couplings.apply(there).at[:, unit].set(0.0)
+    return computer.couplings.apply(there)
 
 
 def at_temperature(control: Any, kT: float) -> Any:

@@ -26,6 +26,7 @@ FRAMES_PER_SECOND = 30
 SECONDS_A_RUN = 6.0
 """How long a run takes to watch at the pace that a model starts with."""
 _PAUSE = 2.0  # seconds at t_f before noise is drawn again
+_MOST_UNTIMED = 100.0  # steps of a frame until their time is known
 _IN_FLIGHT = 3  # frames sent and not yet seen: a slow page gets fewer frames, never old ones
 
 Send = Callable[[str | bytes], Awaitable[None]]
@@ -52,11 +53,7 @@ class Session:
     async def run(self, first: str) -> None:
         """Show the model `first`, then do what is asked until cancelled."""
         try:
-            await self._tell(
-                "hello",
-                token=self.token,
-                integrators=list(INTEGRATORS),
-            )
+            await self._tell("hello", token=self.token, integrators=list(INTEGRATORS))
             await self._choose(first)
             await self._show()
             while True:
@@ -82,7 +79,8 @@ class Session:
             if self._again_at is not None and time.perf_counter() >= self._again_at:
                 await self._begin(self._simulation.seed + 1)
             return
-        self._due = min(self._due + self._pace / self._simulation.dt / FRAMES_PER_SECOND, self._most)
+        steps_a_second = self._pace * self._simulation.steps / SECONDS_A_RUN
+        self._due = min(self._due + steps_a_second / FRAMES_PER_SECOND, self._most)
         if self._due >= 1:
             steps, self._due = int(self._due), self._due % 1
             await self._advance(steps)
@@ -163,15 +161,14 @@ class Session:
         await self._begin(self._simulation.seed + 1 if seed is None else seed)
 
     async def _do_pace(self, value: float) -> None:
-        self._pace = value * self._simulation.loaded.model.schedule.t_f / SECONDS_A_RUN
-        self._pace_factor = value
+        self._pace = value
 
     async def _do_temperature(self, value: float) -> None:
         await self._compute(lambda: self._simulation.set_temperature(value))
 
     async def _do_dt(self, value: float) -> None:
         self._simulation.set_dt(value)
-        self._warm, self._most = False, 100.0
+        self._warm, self._most = False, _MOST_UNTIMED
 
     async def _do_integrator(self, value: str) -> None:
         self._simulation.set_integrator(value)
@@ -285,8 +282,7 @@ class Session:
 
         self._simulation = await self._compute(prepare)
         self._sample, self._unit, self._running, self._again_at = 0, None, True, None
-        self._pace_factor, self._warm, self._due, self._most = 1.0, False, 0.0, 100.0
-        self._pace = self._simulation.loaded.model.schedule.t_f / SECONDS_A_RUN
+        self._pace, self._warm, self._due, self._most = 1.0, False, 0.0, _MOST_UNTIMED
         await self._model()
         await self._anew()
         await self._settings()
@@ -325,7 +321,7 @@ class Session:
         await self._tell(
             "settings",
             running=self._running,
-            pace=self._pace_factor,
+            pace=self._pace,
             temperature=simulation.kT,
             dt=simulation.dt,
             integrator=simulation.integrator,

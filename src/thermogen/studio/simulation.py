@@ -93,8 +93,8 @@ class Simulation:
         self._film_every, self._frames = 1, 0
         key = jax.random.key(self.seed)
         start_key, self._path_key = jax.random.split(key)
-        self._keys = sample_keys(self._path_key, jnp.arange(self.count))
         numbers = jnp.arange(self.count)
+        self._keys = sample_keys(self._path_key, numbers)
         rest = engine.at_temperature(self.loaded.model.computer.uncoupled(), self.kT)
         self._choose(key)
         self._motion = Motion.at_rest(self._with_held(sample_uncoupled(start_key, rest, numbers)))
@@ -107,12 +107,8 @@ class Simulation:
         control: Any = self.loaded.model.computer
         self.labels: Int[np.ndarray, " n"] | None = None
         self._conditions = None
-        asked_by_holding = self.label is not None and self.label in self.loaded.standing.labels
         if isinstance(control, Conditioned):
             self.labels = np.resize(control.labels if self.label is None else [self.label], self.count)
-        elif asked_by_holding:
-            self.labels = np.full(self.count, self.label)
-        if isinstance(control, Conditioned):
             guess = self._guess() if self.label is None and (self.held != FREE).any() else None
             if guess is None:
                 marked = jax.random.fold_in(key, CONDITIONS)
@@ -125,6 +121,8 @@ class Simulation:
             label = control.labels[self.seed % len(control.labels)] if self.label is None else self.label
             self.labels = np.full(self.count, label)
             control = control.choose(label)
+        elif self.label is not None:  # asked by holding the hidden units
+            self.labels = np.full(self.count, self.label)
         self._control = control
         self._clamp()
 
@@ -147,7 +145,7 @@ class Simulation:
     def advance(self, steps: int) -> None:
         """Let `steps` steps pass; at t_f a run stops to be read, and goes on at the next call.
 
-        Raises DivergenceError for a dt that is too large; the states are then those before this call.
+        Raises DivergenceError for a dt that is too large; the states are then those before it showed.
         """
         require(steps >= 0, f"steps = {steps}: give 0 or more")
         while steps > 0:
@@ -231,12 +229,16 @@ class Simulation:
     def look(self, sample: int, unit: int) -> tuple[Float[np.ndarray, " N"], dict[str, float]]:
         """The couplings J_j of a unit, (N,), and the forces on it now, in E0: own, bias, neighbours."""
         part = self._parts[self._part].at(self.t)
-        row = np.asarray(engine.couplings_of(part, jnp.asarray(unit), self._motion.x)[sample])
+        row = np.array(engine.couplings_of(part, jnp.asarray(unit), self._motion.x)[sample])
         x = self.x[sample]
-        bias = np.broadcast_to(np.asarray(part.bias), self.x.shape)[sample, unit]
-        total = float(np.asarray(part.force(self._motion.x))[sample, unit])
-        heard = -float(row @ x)
-        forces = {"bias": -float(bias), "neighbours": heard, "own": total - heard + float(bias)}
+        bias, slope = (
+            np.broadcast_to(np.asarray(one), self.x.shape)[sample, unit]
+            for one in (part.bias, part.own_slope(self._motion.x))
+        )
+        stiffness, row[unit] = float(row[unit]), 0.0  # of summing nodes that act back on the unit itself
+        own = -float(slope) - stiffness * float(x[unit])
+        forces = {"own": own, "bias": -float(bias), "neighbours": -float(row @ x)}
+        total = sum(forces.values())
         return row, {"x": float(x[unit]), **forces, "total": total}
 
     # --- changes ------------------------------------------------------------------------------------------
