@@ -6,30 +6,27 @@ made for it, shows 16 pictures of noise and simulates nothing.
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+import numpy as np
+from playwright.sync_api import Browser, Page
+from scripts.browser import chromium, opened, shown, studio
 
 from benchmarks.common import keep
+from thermogen.measure import interval
+from thermogen.quality.evaluation import share
+from thermogen.studio.shelf import Shelf
+from thermogen.studio.simulation import Simulation
 
 SECONDS = 10.0
 TURNS = 3
 PACES = (0, 4)
 """Powers of two of the pace: as a model is first shown, and as fast as the machine can."""
 MODELS = ("three-digits", "published", "ten-digits")
-THERMOGEN = str(Path(sys.executable).with_name("thermogen"))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 RIVAL = """
 import sys
 import numpy as np
@@ -70,29 +67,33 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def rate(page: Page, count: str, process: int) -> dict[str, float]:
-    """Frames drawn per second and processor seconds of the server per second, over `SECONDS`."""
-    first, begun, used = page.evaluate(count), time.perf_counter(), cpu_seconds(process)
-    page.wait_for_timeout(1000 * SECONDS)
-    wall = time.perf_counter() - begun
-    return {
-        "frames_per_s": (page.evaluate(count) - first) / wall,
-        "server_cpu": (cpu_seconds(process) - used) / wall,
-    }
+def rates(page: Page, count: str, process: int) -> dict[str, dict]:
+    """Frames drawn and processor seconds of the server per second, over `TURNS` turns of `SECONDS`."""
+    found = []
+    for _ in range(TURNS):
+        first, begun, used = page.evaluate(count), time.perf_counter(), cpu_seconds(process)
+        page.wait_for_timeout(1000 * SECONDS)
+        wall = time.perf_counter() - begun
+        found.append(((page.evaluate(count) - first) / wall, (cpu_seconds(process) - used) / wall))
+    frames, cores = zip(*found, strict=True)
+    return {"frames_per_s": interval(frames), "server_cores": interval(cores)}
 
 
-def ours(browser) -> dict:
-    """The studio as a visitor meets it, from the command to each model at each pace."""
+def first_frame(browser: Browser) -> float:
+    """Seconds from the command to the first frame that is drawn."""
     begun = time.perf_counter()
-    words = [THERMOGEN, "studio", "--no-open", "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
-        address = re.search(r"http://\S+", server.stdout.readline()).group()
-        page = browser.new_page(bypass_csp=True, viewport={"width": 1300, "height": 1000})
-        page.set_default_timeout(120_000)
+    with studio() as (address, _):
+        shown(opened(browser), address)
+        return time.perf_counter() - begun
+
+
+def ours(browser: Browser) -> dict:
+    """The studio as a visitor meets it: each model at each pace."""
+    found: dict = {"first_frame_s": interval([first_frame(browser) for _ in range(TURNS)]), "rates": {}}
+    with studio() as (address, server):
+        page = opened(browser, viewport={"width": 1300, "height": 1000})
         transfers = Transfers(page)
-        page.goto(address)
-        page.wait_for_function("document.body.dataset.frame > 0")
-        found = {"first_frame_s": time.perf_counter() - begun, "rates": {}}
+        shown(page, address)
         found |= {"page_bytes": transfers.bytes, "requests": transfers.requests}
         for model in MODELS:
             if model != MODELS[0]:
@@ -105,28 +106,25 @@ def ours(browser) -> dict:
             for pace in PACES:
                 page.locator("#pace").fill(str(pace))
                 page.wait_for_timeout(2000)
-                turns = [rate(page, "Number(document.body.dataset.frame)", server.pid) for _ in range(TURNS)]
-                gap = page.inner_text("#gap")
-                found["rates"][f"{model}, pace {2**pace}"] = {"turns": turns, "first_law_gap": gap}
-        server.terminate()
+                measured = rates(page, "Number(document.body.dataset.frame)", server.pid)
+                found["rates"][f"{model}, pace {2**pace}"] = measured
     return found
 
 
-def rival(browser) -> dict:
+def rival(browser: Browser) -> dict:
     """A page of NiceGUI with 16 pictures, thirty times a second."""
-    count = "window.changes / 16"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = str(Path(folder) / "bin" / "python")
-        subprocess.run([python, "-m", "pip", "install", "-q", "nicegui", "numpy", "pillow"], check=True)
+        install = [python, "-m", "pip", "install", "-q", "nicegui", "numpy", "pillow"]
+        subprocess.run(install, check=True, capture_output=True)
         script = Path(folder) / "rival.py"
         script.write_text(RIVAL)
-        with subprocess.Popen(
-            [python, str(script), "8977"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as server:
+        words = [python, str(script), "8977"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             while "ready" not in server.stdout.readline():
                 pass
-            page = browser.new_page(viewport={"width": 1300, "height": 1000})
+            page = opened(browser, viewport={"width": 1300, "height": 1000})
             transfers = Transfers(page)
             page.goto("http://127.0.0.1:8977/")
             page.wait_for_selector("img")
@@ -137,24 +135,39 @@ def rival(browser) -> dict:
             }""")
             page.wait_for_timeout(2000)
             sent = {"page_bytes": transfers.bytes, "requests": transfers.requests}
-            turns = [rate(page, count, server.pid) for _ in range(TURNS)]
-            version = subprocess.run(
-                [python, "-c", "import nicegui; print(nicegui.__version__)"],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.strip()
+            measured = rates(page, "window.changes / 16", server.pid)
+            ask = [python, "-c", "import nicegui; print(nicegui.__version__)"]
+            version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
             server.terminate()
-    return {"version": version, "turns": turns, **sent}
+    return {"version": version, **measured, **sent}
+
+
+def asked_and_law() -> dict:
+    """Of 100 samples of each asked digit, how many are judged right; the largest gap of the first law."""
+    shelf, found = Shelf.of(), {}
+    for name in MODELS:
+        loaded, right, gaps, heats = shelf.load(name), [], [], []
+        for label in loaded.labels:
+            simulation = Simulation(loaded, shelf.classifier, count=100, seed=label)
+            simulation.ask(label)
+            simulation.advance(simulation.steps)
+            right.append(simulation.verdict == label)
+            gaps.append(np.abs(simulation.ledger().gap).max())
+            heats.append(simulation.ledger().heat.mean())
+        found[name] = {
+            "asked_right": share(np.concatenate(right)),
+            "largest_gap_kT": float(max(gaps)),
+            "mean_heat_kT": float(np.mean(heats)),
+        }
+    return found
 
 
 def main() -> None:
     """Measure and print."""
     before = os.getloadavg()[0]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with chromium() as browser:
         figures = {"studio": ours(browser), "nicegui": rival(browser), "load_before": before}
-        browser.close()
+    figures["simulation"] = asked_and_law()
     print(json.dumps(figures, indent=2))
     keep("studio", figures)
 

@@ -2,11 +2,6 @@
 
 import io
 import json
-import re
-import shutil
-import signal
-import subprocess
-import sys
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -14,16 +9,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from websockets.sync.client import connect
 
+import browser as browser_tools
 import thermogen as tg
+from browser import CHROMIUM, PATIENCE
 
-COMMAND = [str(Path(sys.executable).with_name("thermogen")), "studio", "--no-open", "--port", "0"]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-FLAGS = [*QUIET.split(), "--disable-component-update", "--disable-sync"]
-PATIENCE = 120_000  # milliseconds: compiling on a busy machine
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
@@ -31,22 +23,16 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 def studio(tmp_path_factory):
     """The command itself, on a free port; it must end by Ctrl-C without a word."""
     log = tmp_path_factory.mktemp("studio") / "errors"
-    with log.open("w") as errors:
-        process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=errors, text=True)
-        address = re.search(r"http://\S+", process.stdout.readline()).group()
+    with log.open("w") as errors, browser_tools.studio(errors) as (address, process):
         yield address
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        process.stdout.close()
+    assert process.returncode == 0
     assert log.read_text() == ""
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with browser_tools.chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -55,16 +41,12 @@ def visit(browser, studio):
     contexts, faults = [], []
 
     def opened(**settings):
-        context = browser.new_context(bypass_csp=True, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+        page = browser_tools.opened(browser, **settings)
+        contexts.append(page.context)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
         page.on("request", lambda asked: asked.url.startswith(studio) or faults.append(asked.url))
-        page.goto(studio)
-        page.wait_for_function("document.body.dataset.ready && document.body.dataset.frame")
-        return page
+        return browser_tools.shown(page, studio)
 
     yield opened
     for context in contexts:
@@ -447,18 +429,12 @@ def test_light_and_dark_on_a_phone(visit, theme):
     assert page.evaluate("document.documentElement.dataset.theme") == other
 
 
-def test_a_lost_connection_is_told(browser, tmp_path):
-    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    address = re.search(r"http://\S+", process.stdout.readline()).group()
-    page = browser.new_page(bypass_csp=True)
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    page.wait_for_function("document.body.dataset.ready")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    process.stdout.close()
+def test_a_lost_connection_is_told(browser):
+    with browser_tools.studio() as (address, process):
+        page = browser_tools.shown(browser_tools.opened(browser), address)
+    assert process.returncode == 0
     expect(page.locator("#error")).to_contain_text("The connection is lost")
-    page.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""The studio in headless Chromium from the system's packages: for tests, benchmarks and screenshots."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+COMMAND = [str(Path(sys.executable).with_name("thermogen")), "studio", "--no-open", "--port", "0"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 120_000
+"""Milliseconds that a page may take: compiling on a busy machine."""
+
+
+@contextmanager
+def studio(errors: IO[str] | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of the command itself on a free port, and its process, which Ctrl-C ends."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None, "the studio did not start"
+        try:
+            yield found.group(), process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a screen."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def opened(browser: Browser, **settings) -> Page:
+    """An empty page of a new visitor, on which scripts of ours may look at what is drawn."""
+    page = browser.new_context(bypass_csp=True, **settings).new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
+def shown(page: Page, address: str) -> Page:
+    """The page of the studio once it has drawn a frame."""
+    page.goto(address)
+    page.wait_for_function("document.body.dataset.ready && document.body.dataset.frame > 0")
+    return page
