@@ -25,6 +25,7 @@ NAMES = (
     "processes",
     "startup",
     "studio",
+    "newcomer",
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -30,16 +31,21 @@ PATIENCE = 120_000
 
 
 @contextmanager
-def studio(errors: IO[str] | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of the command itself on a free port, and its process, which Ctrl-C ends."""
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+def studio(
+    errors: IO[str] | int | None = None, words: Sequence[str] = COMMAND
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of the studio and its process, which Ctrl-C ends, with all that `words` have started."""
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+    ) as process:
         assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found is not None, "the studio did not start"
         try:
-            yield found.group(), process
+            said = (re.search(r"studio: (http://\S+)", line) for line in process.stdout)
+            found = next((one for one in said if one), None)
+            assert found is not None, "the studio did not start"
+            yield found.group(1), process
         finally:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
             process.wait(60)
 
 
