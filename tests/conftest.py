@@ -11,6 +11,7 @@ import pytest
 
 from thermogen.cli import main
 from thermogen.experiment import Settings, prepare
+from thermogen.studio.shelf import Shelf
 
 MOST_MAPS = 20_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
@@ -72,3 +73,15 @@ def small_model(two_patterns, tmp_path_factory):
     where = tmp_path_factory.mktemp("model")
     experiment = prepare(two_patterns(where))
     return experiment.model(experiment.train()).save_pretrained(where / "m")
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    """The models and the judge of the live page, read once."""
+    return Shelf.of()
+
+
+@pytest.fixture(scope="session")
+def classifier(shelf):
+    """The judge of digits that ships with the package."""
+    return shelf.classifier
