@@ -36,11 +36,16 @@ NEEDED = (
     "models/published/card.json",
     "report/template.html.jinja",
     "report/style.css",
+    "studio/static/index.html",
+    "studio/static/main.js",
+    "studio/static/studio.css",
 )
 """Files of the package besides modules, one or more of every kind."""
 IN_SDIST = (
     "tests/conftest.py",
     "docs/physics.md",
+    "docs/conf.py",
+    "docs/_site/names.py",
     "docs/notebooks/01-noise-becomes-a-digit.py",
     "docs/notebooks/01-noise-becomes-a-digit.ipynb",
     "benchmarks/README.md",
@@ -66,6 +71,16 @@ import sys
 import numpy as np
 drawn = np.load(sys.argv[1])["visible"]
 print(len(drawn), np.isfinite(drawn).all())
+"""
+PAGE = """
+import re, signal, subprocess, sys, urllib.request
+words = [sys.argv[1], "studio", "--no-open", "--port", "0"]
+with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as studio:
+    address = re.search(r"http://\\S+", studio.stdout.readline()).group()
+    for name in ("", "static/main.js", "static/studio.css", "status"):
+        assert urllib.request.urlopen(address + name).status == 200, name
+    studio.send_signal(signal.SIGINT)
+assert studio.returncode == 0, studio.returncode
 """
 IMAGES = """
 import numpy as np
@@ -105,9 +120,7 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     lost = [name for name in IN_SDIST if name not in inside] + sorted(known - {n[4:] for n in inside})
     expect(not lost, f"the sdist lacks {lost}")
     strange = [
-        name
-        for name in inside
-        if "__pycache__" in name or name.startswith(("docs/_build", "docs/_site", ".venv", "runs"))
+        name for name in inside if "__pycache__" in name or name.startswith(("docs/_build", ".venv", "runs"))
     ]
     expect(not strange, f"the sdist holds {strange[:5]}")
     print(f"wheel: {len(names)} files, {size(wheel)}; sdist: {len(inside)} files, {size(sdist)}")
@@ -142,6 +155,11 @@ def try_out(package: Path, where: Path) -> None:
     say(thermogen, "sample", "model", "--count", "2", "--out", "patterns.png")
     expect((folder / "patterns.png").stat().st_size > 100, "no picture was drawn")
     say(thermogen, "ledger", "--write-parameters", "prices.toml")
+    without = subprocess.run([thermogen, "studio"], cwd=folder, capture_output=True, text=True, check=False)
+    expect(without.returncode == 2, f"the studio without its extra ends with {without.returncode}")
+    expect("pip install 'thermogen[studio]'" in without.stderr, f"it says {without.stderr!r}")
+    run(python, *pip, "--constraint", str(ROOT / "constraints.txt"), f"{package}[studio]")
+    say(python, "-c", PAGE, thermogen)
     took = time.perf_counter() - begun
     print(f"{package.name}: installed in {installed:.0f} s, tried in {took - installed:.0f} s")
 
