@@ -16,7 +16,7 @@ _NEEDED = ("starlette", "uvicorn", "websockets")
 def studio(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL]", help="A model folder to show first; shipped models are there too."),
+        typer.Argument(metavar="MODEL", help="A model folder to show first; shipped models are there too."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to serve on; the default is this machine alone.")
