@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from benchmarks.common import keep
-from thermogen.bench import Bench, bench
-from thermogen.bench.history import changes, earlier
-from thermogen.bench.history import keep as keep_in_history
+from thermogen.studies.speed import Bench, bench
+from thermogen.studies.speed.history import changes, earlier
+from thermogen.studies.speed.history import keep as keep_in_history
 
 HISTORY = Path(__file__).parent / "history.jsonl"
 

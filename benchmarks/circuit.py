@@ -12,22 +12,23 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from benchmarks.common import keep
-from thermogen.circuits import make_chip
-from thermogen.circuits.run import compare
 from thermogen.computer import Computer
 from thermogen.data import load_split
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate
 from thermogen.hardware import Bench, Transient, circuit_paths, generate_in_circuit, record, to_physical
-from thermogen.hardware.circuit import start_states
-from thermogen.hardware.held import held_noise, held_path
-from thermogen.hardware.ngspice import version
-from thermogen.hardware.verify import energy_lost, ensembles, pathwise, random_computer
+from thermogen.hardware.spice.circuit import start_states
+from thermogen.hardware.spice.ngspice import version
+from thermogen.hardware.spice.reference_path import held_noise, held_path
+from thermogen.hardware.spice.verify import energy_lost, ensembles, pathwise, random_computer
 from thermogen.langevin import EulerMaruyama, StochasticHeun
-from thermogen.measure import interval, summary
-from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality import load_classifier
 from thermogen.report.films import write_png_grid
+from thermogen.studies.circuit import compare
+from thermogen.studies.circuit_model import make_chip
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import interval, summary
+from thermogen.studies.settings import Settings
 
 FOLDER = Path("runs/benchmark-circuit")
 """Decks that are done, so that an interrupted benchmark goes on."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from benchmarks.common import RESULTS
 from benchmarks.exact_mnist import MNIST
-from thermogen.claims import Plan, run_claims
 from thermogen.cli.console import stage
 from thermogen.data import load_split
+from thermogen.studies.claims import Plan, run_claims
 
 PAGE = Path(__file__).parent.parent / "docs" / "claims.md"
 

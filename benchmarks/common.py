@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from thermogen.bench.timing import in_turns, seconds_of
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
-from thermogen.store import versions
+from thermogen.storage.model import versions
+from thermogen.studies.experiment import prepare
+from thermogen.studies.settings import Settings
+from thermogen.studies.speed.timing import in_turns, seconds_of
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.common import keep
 from benchmarks.exact_training import figures, said
 from thermogen.data import load_digits
-from thermogen.experiment import Settings
+from thermogen.studies.settings import Settings
 
 TRIPLES = ((3, 5, 8), (4, 7, 9), (2, 6, 9), (1, 4, 7), (0, 5, 6))
 

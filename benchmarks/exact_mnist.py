@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.common import keep
 from thermogen.errors import require
-from thermogen.experiment import Settings, prepare
+from thermogen.studies.experiment import prepare
+from thermogen.studies.settings import Settings
 from thermogen.training import solve, statistics
 
 MNIST = "../shared/data/mnist.npz"

@@ -8,10 +8,11 @@ from scipy.stats import chisquare
 from benchmarks.common import best_of, keep
 from thermogen.control import parts
 from thermogen.couplings import compress
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate
-from thermogen.measure import interval, summary
 from thermogen.quality import prototype_scores
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import interval, summary
+from thermogen.studies.settings import Settings
 from thermogen.training import path_loss, solve, statistics
 
 IMPRINTS = ("tile", "projection", "code")

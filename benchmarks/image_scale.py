@@ -1,8 +1,8 @@
 """Heat of generation against the scale of the images: which scale would give the published 2.9e3 kT?"""
 
 from benchmarks.common import keep, trained_and_sampled
-from thermogen.experiment import Settings
-from thermogen.measure import interval
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
 
 
 def main(seeds: int = 3, count: int = 100) -> None:

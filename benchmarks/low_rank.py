@@ -6,10 +6,11 @@ import numpy as np
 
 from benchmarks.common import keep, medians
 from thermogen.couplings import compress
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate
 from thermogen.langevin import sample_keys, sample_uncoupled, simulate, standard_normal
-from thermogen.measure import summary
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import summary
+from thermogen.studies.settings import Settings
 from thermogen.training import solve, statistics
 
 STEPS = 50

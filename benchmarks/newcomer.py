@@ -14,7 +14,7 @@ from pathlib import Path
 from scripts.browser import chromium, opened, shown, studio
 
 from benchmarks.common import keep
-from thermogen.measure import interval
+from thermogen.studies.measures import interval
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "docs" / "notebooks"

@@ -7,8 +7,8 @@ the difference is sharp. Projection imprint, as theirs.
 import numpy as np
 
 from benchmarks.common import keep, trained_and_sampled
-from thermogen.experiment import Settings
-from thermogen.measure import interval
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
 
 
 def main(seeds: int = 5, count: int = 250, cycles: int = 300, imprint: str = "projection") -> None:

@@ -1,8 +1,8 @@
 """Heat and structure of the published setting, batch rule, for each imprint: five seeds, 200 samples each."""
 
 from benchmarks.common import keep, trained_and_sampled
-from thermogen.experiment import Settings
-from thermogen.measure import interval
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
 
 REFERENCE = {
     "tile": {"heat_kT": 1204, "correlation": 0.39},

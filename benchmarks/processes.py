@@ -27,8 +27,9 @@ def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
 
     import thermogen as tg
     from thermogen.data import load_images
-    from thermogen.experiment import Settings, prepare
     from thermogen.parallel import Part, gather
+    from thermogen.studies.experiment import prepare
+    from thermogen.studies.settings import Settings
     from thermogen.training import statistics
 
     if kind == "statistics":

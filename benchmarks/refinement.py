@@ -13,8 +13,8 @@ from benchmarks.ten_digits import MNIST, subset
 from thermogen.control import ModeTable
 from thermogen.data import load_split
 from thermogen.generation import generate
-from thermogen.modal import ModalSettings, modal_fields, train_modal
 from thermogen.quality import frechet, load_classifier
+from thermogen.studies.conditional_training import ModalSettings, modal_fields, train_modal
 from thermogen.training import refine, target_moments
 
 EACH, COUNT, SAMPLES, ROUNDS, TURNS = 1000, 1000, 2000, 10, 4

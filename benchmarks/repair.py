@@ -19,10 +19,11 @@ from benchmarks.common import keep
 from thermogen.computer import Computer, make_computer
 from thermogen.control import parts
 from thermogen.couplings import from_mask
-from thermogen.experiment import Experiment, Settings, prepare
 from thermogen.generation import generate
-from thermogen.measure import interval
 from thermogen.quality import prototype_scores
+from thermogen.studies.experiment import Experiment, prepare
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
 from thermogen.training import path_loss, solve, statistics, train
 
 STEP = 5e-3

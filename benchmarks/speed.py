@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.common import keep
-from thermogen.bench.jobs import PUBLISHED
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import generate, suitable_dt
 from thermogen.langevin import named_integrator
-from thermogen.measure import summary
 from thermogen.quality import prototype_scores
-from thermogen.runfolder import compile_seconds
-from thermogen.training.rules import run_cycle, start_optimizer
+from thermogen.storage.run_folder import compile_seconds
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import summary
+from thermogen.studies.settings import Settings
+from thermogen.studies.speed.jobs import PUBLISHED
+from thermogen.training.sampled.rules import run_cycle, start_optimizer
 
 
 def timed(work) -> tuple[float, float]:

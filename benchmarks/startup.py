@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import keep
-from thermogen.bench.timing import in_turns
+from thermogen.studies.speed.timing import in_turns
 
 RUNS = 15
 FEW = 5

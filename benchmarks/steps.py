@@ -12,11 +12,12 @@ import numpy as np
 from benchmarks.common import keep
 from thermogen.data import load_split
 from thermogen.errors import DivergenceError
-from thermogen.experiment import Settings, prepare
 from thermogen.generation import Samples, generate, suitable_dt
 from thermogen.langevin import Integrator, named_integrator
-from thermogen.modal import ModalSettings, train_modal
 from thermogen.quality import frechet, load_classifier, prototype_scores
+from thermogen.studies.conditional_training import ModalSettings, train_modal
+from thermogen.studies.experiment import prepare
+from thermogen.studies.settings import Settings
 
 KEY = jax.random.key(7)
 METHODS = ("euler", "leimkuhler-matthews", "heun")

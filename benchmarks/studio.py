@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Page
 from scripts.browser import chromium, opened, shown, studio
 
 from benchmarks.common import keep
-from thermogen.measure import interval
 from thermogen.quality.evaluation import share
-from thermogen.studio.shelf import Shelf
+from thermogen.studies.measures import interval
+from thermogen.studio.models import Shelf
 from thermogen.studio.simulation import Simulation
 
 SECONDS = 10.0

@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks.common import keep
 from thermogen.data import Images, load_split
-from thermogen.judge import draw
-from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality import frechet, load_classifier
 from thermogen.quality.evaluation import share
 from thermogen.quality.grey import grey
 from thermogen.quality.measures import nearest
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.evaluation import draw
 
 MNIST = "../shared/data/mnist.npz"
 COUNT, EACH = 2000, 2000

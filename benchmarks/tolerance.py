@@ -17,15 +17,16 @@ from benchmarks.common import RESULTS, keep
 from benchmarks.ten_digits import EACH, MNIST, subset
 from thermogen.cli.console import stage
 from thermogen.data import load_split
-from thermogen.experiment import Settings, prepare
-from thermogen.hardware.imperfect import Imperfections
-from thermogen.judge import reference_of
-from thermogen.measure import interval
-from thermogen.modal import ModalSettings, modal_model, train_modal
+from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.quality import load_classifier
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown, with_interval
-from thermogen.store import Model
-from thermogen.tolerance import FLAWS, default_values, sweep
+from thermogen.storage.model import Model
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.evaluation import reference_of
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
+from thermogen.studies.tolerance import FLAWS, default_values, sweep
 
 DEVICES, THREE, TEN = 5, 100, 500
 STEP, FINE = 1e-2, 1e-3
@@ -180,7 +181,7 @@ _PAGE = r"""# What imperfect devices tolerate
 
 A trained computer is built <<devices>> times with parts that are not as they should be, and draws its
 samples from the noise of the perfect one. Each imperfection is a change of the computer or of its dynamics,
-and any of them combine: `hardware.imperfect.Imperfections` names them with their equations.
+and any of them combine: `hardware.imperfect.imperfections.Imperfections` names them with their equations.
 
     thermogen sweep MODEL --flaw mismatch_J2 --values 0,0.05,0.1
     thermogen sweep MODEL --flaw dead --with bits=6 --with asymmetry=0.02
@@ -194,9 +195,9 @@ $$
 with $\varphi(x) = L \tanh(x/L)$ and $s(t) = 1 - e^{-t/\tau}$. Where $J_{ij} \ne J_{ji}$, or where couplers
 saturate, no energy exists. Heat is then force times displacement along the path, in the Stratonovich sense,
 in kT at the nominal temperature. Where there is an energy it equals $V(x(0)) - V(x(t_f))$ to rounding
-(`hardware.runs.run_device`). A device without imperfections gives what `generate` gives.
+(`hardware.imperfect.run.run_device`). A device without imperfections gives what `generate` gives.
 
-Computed by [`hardware.run_device`](../src/thermogen/hardware/runs.py#run_device).
+Computed by [`hardware.run_device`](../src/thermogen/hardware/imperfect/run.py#run_device).
 
 ## How it was measured
 

@@ -20,10 +20,11 @@ from typing import Any
 import jax
 
 import thermogen as tg
-from thermogen.experiment import Settings, prepare
-from thermogen.measure import summary
-from thermogen.modal import ModalSettings, modal_model, train_modal
 from thermogen.quality.evaluation import share
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.experiment import prepare
+from thermogen.studies.measures import summary
+from thermogen.studies.settings import Settings
 
 TARGET = Path(__file__).parent.parent / "src" / "thermogen" / "models"
 SAMPLES = 1000

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from thermogen.cli import main
-from thermogen.experiment import Settings, prepare
-from thermogen.studio.shelf import Shelf
+from thermogen.studies.experiment import prepare
+from thermogen.studies.settings import Settings
+from thermogen.studio.models import Shelf
 
 MOST_MAPS = 20_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""

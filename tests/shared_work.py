@@ -12,7 +12,8 @@ import numpy as np
 
 import thermogen as tg
 from thermogen.parallel import is_first, leave, process_count, start
-from thermogen.training import statistics, summation
+from thermogen.training import statistics
+from thermogen.training.exact import summation
 
 SCHEDULE = tg.Schedule(t_f=0.4, dt=0.02, readout=0.2)
 UNITS = tg.Units(visible=6, hidden=5)

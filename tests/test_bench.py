@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.bench import Bench, bench
-from thermogen.bench.history import changes, earlier, keep
-from thermogen.bench.kernels import FORMS, STEPS, computers, multiply_adds, steps
-from thermogen.bench.timing import in_turns, ratio
+from thermogen.studies.speed import Bench, bench
+from thermogen.studies.speed.history import changes, earlier, keep
+from thermogen.studies.speed.kernels import FORMS, STEPS, computers, multiply_adds, steps
+from thermogen.studies.speed.timing import in_turns, ratio
 
 SMALL = Bench(visible=16, hidden=9, batch=5, turns=2, samples=0)
 

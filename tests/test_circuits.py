@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.circuits import make_chip, verify_model, verify_random
-from thermogen.experiment import prepare
 from thermogen.hardware import record
-from thermogen.hardware.ngspice import read_raw
+from thermogen.hardware.spice.ngspice import read_raw
+from thermogen.studies.circuit import verify_model, verify_random
+from thermogen.studies.circuit_model import make_chip
+from thermogen.studies.experiment import prepare
 
 
 @pytest.mark.usefixtures("ngspice")
@@ -33,8 +34,8 @@ def test_a_model_is_verified_and_reported(small_model, tmp_path):
 
 @pytest.mark.usefixtures("ngspice")
 def test_random_computers_are_verified(tmp_path, monkeypatch):
-    monkeypatch.setattr("thermogen.circuits.run.SIZES", (2, 3))
-    monkeypatch.setattr("thermogen.circuits.run.AVERAGED", 2)
+    monkeypatch.setattr("thermogen.studies.circuit.SIZES", (2, 3))
+    monkeypatch.setattr("thermogen.studies.circuit.AVERAGED", 2)
     results = verify_random(record("cmos-1fF"), tmp_path / "out", 50)
     assert [row["units"] for row in results["rows"]] == [2, 3]
     assert results["averages"]["paths"] == 50
@@ -130,7 +131,7 @@ def test_a_sweep_that_is_none_is_refused_before_any_work(small_model, tmp_path):
 
 def test_circuits_too_large_for_ngspice_are_refused(small_model, tmp_path, monkeypatch):
     chip = make_chip(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
-    monkeypatch.setattr("thermogen.circuits.chip.DENSE", 5)
+    monkeypatch.setattr("thermogen.studies.circuit_model.DENSE", 5)
     with pytest.raises(tg.InputError, match="13 units coupled pair by pair: ngspice is slow beyond 5"):
         verify_model(chip, tmp_path / "out", 20)
 

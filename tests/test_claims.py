@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, run_claims, table
-from thermogen.claims.base import CONDITION, FAILS, HOLDS
-from thermogen.claims.page import markdown
-from thermogen.claims.structure import extent, field_measures, neighbour_correlation
+from thermogen.studies.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, run_claims, table
+from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS
+from thermogen.studies.claims.page import markdown
+from thermogen.studies.claims.structure import extent, field_measures, neighbour_correlation
 
 PLAN = Plan(True, seeds=3, pairs=5, samples=10, cycles=2, long_cycles=2, coarse_cycles=1, dt=0.05)
 BY_NUMBER = {claim.number: claim for claim in CLAIMS}

@@ -90,8 +90,8 @@ KILLED = """
 import os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
-from thermogen.experiment import Settings
-from thermogen.reproduce import Measures, reproduce
+from thermogen.studies.settings import Settings
+from thermogen.studies.published import Measures, reproduce
 
 @contextmanager
 def stage(name, total):
@@ -341,7 +341,7 @@ def test_bad_input_to_exact_training_is_one_line(run, tmp_path, name):
 
 
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
-    from thermogen import experiment
+    from thermogen.studies import experiment
 
     whole_train = experiment.train
 

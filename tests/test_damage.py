@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.circuits import damaged_model
-from thermogen.experiment import prepare, read_chip
 from thermogen.hardware import Imperfections, make_device
-from thermogen.hardware.damage import damaged, defect_map
+from thermogen.hardware.imperfect.defect_map import damaged, defect_map, read_chip
+from thermogen.studies.circuit_model import damaged_model
+from thermogen.studies.experiment import prepare
 
 
 def test_a_map_holds_what_the_device_is(small_model):

@@ -68,7 +68,10 @@ def test_every_link_leads_somewhere(page):
 def test_a_link_to_a_function_that_does_not_exist_is_found_out():
     from names import found, of_source
 
-    real, wrong = "../src/thermogen/path.py#log_ratio", "../src/thermogen/path.py#log_ration"
+    real, wrong = (
+        "../src/thermogen/thermodynamics/path.py#log_ratio",
+        "../src/thermogen/thermodynamics/path.py#log_ration",
+    )
     assert found(of_source(real, DOCS)) is tg.log_ratio
     with pytest.raises(AttributeError):
         found(of_source(wrong, DOCS))
@@ -82,7 +85,7 @@ def test_links_lead_to_the_entries_of_the_api_on_the_site():
     from names import on_site
 
     text = (
-        "[`r`](../src/thermogen/path.py#log_ratio), [C](../CONTRIBUTING.md#tests), "
+        "[`r`](../src/thermogen/thermodynamics/path.py#log_ratio), [C](../CONTRIBUTING.md#tests), "
         "[raw](../benchmarks/results/), [p](physics.md#7-noise), [web](https://arxiv.org), `[no](link.md)`, "
         "[m](../src/thermogen/langevin/stability.py#stable_dt)"
     )

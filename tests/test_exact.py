@@ -6,11 +6,11 @@ from scipy.integrate import solve_ivp
 
 import thermogen as tg
 from thermogen.langevin import sample_keys
-from thermogen.moments import unit_moments
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.path import gradient_of_residuals, residuals
+from thermogen.noising.moments import unit_moments
+from thermogen.thermodynamics.path import gradient_of_residuals, residuals
 from thermogen.training import solve, solve_all_pairs, statistics
-from thermogen.training.statistics import Dense, Factored
+from thermogen.training.exact.statistics import Dense, Factored
 
 UNITS = tg.Units(visible=6, hidden=5)
 SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)

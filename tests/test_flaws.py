@@ -7,8 +7,8 @@ import pytest
 
 import thermogen as tg
 from thermogen.langevin.noise import sample_keys, standard_uniform
-from thermogen.training.flaws import Disturbance, residual_unit
-from thermogen.training.rules import run_cycle, start_optimizer
+from thermogen.training.sampled.noise import Disturbance, residual_unit
+from thermogen.training.sampled.rules import run_cycle, start_optimizer
 
 UNITS = tg.Units(visible=12, hidden=9)
 SCHEDULE = tg.Schedule(t_f=0.4, dt=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.runfolder import compile_seconds
+from thermogen.storage.run_folder import compile_seconds
 
 SCHEDULE = tg.Schedule(t_f=0.5, dt=0.01)
 

@@ -10,10 +10,10 @@ import thermogen as tg
 from thermogen.control import LabelFields, ModeTable
 from thermogen.couplings import NoCouplings, checked_factors, planes, quantised
 from thermogen.errors import DivergenceError, InputError
-from thermogen.hardware.couplers import on_grid
-from thermogen.hardware.device import Dynamics, make_device
-from thermogen.hardware.imperfect import NAMES, Imperfections, places
-from thermogen.hardware.runs import run_device
+from thermogen.hardware.imperfect.couplers import on_grid
+from thermogen.hardware.imperfect.device import Dynamics, make_device
+from thermogen.hardware.imperfect.imperfections import NAMES, Imperfections, places
+from thermogen.hardware.imperfect.run import run_device
 
 UNITS = tg.Units(visible=4, hidden=3)
 KEY = jax.random.key(5)

@@ -10,9 +10,9 @@ import thermogen as tg
 from thermogen.couplings import NoCouplings
 from thermogen.data import load_split
 from thermogen.langevin import mean_in_field
-from thermogen.modal import ModalSettings, modal_model, train_modal
-from thermogen.reading import judge_reading, read_labels
-from thermogen.store import Model
+from thermogen.storage.model import Model
+from thermogen.studies.classification import judge_reading, read_labels
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
 from thermogen.training import mode_basis, mode_statistics, solve_label_fields, solve_modes
 
 VISIBLE, KINDS, HELD = 8, 5, 2.0

@@ -6,7 +6,7 @@ import pytest
 
 import thermogen as tg
 from thermogen.couplings import NoCouplings
-from thermogen.modal import ModalSettings
+from thermogen.studies.conditional_training import ModalSettings
 from thermogen.training import solve_matched
 
 UNITS, KT, T_F = 6, 1e-4, 1.5

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.measure import distribution, interval, sample_measures, summary
+from thermogen.studies.measures import distribution, interval, sample_measures, summary
 
 
 def test_summary_states_mean_error_and_n():

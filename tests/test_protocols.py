@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.claims.driven import KINDS
-from thermogen.claims.protocols import (
+from thermogen.studies.claims.driven import KINDS
+from thermogen.studies.claims.protocols import (
     resized,
     resting_force,
     sliced_distance,

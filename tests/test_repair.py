@@ -10,12 +10,18 @@ from scipy.integrate import solve_ivp
 import thermogen as tg
 from thermogen.langevin import sample_keys, sample_uncoupled, stable_dt
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.path import action_of_residuals, gradient_of_residuals, local_gradient, log_ratio, residuals
-from thermogen.training import features as feature_tables
+from thermogen.noising.moments_per_unit import unlike_moments
+from thermogen.thermodynamics.path import (
+    action_of_residuals,
+    gradient_of_residuals,
+    local_gradient,
+    log_ratio,
+    residuals,
+)
 from thermogen.training import solve, solve_all_pairs, statistics
-from thermogen.training.modes import mode_statistics
-from thermogen.training.statistics import Process
-from thermogen.training.unlike import unlike_moments
+from thermogen.training.conditional.modes import mode_statistics
+from thermogen.training.exact import features as feature_tables
+from thermogen.training.exact.statistics import Process
 
 UNITS = tg.Units(visible=6, hidden=5)
 SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)

@@ -10,13 +10,13 @@ from PIL import Image
 from thermogen.computer import EnergyParts, make_computer
 from thermogen.couplings import Units, all_to_all
 from thermogen.generation import Samples
-from thermogen.measure import PUBLISHED, loss_measures, sample_measures, summary
 from thermogen.noising import Schedule
 from thermogen.report import figures, films
 from thermogen.report.page import EQUATIONS, write_report
 from thermogen.report.record import Record
 from thermogen.report.theme import DARK, LIGHT
 from thermogen.report.wording import number, percentage, setting, with_error
+from thermogen.studies.measures import PUBLISHED, loss_measures, sample_measures, summary
 
 
 def record(prototypes=3, samples=12, cycles=20, shape=(5, 4), frames=6, hidden=7, seed=0):

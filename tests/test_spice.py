@@ -22,10 +22,10 @@ from thermogen.hardware import (
     to_physical,
     wiring,
 )
-from thermogen.hardware.circuit import start_states
-from thermogen.hardware.held import held_noise, held_path
-from thermogen.hardware.ngspice import find_ngspice, read_raw, run_deck
-from thermogen.hardware.verify import ensembles, pathwise, random_computer
+from thermogen.hardware.spice.circuit import start_states
+from thermogen.hardware.spice.ngspice import find_ngspice, read_raw, run_deck
+from thermogen.hardware.spice.reference_path import held_noise, held_path
+from thermogen.hardware.spice.verify import ensembles, pathwise, random_computer
 
 KEY = jax.random.key(0)
 
@@ -288,7 +288,7 @@ def test_averages_agree_within_four_standard_errors(bench):
 def test_a_wrong_circuit_is_found_out(bench, monkeypatch):
     """A cubic of another size: paths and averages say so."""
     one = random_computer(KEY, 4)
-    from thermogen.hardware import circuit
+    from thermogen.hardware.spice import circuit
 
     def wrong(physical, *args, **given):
         return netlist(dataclasses.replace(physical, cubic=1.5 * physical.cubic), *args, **given)
@@ -328,7 +328,7 @@ def test_finished_decks_are_not_run_again(tmp_path, monkeypatch):
     def refuse(*args, **given):
         raise AssertionError("ran again")
 
-    monkeypatch.setattr("thermogen.hardware.circuit.run_deck", refuse)
+    monkeypatch.setattr("thermogen.hardware.spice.circuit.run_deck", refuse)
     again = circuit_paths(physical, start, plan, own, seeds=np.arange(5))
     assert np.array_equal(again.x, first.x)
 

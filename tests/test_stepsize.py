@@ -10,7 +10,7 @@ import pytest
 import thermogen as tg
 from thermogen.control import Conditional
 from thermogen.langevin import named_integrator
-from thermogen.langevin.stepsize import Rates, relaxation_rates, step_for, whole_division
+from thermogen.langevin.relaxation import Rates, relaxation_rates, step_for, whole_division
 
 KEY = jax.random.key(11)
 
@@ -65,7 +65,7 @@ def test_steps_divide_the_duration_and_the_segments(dt, multiple, steps):
 
 def test_the_chosen_step_leaves_the_heat_as_it_is(two_patterns, tmp_path):
     """A trained computer: the heat at the chosen step is within its bias of that at a fine one, paired."""
-    from thermogen.experiment import prepare
+    from thermogen.studies.experiment import prepare
 
     experiment = prepare(two_patterns(tmp_path))
     computer, schedule = experiment.train().computer, experiment.schedule

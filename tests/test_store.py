@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.store import SHIPPED, read_card
+from thermogen.storage.model import SHIPPED, read_card
 
 
 def random_matrix(total):

@@ -12,10 +12,11 @@ from shared_work import SCHEDULE, controls
 import thermogen as tg
 from thermogen.control import Hold
 from thermogen.errors import DivergenceError, InputError
-from thermogen.studio import saving, training
-from thermogen.studio.loaded import FREE, Loaded
+from thermogen.studio import downloads as saving
+from thermogen.studio import training
+from thermogen.studio.grey_levels import Standing
+from thermogen.studio.shown_model import FREE, Loaded
 from thermogen.studio.simulation import Simulation
-from thermogen.studio.standing import Standing
 
 LAW = 2e-5
 """Largest gap of the first law, as a share of the heat: single precision over thousands of steps."""
@@ -51,7 +52,7 @@ def test_untouched_it_is_the_run_of_generate(shelf, classifier, name):
 
 
 def test_segments_change_couplings_at_their_time_and_cost_work(two_patterns, tmp_path):
-    from thermogen.experiment import prepare
+    from thermogen.studies.experiment import prepare
 
     experiment = prepare(two_patterns(tmp_path, segments=5))
     model = experiment.model(experiment.train())
@@ -66,7 +67,7 @@ def test_segments_change_couplings_at_their_time_and_cost_work(two_patterns, tmp
 
 
 def test_a_set_of_couplings_for_each_class(two_patterns, tmp_path):
-    from thermogen.experiment import prepare
+    from thermogen.studies.experiment import prepare
 
     images = np.random.default_rng(1).normal(size=(4, 3, 3)).astype(np.float32)
     np.savez(tmp_path / "four.npz", images=images, labels=np.array([0, 0, 1, 1]))

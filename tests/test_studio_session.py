@@ -12,8 +12,8 @@ import thermogen as tg
 from thermogen.errors import InputError
 from thermogen.studio import messages
 from thermogen.studio.messages import Command, read
+from thermogen.studio.models import Shelf
 from thermogen.studio.session import Session
-from thermogen.studio.shelf import Shelf
 
 # --- messages ---------------------------------------------------------------------------------------------
 

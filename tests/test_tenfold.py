@@ -10,10 +10,10 @@ from thermogen.baselines import fit_boltzmann, fit_denoiser, fit_mixture
 from thermogen.cli import main
 from thermogen.data import load_split
 from thermogen.errors import InputError
-from thermogen.modal import ModalSettings
 from thermogen.quality import load_classifier
-from thermogen.store import Model
-from thermogen.tenfold import reproduce_all
+from thermogen.storage.model import Model
+from thermogen.studies.all_classes import reproduce_all
+from thermogen.studies.conditional_training import ModalSettings
 
 SMALL = ["--clusters", "4", "--modes", "24", "--dt", "0.025"]
 

@@ -12,18 +12,18 @@ import pytest
 from PIL import Image
 
 import thermogen as tg
-from thermogen import tolerance
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings
 from thermogen.errors import InputError
-from thermogen.hardware.device import make_device
-from thermogen.hardware.imperfect import NAMES, Imperfections
-from thermogen.hardware.runs import run_device
+from thermogen.hardware.imperfect.device import make_device
+from thermogen.hardware.imperfect.imperfections import NAMES, Imperfections
+from thermogen.hardware.imperfect.run import run_device
 from thermogen.quality import Classifier, Reference, Verdict, prototype_scores
 from thermogen.report.theme import DARK
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
-from thermogen.store import Model
-from thermogen.tolerance import FLAWS, default_values, sweep, tolerated
+from thermogen.storage.model import Model
+from thermogen.studies import tolerance
+from thermogen.studies.tolerance import FLAWS, default_values, sweep, tolerated
 
 SCHEDULE = tg.Schedule(t_f=1.0, dt=0.05)
 KEY = jax.random.key(0)

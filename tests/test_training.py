@@ -6,8 +6,8 @@ import pytest
 import thermogen as tg
 from thermogen.langevin import sample_keys
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.path import gradient_of_residuals, residuals
-from thermogen.training.rules import run_cycle, start_optimizer
+from thermogen.thermodynamics.path import gradient_of_residuals, residuals
+from thermogen.training.sampled.rules import run_cycle, start_optimizer
 
 SCHEDULE = tg.Schedule(t_f=0.5, dt=0.01)
 SHORT = tg.Schedule(t_f=0.14, dt=0.01)  # 14 steps: stretches and delays that do not divide them

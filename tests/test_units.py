@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 import thermogen as tg
 from thermogen.couplings import Parts
 from thermogen.langevin.stability import coupling_norm
+from thermogen.storage.arrays import pack
 from thermogen.thermodynamics import log_partition, uncoupled_entropy
-from thermogen.weights import pack
 
 
 class Ring(tg.Computer):

@@ -1,7 +1,8 @@
 """What the pages name: documented objects, links from a page to a function, links between pages.
 
-Pages are read in two places. On a Git host a link such as `[log_ratio](../src/thermogen/path.py#log_ratio)`
-opens the source; on the site the same link leads to the entry of that function in the API.
+Pages are read in two places. On a Git host a link such as
+`[log_ratio](../src/thermogen/thermodynamics/path.py#log_ratio)` opens the source; on the site the same link
+leads to the entry of that function in the API.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def documented() -> dict[str, str]:
 def found(dotted: str) -> Any:
     """The object of a dotted name that begins with a package; AttributeError if there is none.
 
-    Where a room holds a function and a module of one name, `training.statistics` is the function and
-    `training.statistics.Statistics` is what the module holds.
+    Where a room holds a function and a module of one name, `training.exact.statistics` is the function and
+    `training.exact.statistics.Statistics` is what the module holds.
     """
     first, *rest = dotted.split(".")
     try:
@@ -108,7 +109,7 @@ def _within(outer: str, member: str) -> str:
 
 
 def of_source(target: str, folder: Path) -> str | None:
-    """The dotted name that a link into the source means: '../src/thermogen/path.py#log_ratio'."""
+    """The dotted name that a link into the source means, e.g. '../src/thermogen/computer.py#Computer'."""
     path, _, name = target.partition("#")
     file = (folder / path).resolve()
     if not name or not file.is_relative_to(SOURCE) or file.suffix != ".py":

@@ -14,11 +14,11 @@ import numpy as np
 
 import thermogen as tg
 from thermogen.baselines import fit_denoiser, fit_mixture
-from thermogen.modal import ModalSettings, train_modal
 from thermogen.quality import Reference, evaluate
 from thermogen.quality.grey import grey as as_ink
 from thermogen.quality.measures import nearest
 from thermogen.report.films import grey, plate
+from thermogen.studies.conditional_training import ModalSettings, train_modal
 
 plt.rcParams.update(
     {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}

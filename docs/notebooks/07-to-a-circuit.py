@@ -15,7 +15,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import thermogen as tg
-from thermogen.circuits import deck_of, make_chip, transient_of
 from thermogen.hardware import (
     Bench,
     Transient,
@@ -26,8 +25,9 @@ from thermogen.hardware import (
     records,
     to_physical,
 )
-from thermogen.hardware.verify import pathwise, random_computer, traces
+from thermogen.hardware.spice.verify import pathwise, random_computer, traces
 from thermogen.report.films import grey, plate
+from thermogen.studies.circuit_model import deck_of, make_chip, transient_of
 
 plt.rcParams.update(
     {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}

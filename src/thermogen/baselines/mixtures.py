@@ -70,7 +70,7 @@ def fit_mixture(
 
     images (P, pixels) of 0 to 1. The factors are those of a singular value decomposition: a cluster of m_k
     images has rank m_k - 1 or less. One component is the class-wise Gaussian; few images make fewer
-    components (`thermogen.training.clusters`). Raises InputError for less than one component and for images
+    components (`training.conditional.clusters`). Raises InputError for less than one component and for images
     outside 0 to 1. Cost: one eigendecomposition of min(m_k, pixels) a cluster.
     """
     require(components >= 1, f"components = {components}: give 1 or more")

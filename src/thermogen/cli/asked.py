@@ -101,8 +101,8 @@ def train_modes(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.control import couplers
     from thermogen.data import load_split
-    from thermogen.modal import ModalSettings, modal_model, train_modal
-    from thermogen.store import check_free, read_card
+    from thermogen.storage.model import check_free, read_card
+    from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
 
     settings = ModalSettings.of(
         clusters=clusters,
@@ -156,10 +156,10 @@ def evaluate(
     from thermogen.cli.tables import print_quality
     from thermogen.cli.work import check_file, write_json
     from thermogen.data import load_split
-    from thermogen.judge import judge_model, reference_of
     from thermogen.parallel import is_first
     from thermogen.quality import load_classifier
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.studies.evaluation import judge_model, reference_of
 
     if out is not None:
         check_file(out, force, (".json",))
@@ -196,13 +196,13 @@ def complete(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.tables import percent
     from thermogen.cli.work import check_file
-    from thermogen.completion import complete as finish
-    from thermogen.completion import judge_completion
     from thermogen.data import load_split
     from thermogen.errors import require
     from thermogen.quality import load_classifier
     from thermogen.report.films import write_png_grid
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.studies.completion import complete as finish
+    from thermogen.studies.completion import judge_completion
 
     check_file(out, force, (".png",))
     loaded = Model.from_pretrained(model)
@@ -248,8 +248,8 @@ def read(
     from thermogen.cli.tables import percent
     from thermogen.data import load_split
     from thermogen.errors import require
-    from thermogen.reading import judge_reading, read_labels
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.studies.classification import judge_reading, read_labels
 
     require(count >= 1, f"count = {count}: give 1 or more")
     loaded = Model.from_pretrained(model)
@@ -291,10 +291,10 @@ def compare(
     """
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.tables import print_comparison
-    from thermogen.comparison import compare_generators
     from thermogen.data import load_split
-    from thermogen.modal import ModalSettings
     from thermogen.quality import load_classifier
+    from thermogen.studies.comparison import compare_generators
+    from thermogen.studies.conditional_training import ModalSettings
 
     settings = ModalSettings(clusters=clusters, modes=modes, seed=seed)
     with stoppable(f"what is done is kept in {out}: go on with --resume"):

@@ -45,11 +45,11 @@ def bench(
 
         thermogen bench --history benchmarks/history.jsonl
     """
-    from thermogen.bench import Bench
-    from thermogen.bench import bench as run
-    from thermogen.bench.history import changes, earlier, keep
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.errors import require
+    from thermogen.studies.speed import Bench
+    from thermogen.studies.speed import bench as run
+    from thermogen.studies.speed.history import changes, earlier, keep
 
     what = Bench(visible, hidden, batch, turns, samples)
     if history is not None:

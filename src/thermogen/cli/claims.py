@@ -47,10 +47,10 @@ def claims(
 
         thermogen claims --json
     """
-    from thermogen.claims import Plan, run_claims
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.tables import print_claims
     from thermogen.data import load_split
+    from thermogen.studies.claims import Plan, run_claims
 
     folder = out or Path("runs/claims-quick" if quick else "runs/claims")
     plan = Plan.of(quick, None if images is None else load_split(images))

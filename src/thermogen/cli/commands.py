@@ -127,9 +127,9 @@ def reproduce(
         _reproduce_all(images, samples, rivals, seed, out, resume, force, json)
         return
     from thermogen.cli.console import print_json, print_results, stage, stoppable
-    from thermogen.experiment import Settings
-    from thermogen.reproduce import Measures
-    from thermogen.reproduce import reproduce as run
+    from thermogen.studies.published import Measures
+    from thermogen.studies.published import reproduce as run
+    from thermogen.studies.settings import Settings
 
     settings = Settings.of(
         digits=o.parse_digits(digits),
@@ -174,10 +174,10 @@ def _reproduce_all(
     from thermogen.cli.tables import print_comparison
     from thermogen.data import load_split
     from thermogen.errors import require
-    from thermogen.modal import ModalSettings
     from thermogen.parallel import process_count
     from thermogen.quality import load_classifier
-    from thermogen.tenfold import reproduce_all
+    from thermogen.studies.all_classes import reproduce_all
+    from thermogen.studies.conditional_training import ModalSettings
 
     require(process_count() == 1, "--digits all cannot be shared: run it as one process")
     with stoppable(f"what is done is kept in {out}: go on with --resume"):

@@ -56,7 +56,7 @@ def ledger(
     from thermogen.cli.work import check_file, ledger_of_model, write_ledger
     from thermogen.errors import require
     from thermogen.ledger import default_text, load_parameters
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
 
     if write_parameters is not None:
         require(model is None, f"{model} with --write-parameters: it only writes the file, leave one out")

@@ -73,9 +73,9 @@ def _chip(
     segment: int | None,
     seed: int,
 ) -> Any:
-    from thermogen.circuits import make_chip
     from thermogen.hardware import record
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.studies.circuit_model import make_chip
 
     own = record(platform, platforms)
     values = _assignments(changed)
@@ -127,9 +127,9 @@ def export_spice(
 
         thermogen export spice models/digits --count 10 --platform cmos-100fF --out digits.cir
     """
-    from thermogen.circuits import deck_of, transient_of
     from thermogen.cli.work import check_file
-    from thermogen.runfolder import write_atomically
+    from thermogen.storage.run_folder import write_atomically
+    from thermogen.studies.circuit_model import deck_of, transient_of
 
     check_file(out, force, (".cir",))
     chip = _chip(model, platform, changed, platforms, label, segment, seed)
@@ -162,7 +162,7 @@ def export_json(
 
     from thermogen.cli.work import check_file
     from thermogen.hardware import parameters
-    from thermogen.runfolder import write_atomically
+    from thermogen.storage.run_folder import write_atomically
 
     check_file(out, force, (".json",))
     chip = _chip(model, platform, changed, platforms, label, segment, seed)
@@ -249,9 +249,9 @@ def damage(
 
         thermogen train --chip chip.npz --out models/repaired
     """
-    from thermogen.circuits import damaged_model
     from thermogen.cli.work import check_file
-    from thermogen.store import Model, check_free
+    from thermogen.storage.model import Model, check_free
+    from thermogen.studies.circuit_model import damaged_model
 
     check_file(out, force, (".npz",))
     if damaged is not None:
@@ -301,11 +301,11 @@ def verify(
 
         thermogen hardware verify
     """
-    from thermogen.circuits import verify_model, verify_random
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.tables import print_agreement
     from thermogen.errors import require
     from thermogen.hardware import find_ngspice, record
+    from thermogen.studies.circuit import verify_model, verify_random
 
     find_ngspice(program)
     with stoppable(f"what is done is kept in {out}: give the same command to go on"):

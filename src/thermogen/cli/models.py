@@ -53,9 +53,9 @@ def sample(
     from thermogen.cli.stepping import Stepping
     from thermogen.cli.unfinished import kept_batches
     from thermogen.cli.work import generate_from, identity_of_samples, write_samples
-    from thermogen.measure import summary
     from thermogen.parallel import is_first
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.studies.measures import summary
 
     write = write_samples(out, force)
     loaded = Model.from_pretrained(model)
@@ -108,8 +108,8 @@ def measure(
     from thermogen.cli.stepping import Stepping
     from thermogen.cli.work import check_file, measure_model
     from thermogen.parallel import is_first
-    from thermogen.runfolder import write_atomically
-    from thermogen.store import Model
+    from thermogen.storage.model import Model
+    from thermogen.storage.run_folder import write_atomically
 
     if out is not None:
         check_file(out, force, (".json",))
@@ -137,7 +137,7 @@ def show(model: o.ModelFolder, json: o.Json = False) -> None:
     """
     from thermogen.cli.console import print_json
     from thermogen.cli.work import print_card
-    from thermogen.store import Model, read_card
+    from thermogen.storage.model import Model, read_card
 
     Model.from_pretrained(model)  # the weights are checked too
     card = read_card(model)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from thermogen.errors import InputError
-from thermogen.experiment import Settings
 from thermogen.generation import suitable_dt
 from thermogen.langevin import Integrator, named_integrator
 from thermogen.noising import Schedule
-from thermogen.store import Model
+from thermogen.storage.model import Model
+from thermogen.studies.settings import Settings
 
 AUTO = "auto"
 

@@ -41,8 +41,8 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise InputError(f"the studio needs {', '.join(missing)}: pip install 'thermogen[studio]'")
+    from thermogen.studio.models import Shelf
     from thermogen.studio.server import LOOPBACK, serve
-    from thermogen.studio.shelf import Shelf
 
     def ready(address: str) -> None:
         print(f"studio: {address}   (Ctrl-C ends it)", flush=True)

@@ -70,13 +70,13 @@ def sweep(
     from thermogen.control import Conditioned
     from thermogen.data import load_split
     from thermogen.errors import require
-    from thermogen.hardware.imperfect import Imperfections
-    from thermogen.judge import reference_of
+    from thermogen.hardware.imperfect.imperfections import Imperfections
     from thermogen.parallel import is_first
     from thermogen.quality import load_classifier
-    from thermogen.store import Model
-    from thermogen.tolerance import FLAWS, check_flaw
-    from thermogen.tolerance import sweep as measured
+    from thermogen.storage.model import Model
+    from thermogen.studies.evaluation import reference_of
+    from thermogen.studies.tolerance import FLAWS, check_flaw
+    from thermogen.studies.tolerance import sweep as measured
 
     names = list(dict.fromkeys(flaw)) if flaw else list(FLAWS)
     for name in names:
@@ -133,7 +133,7 @@ def _writer(folder: Path, force: bool) -> Any:
     from thermogen.errors import require
     from thermogen.parallel import first
     from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
-    from thermogen.runfolder import write_atomically
+    from thermogen.storage.run_folder import write_atomically
 
     files = [folder / f"sweep{ending}" for ending in (".json", ".md", ".png")]
     require(not folder.exists() or folder.is_dir(), f"{folder} is a file: name a folder")

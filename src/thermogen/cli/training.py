@@ -62,9 +62,10 @@ def train(
     """
     from thermogen.cli.console import print_json, stage, stoppable, training_summary
     from thermogen.errors import require
-    from thermogen.experiment import Settings, prepare
     from thermogen.parallel import first, is_first, process_count
-    from thermogen.store import check_free, read_card
+    from thermogen.storage.model import check_free, read_card
+    from thermogen.studies.experiment import prepare
+    from thermogen.studies.settings import Settings
 
     settings = Settings.of(
         digits=o.parse_digits(digits or ("" if images else "0,1,2")),

@@ -11,7 +11,7 @@ from typing import Any
 
 from thermogen.errors import InputError, require
 from thermogen.parallel import first, is_first
-from thermogen.runfolder import write_atomically
+from thermogen.storage.run_folder import write_atomically
 
 _RECORD = "run.json"
 

@@ -17,18 +17,19 @@ from thermogen.cli.stepping import Stepping
 from thermogen.computer import Computer, in_float64
 from thermogen.control import Conditional, Conditioned, Segments
 from thermogen.errors import InputError, require
-from thermogen.experiment import Settings, Stage
 from thermogen.generation import Samples, generate
 from thermogen.ledger import Ledger, Parameters, Workload, make_ledger, measure_joules, workload_of
-from thermogen.measure import ratio_measures, sample_measures
 from thermogen.noising import fields
 from thermogen.parallel import first
 from thermogen.report.films import write_gif, write_png_grid
 from thermogen.report.ledger import ledger_figure, ledger_markdown
-from thermogen.runfolder import write_atomically
-from thermogen.store import Model, versions
+from thermogen.storage.arrays import digest
+from thermogen.storage.model import Model, versions
+from thermogen.storage.run_folder import write_atomically
+from thermogen.studies.measures import ratio_measures, sample_measures
+from thermogen.studies.progress import Stage
+from thermogen.studies.settings import Settings
 from thermogen.thermodynamics import noising_path_ratio
-from thermogen.weights import digest
 
 FORMATS = (".npz", ".png", ".gif")
 

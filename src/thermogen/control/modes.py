@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer
-from thermogen.control.conditional import Conditioned
+from thermogen.control.condition_set import Conditioned
 from thermogen.control.segments import Segments
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require

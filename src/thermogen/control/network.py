@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
-from thermogen.control.conditional import Conditioned
+from thermogen.control.condition_set import Conditioned
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 

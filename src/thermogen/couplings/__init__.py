@@ -1,15 +1,20 @@
 """How the symmetric coupling matrix J is held and applied: who is coupled to whom, and by how much."""
 
-from thermogen.couplings.base import Couplings, NoCouplings, Units
+from thermogen.couplings.base import (
+    MOST_DENSE_PAIRS,
+    MOST_DENSE_UNITS,
+    Couplings,
+    NoCouplings,
+    Units,
+    check_dense,
+)
 from thermogen.couplings.blocks import BlockCouplings
 from thermogen.couplings.compression import Compression, compress
-from thermogen.couplings.dense import MOST_DENSE_PAIRS, MOST_DENSE_UNITS, check_dense
 from thermogen.couplings.edges import EdgeCouplings, checked_pairs
-from thermogen.couplings.factored import low_rank, through_modes
-from thermogen.couplings.lowrank import LowRankCouplings, checked_factors
-from thermogen.couplings.modes import ModeCouplings
-from thermogen.couplings.parts import Parts
-from thermogen.couplings.storage import quantised
+from thermogen.couplings.low_rank import LowRankCouplings, checked_factors, low_rank
+from thermogen.couplings.modes import ModeCouplings, through_modes
+from thermogen.couplings.quantisation import quantised
+from thermogen.couplings.split_state import Parts
 from thermogen.couplings.topology import (
     LINKS,
     all_to_all,

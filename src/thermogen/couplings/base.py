@@ -6,10 +6,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from thermogen.couplings.parts import Parts
+from thermogen.couplings.split_state import Parts
 from thermogen.errors import InputError, require
 
 ROLES = ("visible", "hidden", "output")
@@ -56,6 +58,36 @@ class Units:
         for role in roles:
             mask = mask.at[self.part(role)].set(True)
         return mask
+
+
+MOST_DENSE_UNITS = 16_384
+"""Units of which an N x N matrix may still be made: 1 GB in float32."""
+MOST_DENSE_PAIRS = MOST_DENSE_UNITS**2
+"""Couplings that dense blocks may hold together."""
+
+
+def check_dense(units: Units, what: str = "the N x N matrix of couplings") -> None:
+    """InputError if N x N numbers would not fit: large computers are worked on by edges or factors alone."""
+    total = units.total
+    require(
+        total <= MOST_DENSE_UNITS,
+        f"{what} of {total:,} units would take {4e-9 * total**2:,.0f} GB: it is made for up to "
+        f"{MOST_DENSE_UNITS:,} units; use products (apply), and values on edges or factors",
+    )
+
+
+def product(x: Float[Array, "*batch m"], matrix: Float[Array, "m n"]) -> Float[Array, "*batch n"]:
+    """x matrix, summed in the type of x. A bfloat16 matrix makes it a product of bfloat16 numbers.
+
+    bfloat16 has 8 bits of mantissa: x and matrix are each rounded to 1 part in 256, their products are exact
+    and are added in the type of x. Matrix units (AMX, tensor cores) do this several times faster.
+    """
+    if matrix.dtype == x.dtype:
+        return x @ matrix
+    dimensions = (((x.ndim - 1,), (0,)), ((), ()))
+    return lax.dot_general(
+        x.astype(matrix.dtype), matrix, dimensions, preferred_element_type=jnp.dtype(x.dtype)
+    )
 
 
 class Couplings(eqx.Module):
@@ -159,3 +191,28 @@ class NoCouplings(Couplings):
     def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """Zero."""
         return jnp.zeros(x.shape[:-1], x.dtype)
+
+
+_READ_ONLY = "prepared couplings are read-only: use the couplings they came from"
+
+
+class Prepared(Couplings):
+    """Couplings for the inner loop of a simulation: `apply`, and the matrix to look at (read-only)."""
+
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
+        """Not available: train the couplings this was prepared from."""
+        raise NotImplementedError(_READ_ONLY)
+
+    def matrix(self) -> Float[Array, "N N"]:
+        """The dense matrix J (N, N), in E0. Raises InputError where it does not fit."""
+        check_dense(self.units)
+        dtype = jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array))[0].dtype
+        return self.apply(jnp.eye(self.units.total, dtype=dtype)).T
+
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
+        """Not available: change the couplings this was prepared from."""
+        raise NotImplementedError(_READ_ONLY)
+
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where J is not zero."""
+        return self.matrix() != 0

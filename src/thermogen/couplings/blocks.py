@@ -8,10 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from thermogen.couplings.base import ROLES, Couplings, Units
-from thermogen.couplings.parts import Parts
-from thermogen.couplings.prepared import Prepared
-from thermogen.couplings.products import product
+from thermogen.couplings.base import ROLES, Couplings, Prepared, Units, product
+from thermogen.couplings.split_state import Parts
 
 
 def ends(link: str) -> tuple[str, str]:

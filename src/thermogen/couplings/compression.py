@@ -10,7 +10,7 @@ import numpy as np
 
 from thermogen.couplings.base import Couplings, Units
 from thermogen.couplings.blocks import BlockCouplings, ends
-from thermogen.couplings.lowrank import LowRankCouplings
+from thermogen.couplings.low_rank import LowRankCouplings
 from thermogen.errors import InputError, require
 
 _SWEEPS = 60  # alternations of one fit; most settle in fewer than ten

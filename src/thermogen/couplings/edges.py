@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from thermogen.couplings.base import Couplings, Units
-from thermogen.couplings.dense import check_dense
+from thermogen.couplings.base import Couplings, Units, check_dense
 from thermogen.couplings.layout import Bands, PreparedBands, PreparedRows, Rows, lay_out
 from thermogen.errors import InputError, require
 

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thermogen.couplings.base import Units
-from thermogen.couplings.prepared import Prepared
+from thermogen.couplings.base import Prepared, Units
 
 _MOST_BANDS = 128  # every band is a line of the compiled program
 _FILLED = 1 / 3  # of the places of the bands: below, looking up neighbours one by one costs less

@@ -6,10 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from thermogen.couplings.base import Couplings, Units
-from thermogen.couplings.dense import check_dense
-from thermogen.couplings.products import product
-from thermogen.errors import InputError
+from thermogen.couplings.base import Couplings, Units, check_dense, product
+from thermogen.errors import InputError, require
 
 _FIXED = "couplings through modes cannot be set or trained pair by pair: see thermogen.training.train_modes"
 
@@ -76,3 +74,12 @@ class ModeCouplings(Couplings):
     def count_full(self) -> int:
         """Number of pairs of units, which as many couplers would join without the modes."""
         return self.units.total * (self.units.total - 1) // 2
+
+
+def through_modes(units: Units, count: int, dtype=jnp.float32) -> ModeCouplings:
+    """All units coupled through `count` summing nodes, J = B M B^T: N r couplers; zero until trained.
+
+    `training.solve` finds B and M. Raises InputError unless 1 <= count <= N.
+    """
+    require(1 <= count <= units.total, f"modes = {count}: give 1 to {units.total}, the number of units")
+    return ModeCouplings(units, jnp.zeros((units.total, count), dtype), jnp.zeros((count, count), dtype))

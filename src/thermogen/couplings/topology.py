@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import issparse
 
-from thermogen.couplings.base import ROLES, Couplings, Units
+from thermogen.couplings.base import MOST_DENSE_PAIRS, ROLES, Couplings, Units, check_dense
 from thermogen.couplings.blocks import BlockCouplings, ends
-from thermogen.couplings.dense import MOST_DENSE_PAIRS, check_dense
 from thermogen.couplings.edges import EdgeCouplings
 from thermogen.errors import InputError, require
 

@@ -24,7 +24,7 @@ def load_digits(labels: Sequence[int] | None = None, each: int = 1) -> Images:
     The package ships the first 100 of each class (all 1,000 if `labels` is None). The file's checksum is
     verified. Source: LeCun, Cortes & Burges, MNIST (1998), CC BY-SA 3.0.
     """
-    folder = resources.files("thermogen") / "datasets"
+    folder = resources.files("thermogen") / "shipped" / "datasets"
     card = json.loads((folder / "digits.json").read_text())
     content = (folder / "digits.npz").read_bytes()
     digest = hashlib.sha256(content).hexdigest()

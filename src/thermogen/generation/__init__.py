@@ -3,6 +3,6 @@
 from thermogen.generation.batch import check_horizon, check_segments
 from thermogen.generation.generate import BATCH, CONDITIONS, generate
 from thermogen.generation.samples import Samples
-from thermogen.generation.stepsize import suitable_dt
+from thermogen.generation.time_step import suitable_dt
 
 __all__ = ["BATCH", "CONDITIONS", "Samples", "check_horizon", "check_segments", "generate", "suitable_dt"]

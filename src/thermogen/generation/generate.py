@@ -16,8 +16,8 @@ from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Control, Hold, Segments
 from thermogen.errors import require
 from thermogen.generation.batch import check_horizon, segments_of, timetable
-from thermogen.generation.pieces import Group, Pieces
 from thermogen.generation.samples import Samples
+from thermogen.generation.shares import Group, Pieces
 from thermogen.langevin import EulerMaruyama, Integrator
 from thermogen.noising import Schedule
 from thermogen.parallel import agree, process_count

@@ -1,15 +1,15 @@
 """From the dimensionless computer to a device: physical units, netlists and ngspice, imperfect devices."""
 
-from thermogen.hardware.circuit import Bench, circuit_paths, generate_in_circuit
-from thermogen.hardware.device import Device, make_device
-from thermogen.hardware.figures import figures, parameters
-from thermogen.hardware.imperfect import Imperfections
-from thermogen.hardware.netlist import Transient, netlist
-from thermogen.hardware.ngspice import find_ngspice
+from thermogen.hardware.datasheet import figures, parameters
+from thermogen.hardware.imperfect.device import Device, make_device
+from thermogen.hardware.imperfect.imperfections import Imperfections
+from thermogen.hardware.imperfect.run import DeviceSamples, run_device
 from thermogen.hardware.physical import PhysicalComputer, to_physical
 from thermogen.hardware.platforms import Platform, electrical, mechanical, superconducting
 from thermogen.hardware.records import Record, record, records
-from thermogen.hardware.runs import DeviceSamples, run_device
+from thermogen.hardware.spice.circuit import Bench, circuit_paths, generate_in_circuit
+from thermogen.hardware.spice.netlist import Transient, netlist
+from thermogen.hardware.spice.ngspice import find_ngspice
 from thermogen.hardware.wiring import Wiring, wiring
 
 __all__ = [

@@ -14,7 +14,7 @@ from thermogen.computer import Computer
 from thermogen.control import Conditional, Conditioned, Control, ModeNetwork, Segments, couplers, parts
 from thermogen.couplings import MOST_DENSE_UNITS, Couplings, EdgeCouplings, ModeCouplings
 from thermogen.couplings.blocks import PreparedBlocks
-from thermogen.couplings.lowrank import PreparedLowRank
+from thermogen.couplings.low_rank import PreparedLowRank
 from thermogen.generation import Samples
 from thermogen.generation.batch import segments_of
 from thermogen.noising import Schedule

@@ -150,7 +150,9 @@ def load_classifier(path: str | Path | None = None) -> Classifier:
 
 @cache
 def _shipped() -> Classifier:
-    with resources.as_file(resources.files("thermogen") / "datasets" / "lenet.safetensors") as path:
+    with resources.as_file(
+        resources.files("thermogen") / "shipped" / "datasets" / "lenet.safetensors"
+    ) as path:
         return _read(path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from thermogen.errors import require
 from thermogen.generation import Samples
-from thermogen.hardware.verify import Trace
+from thermogen.hardware.spice.verify import Trace
 from thermogen.report.films import gif_bytes, grid_png
 from thermogen.report.page import picture, render
 from thermogen.report.theme import DARK, LIGHT, Theme, new_figure, to_png

@@ -22,9 +22,9 @@ _NAMES = {"frechet": "Fréchet", "balance": "balance", "heat_ratio": "heat ÷ pe
 def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> bytes:
     """A cell for each sweep, worse to the right: quality, what stands beside it, and heat.
 
-    sweeps: what `tolerance.sweep` returned, of one kind of model. Heat is divided by the perfect device's.
-    Bands are 95 % intervals over devices, the dashed line is the perfect device. A triangle stands where
-    quality has fallen to 95 % of it.
+    sweeps: what `studies.tolerance.sweep` returned, of one kind of model. Heat is divided by that of the
+    perfect device. Bands are 95 % intervals over devices, the dashed line is the perfect device. A triangle
+    stands where quality has fallen to 95 % of it.
     """
     columns = min(_COLUMNS, len(sweeps))
     rows = ceil(len(sweeps) / columns)

@@ -19,10 +19,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from thermogen.errors import InputError
+from thermogen.studio.downloads import FILES
 from thermogen.studio.messages import LONGEST, read
-from thermogen.studio.saving import FILES
+from thermogen.studio.models import Shelf
 from thermogen.studio.session import Session
-from thermogen.studio.shelf import Shelf
 
 STATIC = Path(__file__).parent / "static"
 _POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"

@@ -15,11 +15,12 @@ import numpy as np
 from thermogen.data import Images, load_digits
 from thermogen.errors import DivergenceError, InputError, require
 from thermogen.langevin import INTEGRATORS
-from thermogen.studio import telling, training
-from thermogen.studio.loaded import FREE, Loaded
+from thermogen.studio import outgoing as telling
+from thermogen.studio import training
+from thermogen.studio.downloads import FILES, File
 from thermogen.studio.messages import Command
-from thermogen.studio.saving import FILES, File
-from thermogen.studio.shelf import Shelf
+from thermogen.studio.models import Shelf
+from thermogen.studio.shown_model import FREE, Loaded
 from thermogen.studio.simulation import Simulation
 
 FRAMES_PER_SECOND = 30

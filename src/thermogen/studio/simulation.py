@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from thermogen.completion import likely_conditions, shown_values
 from thermogen.control import Conditional, Conditioned, Hold, ModeTable
 from thermogen.data import Images
 from thermogen.errors import require
@@ -24,9 +23,10 @@ from thermogen.langevin import (
     sample_uncoupled,
 )
 from thermogen.quality import Classifier
+from thermogen.studies.completion import likely_conditions, shown_values
 from thermogen.studio import engine
 from thermogen.studio.engine import Motion
-from thermogen.studio.loaded import FREE, Loaded, levels
+from thermogen.studio.shown_model import FREE, Loaded, levels
 
 MOST_SAMPLES = 64
 _FILM = 150  # frames kept of a run; the rest are thinned out

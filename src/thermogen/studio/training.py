@@ -11,8 +11,9 @@ import numpy as np
 from thermogen.data import Images, load_digits
 from thermogen.data.images import checked_images
 from thermogen.errors import InputError
-from thermogen.experiment import Settings, prepare
-from thermogen.store import Model
+from thermogen.storage.model import Model
+from thermogen.studies.experiment import prepare
+from thermogen.studies.settings import Settings
 
 HIDDEN = 512
 """Hidden units of a computer trained here, as in the published one."""

@@ -7,7 +7,7 @@ from thermogen.thermodynamics.entropy import (
     uncoupled_entropy,
     units_entropy,
 )
-from thermogen.thermodynamics.ratio import noising_path_ratio
+from thermogen.thermodynamics.path_ratio import noising_path_ratio
 from thermogen.thermodynamics.work import FreeEnergy, free_energy_of_work, log_partition
 
 __all__ = [

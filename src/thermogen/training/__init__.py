@@ -1,19 +1,19 @@
 """Training by noising trajectories: batch, online and delayed rules, with checkpoints between cycles."""
 
-from thermogen.checkpoint import load_checkpoint, save_checkpoint
-from thermogen.training.clusters import clusters
-from thermogen.training.exact import ExactResult, solve, solve_all_pairs, train_exact
-from thermogen.training.fit import VALIDATION_PATHS, Progress, TrainingResult, train
-from thermogen.training.flaws import Flaws
-from thermogen.training.label_units import solve_label_fields
-from thermogen.training.matching import solve_matched
-from thermogen.training.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
-from thermogen.training.refinement import Refinement, TargetMoments, refine, target_moments
-from thermogen.training.rules import OPTIMIZERS, RULES, Rule
-from thermogen.training.statistics import Statistics
-from thermogen.training.steering import SteeringResult, train_network
-from thermogen.training.summation import statistics
-from thermogen.training.validation import path_loss
+from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.training.conditional.clusters import clusters
+from thermogen.training.conditional.label_units import solve_label_fields
+from thermogen.training.conditional.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
+from thermogen.training.conditional.moment_matching import solve_matched
+from thermogen.training.conditional.network import SteeringResult, train_network
+from thermogen.training.conditional.refinement import Refinement, TargetMoments, refine, target_moments
+from thermogen.training.exact.statistics import Statistics
+from thermogen.training.exact.summation import statistics
+from thermogen.training.exact.train import ExactResult, solve, solve_all_pairs, train_exact
+from thermogen.training.path_loss import path_loss
+from thermogen.training.sampled.noise import Flaws
+from thermogen.training.sampled.rules import OPTIMIZERS, RULES, Rule
+from thermogen.training.sampled.train import VALIDATION_PATHS, Progress, TrainingResult, train
 
 __all__ = [
     "OPTIMIZERS",

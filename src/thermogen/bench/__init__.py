@@ -1,5 +1,0 @@
-"""What this machine could do at most, and what the program does on it."""
-
-from thermogen.bench.run import Bench, bench
-
-__all__ = ["Bench", "bench"]

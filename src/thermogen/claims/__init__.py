@@ -1,6 +1,0 @@
-"""Published claims, each tested by runs of this library and judged: the content of `thermogen claims`."""
-
-from thermogen.claims.base import VERDICTS, Claim, Finding, Lab, Plan, Run
-from thermogen.claims.table import CLAIMS, chosen_claims, run_claims
-
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "Finding", "Lab", "Plan", "Run", "chosen_claims", "run_claims"]

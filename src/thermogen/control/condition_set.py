@@ -1,0 +1,101 @@
+"""What is drawn on demand: a class is asked for, one of its conditions is drawn, the device is set for it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.control.per_class import check_label
+from thermogen.couplings import Units
+from thermogen.errors import require
+
+
+class Conditioned(eqx.Module):
+    """Many conditions on one device: each belongs to a class and is drawn with a probability.
+
+    `select` gives the control of a batch in which every sample has its own condition.
+    """
+
+    reference: eqx.AbstractVar[Computer]
+    weights: eqx.AbstractVar[Float[Array, " conditions"]]
+    classes: eqx.AbstractVar[tuple[int, ...]]
+
+    @property
+    def units(self) -> Units:
+        """The units by role."""
+        return self.reference.units
+
+    @property
+    def kT(self) -> Float[Array, ""]:
+        """Thermal energy in E0."""
+        return self.reference.kT
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The classes that can be asked for."""
+        return tuple(sorted(set(self.classes)))
+
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0."""
+        return self.reference.uncoupled()
+
+    def draw(
+        self, key: Key[Array, ""], numbers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"] | None = None
+    ) -> Int[np.ndarray, " n"]:
+        """A condition for every sample, by weight among those of its class, or among all if labels is None.
+
+        That of sample n depends on (key, n) and its label alone. InputError for an unknown label.
+        """
+        allowed = np.ones((len(numbers), len(self.classes)), bool)
+        if labels is not None:
+            for label in np.unique(labels):
+                check_label(int(label), self.labels)
+            allowed = np.asarray(labels)[:, None] == np.asarray(self.classes)[None]
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(numbers))
+        u = np.asarray(jax.vmap(jax.random.uniform)(keys), float)
+        mass = np.cumsum(np.where(allowed, np.asarray(self.weights, float), 0), 1)
+        return (mass <= u[:, None] * mass[:, -1:]).sum(1)
+
+    def first(self) -> Computer:
+        """The computer of the first condition at t = 0: how all are wired."""
+        computer = self.select(np.zeros(1, int)).at(0.0)
+        return computer
+
+    @abstractmethod
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Any:
+        """The control of a batch of samples with these conditions."""
+
+
+class LabelFields(Conditioned):
+    """One set of couplings; a condition is a field held on some units while the computer runs.
+
+        V_c(x) = V(x) - sum_i h_ci x_i
+
+    No coupling changes: a class is asked for by biasing its label units. `fields` (conditions, N) are
+    forces, in E0.
+    """
+
+    reference: Computer
+    fields: Float[Array, "conditions N"]
+    weights: Float[Array, " conditions"]
+    classes: tuple[int, ...] = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        """Refuse fields for other units."""
+        require(
+            self.fields.shape == (len(self.classes), self.units.total),
+            f"fields have shape {self.fields.shape}: give one per condition and unit, "
+            f"({len(self.classes)}, {self.units.total})",
+        )
+
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer:
+        """The computer with a bias of its own for every sample, (n, N)."""
+        bias = self.reference.bias - self.fields[jnp.asarray(conditions)]
+        return eqx.tree_at(lambda c: c.bias, self.reference, bias)

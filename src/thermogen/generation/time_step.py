@@ -1,0 +1,58 @@
+"""The time step of a generation from the spectrum of what is generated with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from thermogen.control import Conditional, Conditioned, Control
+from thermogen.errors import require
+from thermogen.generation.batch import check_horizon, segments_of
+from thermogen.langevin import EulerMaruyama, Integrator, sample_uncoupled
+from thermogen.langevin.relaxation import Rates, relaxation_rates, step_for, whole_division
+from thermogen.noising import Schedule
+
+PILOT = 16
+"""Samples of a pilot run: the largest rate among them stands for all."""
+
+
+def suitable_dt(
+    key: Key[Array, ""],
+    control: Control,
+    schedule: Schedule,
+    integrator: Integrator | None = None,
+    *,
+    bias: float = 0.01,
+    samples: int = PILOT,
+) -> float:
+    """The largest dt that divides t_f and biases the heat of generation by less than about `bias`.
+
+    A pilot run of `samples` samples (of each label, or over all conditions) gives the largest relaxation
+    rate and the mean one (`langevin.relaxation`); the method says what they allow. Images are less sensitive
+    than the heat: their figures at these steps stand in docs/speed.md. The same key gives the same dt.
+
+    Raises InputError for a bias outside 0 to 1 or a control for another t_f, DivergenceError if no step is
+    stable. Cost: a pilot run, about as much as 250 samples at the published step.
+    """
+    require(samples >= 1, f"samples = {samples}: give 1 or more for the pilot run")
+    check_horizon(control, schedule)
+    numbers = jnp.arange(samples)
+    parts: list[Any] = [control]
+    if isinstance(control, Conditional):
+        parts = [control.choose(label) for label in control.labels]
+    elif isinstance(control, Conditioned):
+        chosen = np.linspace(0, len(control.classes) - 1, samples).round().astype(int)
+        parts = [control.select(chosen)]
+    start_key, path_key = jax.random.split(key)
+    found = [
+        relaxation_rates(path_key, part, sample_uncoupled(start_key, part.uncoupled(), numbers), schedule.t_f)
+        for part in parts
+    ]
+    rates = Rates(max(one.largest for one in found), max(one.mean for one in found))
+    multiple = math.lcm(*(segments_of(part) for part in parts))
+    return whole_division(schedule.t_f, step_for(rates, integrator or EulerMaruyama(), bias), multiple)

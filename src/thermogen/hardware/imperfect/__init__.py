@@ -1,0 +1,1 @@
+"""Devices that differ from the ideal computer."""

@@ -1,0 +1,1 @@
+"""The computer as a netlist, run by ngspice."""

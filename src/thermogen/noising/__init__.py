@@ -1,0 +1,16 @@
+"""The reference process: images imprinted as fields on uncoupled units, then ramped away into noise."""
+
+from thermogen.noising.imprints import IMPRINTS, Imprint, Imprinted, fields
+from thermogen.noising.process import RampedField, Schedule, check_noising, noising_start, noising_stretch
+
+__all__ = [
+    "IMPRINTS",
+    "Imprint",
+    "Imprinted",
+    "RampedField",
+    "Schedule",
+    "check_noising",
+    "fields",
+    "noising_start",
+    "noising_stretch",
+]

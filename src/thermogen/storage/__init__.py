@@ -1,0 +1,1 @@
+"""Models, arrays, checkpoints and run folders on disk."""

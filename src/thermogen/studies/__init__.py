@@ -1,0 +1,1 @@
+"""Whole studies of a computer: settings, training runs, and what is measured of them."""

@@ -1,0 +1,150 @@
+"""A stored model as a circuit: which of its computers is wired, on which platform, and its deck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from thermogen.computer import Computer
+from thermogen.control import Conditional, Conditioned, Segments
+from thermogen.errors import require
+from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
+from thermogen.hardware.imperfect.defect_map import damaged, defect_map
+from thermogen.hardware.imperfect.imperfections import Imperfections
+from thermogen.hardware.spice.circuit import start_states
+from thermogen.noising import Schedule
+from thermogen.storage.model import Model
+from thermogen.studies.settings import Settings
+
+DENSE = 300
+"""Units beyond which ngspice does not finish with couplings pair by pair (docs/hardware.md)."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One computer of a model on one platform. schedule: times of this computer alone."""
+
+    model: Model
+    computer: Computer
+    schedule: Schedule
+    record: Record
+    physical: PhysicalComputer
+
+
+def make_chip(
+    model: Model,
+    record: Record,
+    *,
+    changed: Mapping[str, Any] | None = None,
+    label: int | None = None,
+    segment: int | None = None,
+    seed: int = 0,
+) -> Chip:
+    """The computer of a model that is to be wired, in the platform's units.
+
+    A model of several classes needs the label, and if it has conditions, one is drawn by weight from the
+    seed; one whose couplings change in time needs the number of the segment. Raises InputError where these
+    are missing or make no sense, and what `to_physical` and the platform's record refuse.
+    """
+    control: Any = model.computer
+    if isinstance(control, Conditional | Conditioned):
+        require(
+            label is not None,
+            f"this model draws classes {', '.join(map(str, control.labels))}: name one with --label",
+        )
+    else:
+        require(label is None, f"label = {label}: this model draws all with one computer; leave --label out")
+    if isinstance(control, Conditional):
+        assert label is not None
+        control = control.choose(label)
+    elif isinstance(control, Conditioned):
+        drawn = control.draw(jax.random.key(seed), np.zeros(1, int), np.full(1, label))
+        control = control.select(drawn)
+    schedule = model.schedule
+    if isinstance(control, Segments):
+        count = control.count
+        require(
+            segment is not None and 0 <= segment < count,
+            f"segment = {segment}: couplings change in time, name one of 0 to {count - 1} with --segment",
+        )
+        assert segment is not None
+        control = control.part(segment)
+        whole = schedule.t_f / count
+        schedule = replace(schedule, t_f=whole, readout=min(schedule.readout, whole / 2))
+    else:
+        require(segment is None, f"segment = {segment}: couplings do not change in time; leave --segment out")
+    computer = _single(control)
+    physical = to_physical(computer, record.platform(changed))
+    record.check(physical)
+    return Chip(model, computer, schedule, record, physical)
+
+
+def _single(computer: Any) -> Computer:
+    """Without the batch axis of a computer that was selected for one sample."""
+    bias = computer.bias
+    if bias.ndim > 1:
+        computer = eqx.tree_at(lambda c: c.bias, computer, bias[0])
+    if computer.couplings.batch:
+        mixing = computer.couplings.mixing
+        computer = eqx.tree_at(lambda c: c.couplings.mixing, computer, mixing[0])
+    return computer
+
+
+def deck_of(
+    chip: Chip,
+    count: int,
+    transient: Transient,
+    *,
+    seed: int = 0,
+    noisy: bool = True,
+    meter: bool = False,
+    raw: str = "states.raw",
+) -> str:
+    """The netlist of `count` samples: starts in equilibrium, as `generate` draws them for this seed."""
+    require(count >= 1, f"count = {count}: ask for 1 sample or more")
+    start = start_states(key_of(seed), chip.computer, np.arange(count))
+    seeds = np.arange(1, count + 1) if noisy else None
+    title = f"thermogen: {len(chip.physical.bias)} units on {chip.record.name}"
+    return netlist(chip.physical, start, transient, seeds=seeds, meter=meter, raw=raw, title=title)
+
+
+def key_of(seed: int) -> Array:
+    """The key of generation for a seed, the same as in `thermogen sample`."""
+    return Settings(seed=seed).stream("generation")
+
+
+def transient_of(chip: Chip, noise_step: float = 0.05, reltol: float = 1e-3, points: int = 50) -> Transient:
+    """A plan for a chip's duration; a noise step that does not divide it is refused."""
+    return Transient(t_f=chip.schedule.t_f, noise_step=noise_step, points=points, reltol=reltol)
+
+
+def check_size(chip: Chip, count: int) -> None:
+    """InputError for too few samples to compare, and for a circuit that ngspice does not finish."""
+    require(count >= 2, f"count = {count}: give 2 samples or more to compare")
+    pairwise = len(wiring(chip.physical.couplings).direct.values) > 0
+    units = len(chip.physical.bias)
+    require(
+        not pairwise or units <= DENSE,
+        f"{units} units coupled pair by pair: ngspice is slow beyond {DENSE}; train with --compress 1e-3, "
+        "which wires them through summing nodes",
+    )
+
+
+def damaged_model(
+    model: Model, dead: float, mismatch: float, seed: int
+) -> tuple[dict[str, np.ndarray], Model]:
+    """The defect map (arrays of `defect_map`) of a chip from a seed, and the model as it is there untrained.
+
+    dead: share of couplers; mismatch: s in J2, J4, mobility times exp(s z), all three of every unit.
+    Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
+    """
+    wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
+    found = defect_map(jax.random.key(seed), model.computer, wrong)
+    assert isinstance(model.computer, Computer)  # or there is no map
+    return found, replace(model, computer=damaged(model.computer, found), figures={})

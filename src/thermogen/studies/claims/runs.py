@@ -1,0 +1,135 @@
+"""Runs that several claims share: a training with the samples it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from thermogen.computer import Computer
+from thermogen.couplings import BlockCouplings
+from thermogen.errors import InputError
+from thermogen.generation import Samples, generate
+from thermogen.quality import PrototypeScores, prototype_scores
+from thermogen.studies.claims.base import Figures, Lab, Plan, Run
+from thermogen.studies.experiment import Experiment, prepare
+from thermogen.studies.measures import interval
+from thermogen.studies.settings import Settings
+from thermogen.training import Flaws, path_loss, train
+
+FIRST_SEED = 101
+"""Seeds are counted from here, as in Wang & Deng."""
+
+
+def seeds(count: int) -> range:
+    """Independent seeds."""
+    return range(FIRST_SEED, FIRST_SEED + count)
+
+
+def published(plan: Plan, seed: int, **changed: Any) -> Settings:
+    """The setting of PRL 136, 037101: batch rule, tiled imprint."""
+    return Settings.of("batch", **{"cycles": plan.cycles, "dt": plan.dt, "seed": seed, **changed})
+
+
+def online(plan: Plan, seed: int, **changed: Any) -> Settings:
+    """The setting of arXiv:2609.15439: projected imprint, here with the online rule unless changed."""
+    given = {"trainer": "online", "imprint": "projection", "cycles": plan.long_cycles, "dt": plan.dt}
+    return Settings(**{**given, "seed": seed, **changed})
+
+
+def exact(plan: Plan, seed: int, **changed: Any) -> Settings:
+    """Exact training with its own defaults: a code for the label on the hidden units."""
+    return Settings.of("exact", **{"dt": plan.dt, "seed": seed, **changed})
+
+
+def trained(lab: Lab, settings: Settings, flaws: Flaws | None = None) -> tuple[Experiment, Computer]:
+    """A computer trained with these settings, kept in the lab."""
+    experiment = prepare(settings)
+    identity = {"settings": asdict(settings), "flaws": asdict(flaws or Flaws())}
+    model = lab.model(identity)
+    if model is not None:
+        assert isinstance(model.computer, Computer)
+        return experiment, model.computer
+    if settings.trainer == "exact":
+        result = experiment.train()
+    else:
+        result = train(
+            settings.stream("training"),
+            experiment.computer,
+            experiment.fields,
+            experiment.schedule,
+            replace(experiment.rule, flaws=flaws or Flaws()),
+            cycles=settings.cycles,
+            validate_every=max(1, settings.cycles),
+        )
+    lab.keep_model(identity, experiment.model(result))
+    assert isinstance(result.computer, Computer)
+    return experiment, result.computer
+
+
+def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Samples, PrototypeScores]:
+    """Samples with the run's own noise, and their likeness to the prototypes."""
+    samples = generate(
+        experiment.settings.stream("generation"), computer, count, experiment.schedule, film_frames=1
+    )
+    return samples, prototype_scores(samples.visible, experiment.images.standardised())
+
+
+def drawing(plan: Plan, name: str, settings: Settings, flaws: Flaws | None = None) -> Run:
+    """Train, draw `plan.samples`, and say what came out: heat in kT, likeness, loss, size of couplings.
+
+    A training or generation that leaves all scales is a result too: `diverged` then says where.
+    """
+
+    def work(lab: Lab) -> Figures:
+        try:
+            experiment, computer = trained(lab, settings, flaws)
+            samples, scores = sampled(experiment, computer, plan.samples)
+        except InputError as error:
+            return {"diverged": str(error)}
+        return {
+            "heat_kT": float(samples.heat_kT.mean()),
+            "heat_sd": float(samples.heat_kT.std(ddof=1)),
+            "correlation": float(scores.best.mean()),
+            "counts": scores.counts.tolist(),
+            "couplings": block_sizes(computer),
+            "loss": loss_of(experiment, computer),
+        }
+
+    identity = {"settings": asdict(settings), "flaws": asdict(flaws or Flaws()), "samples": plan.samples}
+    return Run(f"{name}-{settings.seed}", identity, work)
+
+
+def loss_of(experiment: Experiment, computer: Computer) -> float:
+    """Mean reverse-path loss on noising paths that no training saw: the same ones for equal seeds."""
+    paths = jnp.arange(12)
+    values = path_loss(
+        experiment.settings.stream("path"), computer, experiment.fields, experiment.schedule, paths
+    )
+    return float(np.asarray(values, float).mean())
+
+
+def block_sizes(computer: Computer) -> dict[str, dict[str, float]]:
+    """Largest and root mean square coupling of every block, in E0."""
+    couplings = computer.couplings
+    assert isinstance(couplings, BlockCouplings)
+    return {
+        link: {"largest": float(jnp.abs(block).max()), "rms": float(jnp.sqrt(jnp.mean(block**2)))}
+        for link, block in couplings.blocks.items()
+    }
+
+
+def over(
+    results: dict[str, Figures], names: Sequence[str], key: str, times: float = 1
+) -> dict[str, float | int]:
+    """Mean of a figure (times a factor) over independent runs, with its Student-t interval at 95 %."""
+    return interval([times * results[name][key] for name in names])
+
+
+def say(figure: dict[str, Any], digits: int = 4, unit: str = "") -> str:
+    """'1277 [1233, 1321] kT'."""
+    text = f"{figure['mean']:.{digits}g} [{figure['low']:.{digits}g}, {figure['high']:.{digits}g}]"
+    return f"{text} {unit}".rstrip()

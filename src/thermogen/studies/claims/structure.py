@@ -1,0 +1,223 @@
+"""Claims on what is learnt and when it is read: fields of hidden units, and a time that is no equilibrium."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from thermogen.computer import Computer
+from thermogen.couplings import BlockCouplings
+from thermogen.langevin import Energy, Snapshots, sample_uncoupled, simulate
+from thermogen.quality import prototype_scores
+from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figures, Finding, Lab, Plan, Run
+from thermogen.studies.claims.heat import PAPER
+from thermogen.studies.claims.runs import exact, over, published, say, seeds, trained
+from thermogen.studies.measures import interval
+from thermogen.training import train
+
+SHUFFLES = 100
+LATER = 8
+"""Durations t_f over which a computer is followed after its appointed time."""
+
+
+# --- 4: fields of the hidden units -----------------------------------------------------------------------
+
+
+def neighbour_correlation(maps: Float[np.ndarray, "n height width"]) -> Float[np.ndarray, " n"]:
+    """Moran's I with the four nearest neighbours: 1 for smooth maps, -1 / (pixels - 1) for random ones.
+
+    I = (pixels / sum_ij w_ij) sum_ij w_ij z_i z_j / sum_i z_i^2,   z = map - its mean
+    """
+    z = maps - maps.mean((1, 2), keepdims=True)
+    _, height, width = maps.shape
+    products = (z[:, 1:] * z[:, :-1]).sum((1, 2)) + (z[:, :, 1:] * z[:, :, :-1]).sum((1, 2))
+    pairs = (height - 1) * width + height * (width - 1)
+    return products / pairs * height * width / (z**2).sum((1, 2))
+
+
+def extent(maps: Float[np.ndarray, "n height width"]) -> Float[np.ndarray, " n"]:
+    """Radius of gyration of the squared map, in pixels: small where it is concentrated."""
+    weight = maps**2 / (maps**2).sum((1, 2), keepdims=True)
+    rows, columns = np.indices(maps.shape[1:])
+    square = 0.0
+    for place in (rows, columns):
+        middle = (weight * place).sum((1, 2), keepdims=True)
+        square = square + (weight * (place - middle) ** 2).sum((1, 2))
+    return np.sqrt(square)
+
+
+def field_measures(
+    maps: Float[np.ndarray, "n height width"], prototypes: Float[np.ndarray, "P pixels"], seed: int
+) -> Figures:
+    """How smooth, concentrated and digit-like fields are, against the same fields with shuffled pixels.
+
+    Shares of fields that are beyond all of `SHUFFLES` shuffled ones: a chance of 1 % each, if there were
+    nothing in them. likeness: the largest size of a correlation with a prototype.
+    """
+    rng = np.random.default_rng(seed)
+    flat = maps.reshape(len(maps), -1)
+
+    def measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        shaped = values.reshape(maps.shape)
+        likeness = np.abs(prototype_scores(values, prototypes).correlation).max(1)
+        return neighbour_correlation(shaped), extent(shaped), likeness
+
+    own = measured(flat)
+    null = [measured(rng.permuted(flat, axis=1)) for _ in range(SHUFFLES)]
+    smooth, wide, alike = (np.stack(values) for values in zip(*null, strict=True))
+    return {
+        "smooth": float(np.mean(own[0] > smooth.max(0))),
+        "concentrated": float(np.mean(own[1] < wide.min(0))),
+        "digit_like": float(np.mean(own[2] > alike.max(0))),
+        "neighbour_correlation": float(np.median(own[0])),
+        "extent": float(np.median(own[1])),
+        "extent_shuffled": float(np.median(wide)),
+        "likeness": float(np.median(own[2])),
+        "likeness_shuffled": float(np.median(alike)),
+    }
+
+
+def _fields_run(plan: Plan, seed: int) -> Run:
+    settings = published(plan, seed)
+
+    def work(lab: Lab) -> Figures:
+        experiment, computer = trained(lab, settings)
+        shape, prototypes = experiment.images.shape, experiment.images.standardised()
+        blind = experiment.fields.at[:, experiment.computer.units.part("hidden")].set(0)
+        null = train(
+            settings.stream("training"),
+            experiment.computer,
+            blind,
+            experiment.schedule,
+            experiment.rule,
+            cycles=settings.cycles,
+            validation_paths=0,
+        ).computer
+        found = {}
+        for name, one in (("trained", computer), ("blind", null)):
+            assert isinstance(one, Computer)
+            assert isinstance(one.couplings, BlockCouplings)
+            maps = np.asarray(one.couplings.blocks["visible-hidden"], float).T.reshape(-1, *shape)
+            found[name] = {**field_measures(maps, prototypes, seed), "rms": float(np.sqrt((maps**2).mean()))}
+        ink = extent(prototypes.reshape(-1, *shape))
+        return {**found["trained"], "blind": found["blind"], "extent_of_digits": float(np.median(ink))}
+
+    return Run(f"fields-{seed}", {"cycles": plan.cycles, "dt": plan.dt, "shuffles": SHUFFLES}, work)
+
+
+def _fields_runs(plan: Plan) -> list[Run]:
+    return [_fields_run(plan, seed) for seed in seeds(plan.seeds)]
+
+
+def _fields(plan: Plan, results: dict[str, Figures]) -> Finding:
+    names = [run.key for run in _fields_runs(plan)]
+    percent = {key: over(results, names, key, 100) for key in ("smooth", "concentrated", "digit_like")}
+    sizes = {
+        key: over(results, names, key) for key in ("extent", "extent_shuffled", "extent_of_digits", "rms")
+    }
+    likeness = over(results, names, "likeness")
+    blind = {name: results[name]["blind"] for name in names}
+    noise = {key: over(blind, names, key, 100) for key in percent}
+    noise |= {key: over(blind, names, key) for key in ("likeness", "rms")}
+    local, alike = percent["concentrated"]["low"] > 90, percent["digit_like"]["low"] > 90
+    telling = noise["digit_like"]["high"] < 10
+    return Finding(
+        (HOLDS if telling else CONDITION) if local and alike else FAILS,
+        f"of the hidden units {say(percent['digit_like'], 3)} % are digit-like, "
+        f"{say(percent['concentrated'], 3)} % localised; in a computer that learnt nothing "
+        f"{say(noise['digit_like'], 3)} % and {say(noise['concentrated'], 3)} %",
+        {**percent, **sizes, "likeness": likeness, "learnt_nothing": noise},
+        f"Beyond every one of {SHUFFLES} shuffles of their own pixels. The fields are as wide as the digits "
+        f"({sizes['extent']['mean']:.1f} pixels, digits {sizes['extent_of_digits']['mean']:.1f}, shuffled "
+        f"{sizes['extent_shuffled']['mean']:.1f}): localised where the ink is, not on parts of a digit. But "
+        "a computer whose hidden units never felt the image has such fields too: the noise of its residuals "
+        "times visible units that carry the image. They are weaker (rms "
+        f"{noise['rms']['mean']:.2g} against {sizes['rms']['mean']:.2g} E0, likeness "
+        f"{noise['likeness']['mean']:.2f} against {likeness['mean']:.2f}). So digit-like fields alone are no "
+        "sign of learning.",
+    )
+
+
+# --- 7: an appointed time ----------------------------------------------------------------------------------
+
+
+def _time_run(plan: Plan, seed: int, kind: str) -> Run:
+    settings = published(plan, seed) if kind == "published" else exact(plan, seed)
+
+    def work(lab: Lab) -> Figures:
+        experiment, computer = trained(lab, settings)
+        schedule = experiment.schedule
+        start_key, path_key = jax.random.split(settings.stream("generation"))
+        numbers = jnp.arange(plan.samples)
+        every = schedule.steps // 4
+        records = simulate(
+            path_key,
+            computer,
+            sample_uncoupled(start_key, computer.uncoupled(), numbers),
+            steps=LATER * 4 * every,
+            dt=schedule.dt,
+            observers={"x": Snapshots(), "energy": Energy()},
+            every=every,
+            samples=numbers,
+        ).records
+        energy = np.asarray(records["energy"], float) / float(computer.kT)
+        visible = np.asarray(records["x"])[..., computer.units.part("visible")]
+        prototypes = experiment.images.standardised()
+        likeness = [float(prototype_scores(x, prototypes).best.mean()) for x in visible]
+        drift = energy[4] - energy[-1]  # at t_f, and at the end
+        return {
+            "times": [0.25 * number for number in range(len(energy))],
+            "likeness": likeness,
+            "heat_after_kT": float(drift.mean()),
+            "heat_after_sem": float(drift.std(ddof=1) / len(drift) ** 0.5),
+            "heat_before_kT": float((energy[0] - energy[4]).mean()),
+        }
+
+    own = {"kind": kind, "dt": plan.dt, "samples": plan.samples, "cycles": settings.cycles, "later": LATER}
+    return Run(f"time-{kind}-{seed}", own, work)
+
+
+def _time_runs(plan: Plan) -> list[Run]:
+    return [_time_run(plan, seed, kind) for kind in ("published", "exact") for seed in seeds(plan.seeds)]
+
+
+def _time(plan: Plan, results: dict[str, Figures]) -> Finding:
+    figures, parts, verdicts = {}, [], []
+    for kind in ("published", "exact"):
+        names = [_time_run(plan, seed, kind).key for seed in seeds(plan.seeds)]
+        after, before = (over(results, names, key) for key in ("heat_after_kT", "heat_before_kT"))
+        curves = np.array([results[name]["likeness"] for name in names])
+        change = interval(curves[:, 4] - curves[:, -1])
+        figures[kind] = {
+            "heat_before_kT": before,
+            "heat_after_kT": after,
+            "likeness_lost_after": change,
+            "likeness_in_time": curves.mean(0).tolist(),
+            "times": results[names[0]]["times"],
+        }
+        away = after["low"] > 0 or after["high"] < 0
+        verdicts.append(away and curves[:, 4].min() > curves[:, 0].max())
+        parts.append(
+            f"{kind}: likeness {curves[:, 4].mean():.2f} at t_f (noise {curves[:, 0].mean():.2f}), "
+            f"{say(after, 3)} kT still to release"
+        )
+    return Finding(
+        HOLDS if all(verdicts) else CONDITION if any(verdicts) else FAILS,
+        "; ".join(parts),
+        figures,
+        f"The images stand at t_f while the energy still falls: over the next {LATER - 1} t_f the computers "
+        "release the heat given, beside what they released before. So t_f is an appointed time, not "
+        "equilibrium. What waiting does to the images is in the figures (likeness in time).",
+    )
+
+
+CLAIMS = (
+    Claim(
+        4, "Hidden units have localised, digit-like fields", "shown as figures", PAPER, _fields_runs, _fields
+    ),
+    Claim(
+        7, "Computation at an appointed time, without equilibration", "t_f = 2.5", PAPER, _time_runs, _time
+    ),
+)

@@ -1,0 +1,204 @@
+"""The generator and its rivals in one harness: quality, time, operations and energy of each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from thermogen.baselines import Rival, fit_bernoulli, fit_boltzmann, fit_denoiser, fit_mixture
+from thermogen.control import ModeTable
+from thermogen.data import Images, Split
+from thermogen.errors import InputError, require
+from thermogen.ledger import DigitalDenoiser, joules_of_kT
+from thermogen.quality import Classifier, Reference, controls, evaluate
+from thermogen.report.films import write_png_grid
+from thermogen.report.quality import comparison_markdown, quality_energy_figure, quality_time_figure
+from thermogen.storage.model import Model, versions
+from thermogen.storage.run_folder import RunFolder, write_atomically
+from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.evaluation import FEWEST, brief, draw, judge_samples, quality_in_time, reference_of
+from thermogen.studies.progress import Stage, silent
+
+OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model",
+           "matched")  # fmt: skip
+
+_SIMULATED, _MODELLED = "heat at 300 K, simulated", "multiply-adds at 1 pJ, modelled"
+_TIMES = (0.5, 2.5, 10.0, 25.0, 100.0, 400.0, 1600.0)
+MATCH = 0.3
+"""Share of the data's variance that the matched generator is asked for."""
+_IN_TIME = 250  # samples followed in time
+
+Fit = Callable[[Any, Images], Rival]
+
+
+def _denoiser(steps: int, conditional: bool) -> Fit:
+    return lambda key, images: fit_denoiser(
+        key, images.grey(), images.labels, steps=steps, conditional=conditional
+    )
+
+
+RIVALS: dict[str, Fit] = {
+    "denoiser-10": _denoiser(10, True),
+    "denoiser-100": _denoiser(100, True),
+    "denoiser-1000": _denoiser(1000, True),
+    "denoiser-10-free": _denoiser(10, False),
+    "denoiser-100-free": _denoiser(100, False),
+    "denoiser-1000-free": _denoiser(1000, False),
+    "boltzmann": lambda key, images: fit_boltzmann(key, images.grey(), images.labels),
+    "rbm": lambda key, images: fit_bernoulli(key, images.grey(), images.labels),
+    "gaussians": lambda key, images: fit_mixture(images.grey(), images.labels, components=1),
+    "mixtures-20": lambda key, images: fit_mixture(images.grey(), images.labels, components=20),
+}
+"""Rivals by name. 'free' denoisers are not told the class."""
+
+
+def compare_generators(
+    split: Split,
+    settings: ModalSettings,
+    count: int,
+    out: Path,
+    *,
+    classifier: Classifier,
+    rivals: str = "all",
+    resume: bool = False,
+    force: bool = False,
+    stage: Stage = silent,
+) -> dict[str, Any]:
+    """Train and judge each generator with `count` samples into the folder `out`; return comparison.json.
+
+    Each finished generator is kept, so that an interrupted run goes on with `resume`. Raises InputError for
+    an unknown rival, too few samples, or a folder in the way.
+    """
+    chosen = list(RIVALS) if rivals == "all" else [name for name in rivals.split(",") if name]
+    for name in chosen:
+        if name not in RIVALS:
+            raise InputError(f"unknown rival {name!r}: choose among {', '.join(RIVALS)}, or all")
+    require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to judge by")
+    reference = reference_of(split, classifier)
+    identity = {**asdict(settings), "count": count, "data": split.training.sha256, "rivals": chosen}
+    folder = RunFolder(out, {**identity, "classifier": classifier.sha256}, OUTPUTS)
+    finished = folder.claim(resume=resume, force=force)
+    if finished is not None:
+        return finished
+    (out / "grids").mkdir(exist_ok=True)
+    (folder.work / "rows").mkdir(exist_ok=True)
+
+    def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        file = folder.work / "rows" / f"{name}.json"
+        if not file.exists():
+            with folder.clock(name):
+                write_atomically(file, json.dumps(make()))
+        return json.loads(file.read_text())
+
+    rows = kept("thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage))
+    matched = ModalSettings.of(
+        match=MATCH, clusters=settings.clusters, modes=settings.modes, dt=settings.dt, seed=settings.seed
+    )
+    others = kept(
+        "matched", lambda: _own("thermodynamic, matched", split, matched, count, out, reference, stage)
+    )
+    ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
+    every = rows["rows"] + others["rows"]
+    curves: dict[str, Any] = {"thermodynamic": rows["in_time"], "matched": others["in_time"]}
+    for name in chosen:
+        key = jax.random.fold_in(settings.stream("rivals"), list(RIVALS).index(name))
+        with stage(name, 1):
+            found = kept(name, lambda n=name, k=key: _rival(n, k, split, count, out, reference))
+        every.append(found["row"])
+        if "in_time" in found:
+            curves[name] = found["in_time"]
+    results = {
+        "count": count,
+        "rows": every,
+        "controls": ceiling,
+        "in_time": curves,
+        "settings": asdict(settings),
+        "seconds": folder.seconds(),
+        "versions": versions(),
+        "out": str(out / "comparison.json"),
+    }
+    write_atomically(out / "comparison.json", json.dumps(results, indent=2) + "\n")
+    write_atomically(out / "comparison.md", comparison_markdown(results))
+    (out / "quality-energy.png").write_bytes(quality_energy_figure(results))
+    (out / "quality-time.png").write_bytes(quality_time_figure(results))
+    folder.finish(results)
+    return results
+
+
+def _own(
+    name: str,
+    split: Split,
+    settings: ModalSettings,
+    count: int,
+    out: Path,
+    reference: Reference,
+    stage: Stage,
+) -> dict[str, Any]:
+    """A thermodynamic generator: a row for each read-out, and its quality in time."""
+    begun = time.perf_counter()
+    result = train_modal(split.training, settings, stage)
+    seconds = time.perf_counter() - begun
+    model = modal_model(split.training, settings, result)
+    model.save_pretrained(out / ("matched" if settings.match is not None else "model"), force=True)
+    samples, drawing = draw(model, count, settings.seed, stage)
+    judged = judge_samples(samples, reference)
+    write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
+    assert isinstance(result.control, ModeTable)
+    joules = joules_of_kT(judged["heat_kT"]["mean"])
+    shared = {
+        "training_seconds": seconds,
+        "operations": None,
+        "parameters": result.control.parameters,
+        "seconds_per_sample": drawing / count,
+        "joules": joules,
+        "evidence": _SIMULATED,
+        "heat_kT": judged["heat_kT"],
+    }
+    rows = [
+        {"name": f"{name}, {reading}", "quality": judged[reading], **shared}
+        for reading in ("raw", "averaged")
+    ]
+    return {"rows": rows, "in_time": quality_in_time(model, reference, min(count, _IN_TIME), settings.seed)}
+
+
+def _rival(name: str, key: Any, split: Split, count: int, out: Path, reference: Reference) -> dict[str, Any]:
+    """One rival, trained, drawn from and judged."""
+    fit_key, draw_key = jax.random.split(key)
+    rival = RIVALS[name](fit_key, split.training)
+    labels = np.resize(np.asarray(reference.classes), count)
+    begun = time.perf_counter()
+    images = np.asarray(rival.draw(draw_key, labels))
+    seconds = time.perf_counter() - begun
+    write_png_grid(out / "grids" / f"{name}.png", images[:100], split.training.shape)
+    heat = rival.heat_kT(draw_key, np.resize(np.asarray(reference.classes), 100))
+    digital = rival.operations * DigitalDenoiser().joules_per_mac
+    row = {
+        "name": rival.name,
+        "quality": evaluate(images, reference, None if name.endswith("-free") else labels),
+        "training_seconds": rival.training_seconds,
+        "operations": rival.operations,
+        "parameters": rival.parameters,
+        "seconds_per_sample": seconds / count,
+        "joules": digital if heat is None else joules_of_kT(float(heat.mean())),
+        "evidence": _MODELLED if heat is None else _SIMULATED,
+    }
+    found: dict[str, Any] = {"row": row}
+    asked = np.resize(np.asarray(reference.classes), min(count, _IN_TIME))
+    states = rival.draw_at(draw_key, asked, _TIMES)
+    if states is not None:
+        found["in_time"] = [
+            {"t": t, **brief(np.asarray(x), reference, asked)} for t, x in zip(_TIMES, states, strict=True)
+        ]
+    return found
+
+
+def model_of(out: Path) -> Model:
+    """The generator that a comparison trained."""
+    return Model.from_pretrained(out / "model")

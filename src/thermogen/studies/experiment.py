@@ -1,0 +1,167 @@
+"""A training run from its settings: images, computer, fields, schedule and rule, and the trained model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from thermogen.computer import Computer, make_computer
+from thermogen.couplings import (
+    Units,
+    checked_matrix,
+    from_mask,
+)
+from thermogen.data import Images, load_digits, load_images
+from thermogen.errors import require
+from thermogen.generation import check_segments
+from thermogen.hardware.imperfect.defect_map import read_chip
+from thermogen.noising import Schedule, fields
+from thermogen.parallel import from_first
+from thermogen.storage.model import Model
+from thermogen.studies.progress import Stage, silent
+from thermogen.studies.settings import Settings, _read_matrix, wiring
+from thermogen.training import Rule, TrainingResult, train, train_exact
+
+_FEW = 100  # prototypes up to this number travel with the model
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings turned into what training needs; building it finds every error in them.
+
+    chip: file and checksum of the defect map of the chip that is trained for, if it is not a perfect one.
+    """
+
+    settings: Settings
+    images: Images
+    computer: Computer
+    fields: Float[Array, "P N"]
+    schedule: Schedule
+    rule: Rule
+    chip: dict[str, Any] | None = None
+
+    def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
+        """Train, with progress, going on from `checkpoint` if that file exists.
+
+        Several processes share the sums of exact training; other rules are followed by process 0 alone.
+        """
+        if self.settings.trainer == "exact":
+            settings = self.settings
+            with stage("training", 100) as tick:
+                return train_exact(
+                    settings.stream("training"),
+                    self.computer,
+                    self.fields,
+                    self.schedule,
+                    labels=self.images.labels if settings.per_class else None,
+                    segments=settings.segments,
+                    visible_biases=self.rule.visible_biases,
+                    ridge=settings.ridge,
+                    compression=settings.compress,
+                    checkpoint=checkpoint,
+                    settings=fingerprint(self),
+                    progress=lambda fraction, note: tick(int(100 * fraction), note),
+                )
+
+        def follow() -> TrainingResult:
+            with stage("training", self.settings.cycles) as tick:
+                return train(
+                    self.settings.stream("training"),
+                    self.computer,
+                    self.fields,
+                    self.schedule,
+                    self.rule,
+                    cycles=self.settings.cycles,
+                    checkpoint=checkpoint,
+                    settings=fingerprint(self),
+                    progress=lambda p: tick(p.done, f"loss {p.loss:.3f}"),
+                )
+
+        # A cycle waits for the one before: process 0 follows them, the others wait for what it has learnt.
+        like = TrainingResult(self.computer, np.zeros(0), np.zeros((0, 3)), 0.0)
+        return from_first("training", follow, like)
+
+    def model(self, result: TrainingResult, figures: dict[str, Any] | None = None) -> Model:
+        """The trained computer with its card."""
+        last = result.validation[-1].tolist() if len(result.validation) else None
+        training = {
+            **asdict(self.settings),
+            "validation_loss": None
+            if last is None
+            else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
+            **({} if result.exact is None else {"exact": result.exact}),
+            **({} if self.chip is None else {"chip": self.chip}),
+        }
+        data = {
+            "source": self.images.source,
+            "sha256": self.images.sha256,
+            "labels": self.images.labels.tolist(),
+            "prototypes": len(self.images),
+        }
+        prototypes = self.images.standardised() if len(self.images) <= _FEW else None
+        return Model(
+            result.computer, self.schedule, self.images.shape, data, training, figures or {}, prototypes
+        )
+
+
+def fingerprint(experiment: Experiment) -> dict[str, Any]:
+    """What must be equal for one run to continue another."""
+    found = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+    return found if experiment.chip is None else {**found, "chip_sha256": experiment.chip["sha256"]}
+
+
+def prepare(settings: Settings, chip: Path | None = None, images: Images | None = None) -> Experiment:
+    """Read the images and build everything; InputError, before any work, for whatever cannot be used.
+
+    chip: a defect map (`read_chip`) of the chip to train for: units as they are, dead couplers left out.
+    images: what is learnt, all of it, where it does not come from a file.
+    """
+    if images is not None:
+        require(settings.images is None and not settings.digits, "images are given twice: leave one out")
+        source = images
+    else:
+        source = load_digits() if settings.images is None else load_images(settings.images)
+    chosen = images is None and settings.images is None
+    images = source.choose(settings.digits) if chosen or settings.digits else source
+    schedule = Schedule(settings.t_f, settings.dt, settings.ramp_fraction, settings.readout)
+    check_segments(schedule, settings.segments)
+    rule = Rule(
+        "batch" if settings.trainer == "exact" else settings.trainer,
+        settings.delay,
+        settings.trajectories,
+        settings.learning_rate,
+        settings.optimizer,
+        settings.train_visible_biases,
+    )
+    units = Units(visible=images.shape[0] * images.shape[1], hidden=settings.hidden, output=settings.output)
+    couplings = wiring(settings.topology, units, images.shape)
+    if settings.couplings is not None:
+        matrix = checked_matrix(
+            _read_matrix(settings.couplings), units, f"coupling matrix {settings.couplings}"
+        )
+        couplings = couplings.with_matrix(jnp.asarray(matrix, jnp.float32))
+    force = fields(
+        images.standardised(),
+        images.labels,
+        settings.hidden,
+        output=settings.output,
+        imprint=settings.imprint,
+        amplitude=settings.amplitude,
+        hidden_amplitude=settings.hidden_amplitude,
+        key=settings.stream("imprint"),
+    )
+    values: dict[str, Any] = {}
+    known = None
+    if chip is not None:
+        values = read_chip(chip, units)
+        dead = values.pop("dead")
+        couplings = from_mask(units, np.asarray(couplings.mask()) & ~dead)
+        known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}
+    computer = make_computer(couplings, kT=settings.kT, **values)
+    return Experiment(settings, images, computer, force, schedule, rule, known)

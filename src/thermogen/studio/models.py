@@ -1,0 +1,48 @@
+"""What all visitors share, none of it changing: models on offer, the judge, the threads that compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from thermogen.quality import Classifier, load_classifier
+from thermogen.storage.model import SHIPPED, Model
+from thermogen.studio.shown_model import Loaded
+
+WORKERS = 2
+"""Simulations that advance at the same moment; others wait their turn, a few milliseconds each."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Models by the name that the page shows, read when first chosen."""
+
+    models: Mapping[str, str | Path | Model]
+    classifier: Classifier
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "studio"))
+    training: Lock = field(default_factory=Lock)
+    """Held while someone trains: one at a time, since a training takes all cores."""
+    _loaded: dict[str, Loaded] = field(default_factory=dict)
+    _loading: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def of(cls, folder: str | Path | None = None) -> Shelf:
+        """The shipped models, behind that of `folder` if one is given; it is read now, to find errors."""
+        models: dict[str, str | Path | Model] = {}
+        if folder is not None:
+            models[str(folder)] = Model.from_pretrained(folder)
+        for name in SHIPPED:
+            models.setdefault(name, name)
+        return cls(models, load_classifier())
+
+    def load(self, name: str) -> Loaded:
+        """A model of this shelf, ready to be shown."""
+        with self._loading:
+            if name not in self._loaded:
+                found = self.models[name]
+                model = found if isinstance(found, Model) else Model.from_pretrained(found)
+                self._loaded[name] = Loaded.of(name, model)
+            return self._loaded[name]

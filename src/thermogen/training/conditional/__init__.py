@@ -1,0 +1,1 @@
+"""Training of class-conditional computers."""

@@ -1,0 +1,180 @@
+"""Training of a small network that gives the coefficients of modes at any time and condition.
+
+The exact loss is quadratic. Above its minimum M*, b* (`solve_modes`) it is, per condition and segment,
+
+    tr(dM C' dM^T) + T |db + B dM mbar_B / T|^2,    dM = M - M*,  db = b - b*:
+
+so the network is trained on the exact loss of all conditions and segments, without one trajectory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+
+from thermogen.control import ModeNetwork, ModeTable
+from thermogen.control.network import evaluate
+from thermogen.errors import require
+from thermogen.training.conditional.modes import ModeStatistics, within
+
+_SHOWN = 100
+_TIMES = np.array([0.1, 0.5, 0.9])
+"""Where the network is trained within every segment: it is smooth in time, its goal is not."""
+
+
+class SteeringResult(NamedTuple):
+    """The control, and the loss along training relative to that of one coupling set for all and all times.
+
+    0 is the table itself, 1 its mean over conditions and segments. excess: every 100 steps, and at the end.
+    Of a table that is not the minimum (ridge, pool) it is the distance, in the metric of the loss.
+    """
+
+    control: ModeNetwork
+    excess: Float[np.ndarray, " records"]
+
+
+def train_network(
+    key: Key[Array, ""],
+    table: ModeTable,
+    known: list[ModeStatistics],
+    *,
+    terms: int = 100,
+    width: int = 128,
+    depth: int = 2,
+    steps: int = 3000,
+    rate: float = 1e-2,
+    progress: Callable[[int, float], None] | None = None,
+) -> SteeringResult:
+    """Train a perceptron of `depth` hidden layers of `width` units and the `terms` matrices that it weighs.
+
+    `known` are the statistics that `table` was solved from. Starts from the leading `terms` singular vectors
+    of the table. `progress(step, excess)` is called now and then. Raises InputError for terms or steps below
+    1. Cost: per step conditions x segments x terms x (r^2 + N) multiply–adds.
+    """
+    for name, value in (("terms", terms), ("steps", steps), ("width", width), ("depth", depth)):
+        require(value >= 1, f"{name} = {value}: give 1 or more")
+    conditions, segments, modes, _ = table.mixing.shape
+    basis = np.asarray(table.basis, float)
+    goal_mixing = np.asarray(table.mixing, float).reshape(-1, modes, modes)
+    goal_bias = np.asarray(table.bias, float).reshape(conditions * segments, -1)
+    order = known[::-1]  # generation undoes the last segment of noising first
+    second = np.stack([within(one, basis)[0] for one in order], 1).reshape(-1, modes, modes)
+    mean = np.stack([one.mean @ basis for one in order], 1).reshape(-1, modes)
+    duration = order[0].duration
+    terms = min(terms, len(goal_bias))
+    weight = np.repeat(np.asarray(table.weights, float), segments) / segments
+    metric = _Metric.of(np.tensordot(weight, second, 1), weight @ mean, basis, duration)
+    flat = metric.flat(goal_mixing, goal_bias)
+    _, size, right = np.linalg.svd(flat, full_matrices=False)
+    start = (right[:terms] * size[:terms, None] / len(flat) ** 0.5).astype(np.float32)
+    network = ModeNetwork.perceptron(key, conditions, terms, width, depth)
+    place = np.tile(((np.arange(segments)[:, None] + _TIMES) / segments).reshape(-1), conditions)
+    number = np.repeat(np.arange(conditions), segments * len(_TIMES))
+    values = goal_mixing, goal_bias, second, mean, weight, basis, place
+    single = [jnp.asarray(one, jnp.float32) for one in values]
+    problem = _Problem(single, jnp.asarray(number), duration, conditions)
+    flattest = [np.broadcast_to(one.mean(0), one.shape) for one in (goal_mixing, goal_bias)]
+    unit = float(problem.excess(*(jnp.asarray(one, jnp.float32) for one in flattest)))
+    require(unit > 0, "the table does not depend on time or condition: a network has nothing to learn")
+    parameters: Any = (network, jnp.asarray(start))
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
+    state = optimizer.init(eqx.filter(parameters, eqx.is_inexact_array))
+    records = []
+    for step in range(steps):
+        parameters, state, value = _descend(parameters, state, problem, metric, optimizer, unit)
+        if step % _SHOWN == 0 or step == steps - 1:
+            records.append(float(value))
+            if progress is not None:
+                progress(step + 1, records[-1])
+    network, mixing, bias = parameters[0], *metric.parts(parameters[1])
+    control = ModeNetwork(
+        reference=table.reference,
+        basis=table.basis,
+        network=network,
+        mixing=mixing,
+        bias=bias,
+        weights=table.weights,
+        classes=table.classes,
+        duration=table.duration,
+    )
+    return SteeringResult(control, np.array(records))
+
+
+class _Problem(eqx.Module):
+    """The exact loss above its minimum, for all conditions and segments at once."""
+
+    known: list[Array]
+    number: Array
+    duration: float = eqx.field(static=True)
+    conditions: int = eqx.field(static=True)
+
+    @property
+    def place(self) -> Array:
+        """Times at which the network is trained, in parts of t_f."""
+        return self.known[-1]
+
+    def excess(self, mixing: Array, bias: Array) -> Array:
+        """Weighted mean over conditions and segments."""
+        goal_mixing, goal_bias, second, mean, weight, basis, _ = self.known
+        off, lean = mixing - goal_mixing, bias - goal_bias
+        shift = jnp.einsum("kab,kb->ka", off, mean) @ basis.T / self.duration
+        curved = jnp.einsum("kab,kbc,kac->k", off, second, off)
+        return jnp.sum(weight * (curved + self.duration * jnp.sum((lean + shift) ** 2, 1)))
+
+
+class _Metric(eqx.Module):
+    """Coordinates in which the loss of an average condition is a plain sum of squares.
+
+    M C^1/2, and sqrt(T) (b + B M mbar / T), flattened one after the other. root, inverse: C^1/2, C^-1/2.
+    """
+
+    root: Array
+    inverse: Array
+    mean: Array
+    basis: Array
+    duration: float = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, second: np.ndarray, mean: np.ndarray, basis: np.ndarray, duration: float) -> _Metric:
+        size, vectors = np.linalg.eigh(second)
+        size = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
+        root, inverse = (vectors * values @ vectors.T for values in (size, 1 / size))
+        single = [jnp.asarray(one, jnp.float32) for one in (root, inverse, mean, basis)]
+        return cls(single[0], single[1], single[2], single[3], duration)
+
+    def flat(self, mixing: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """Coordinates of several (M, b)."""
+        root, mean, basis = (np.asarray(one, float) for one in (self.root, self.mean, self.basis))
+        lean = bias + mixing @ mean @ basis.T / self.duration
+        return np.concatenate([(mixing @ root).reshape(len(bias), -1), self.duration**0.5 * lean], 1)
+
+    def parts(self, flat: Array) -> tuple[Array, Array]:
+        """(M, b) from their coordinates, M made symmetric."""
+        modes = len(self.root)
+        mixing = flat[:, : modes * modes].reshape(-1, modes, modes) @ self.inverse
+        mixing = (mixing + mixing.mT) / 2
+        lean = flat[:, modes * modes :] / self.duration**0.5
+        return mixing, lean - mixing @ self.mean @ self.basis.T / self.duration
+
+
+@eqx.filter_jit
+def _descend(parameters, state, problem: _Problem, metric: _Metric, optimizer, unit: float):
+    @eqx.filter_value_and_grad
+    def loss(parameters):
+        network, flat = parameters
+        evaluated = jax.vmap(lambda c, s: evaluate(network, c[None], problem.conditions, s)[0])
+        a = evaluated(problem.number, problem.place)
+        shared = a.reshape(-1, len(_TIMES), a.shape[1])
+        losses = [problem.excess(*metric.parts(shared[:, time] @ flat)) for time in range(len(_TIMES))]
+        return sum(losses) / (len(_TIMES) * unit)
+
+    value, gradient = loss(parameters)
+    update, state = optimizer.update(gradient, state)
+    return eqx.apply_updates(parameters, update), state, value

@@ -1,0 +1,1 @@
+"""Training by the exact average over all thermal noise."""

@@ -1,0 +1,45 @@
+"""The loss on a fixed set of noising paths: the same noise for every computer, so differences are sharp."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from thermogen.computer import Computer
+from thermogen.control import Segments
+from thermogen.langevin import sample_keys
+from thermogen.noising import RampedField, Schedule
+from thermogen.noising.stretches import over_noising
+from thermogen.thermodynamics.path import reverse_action
+
+
+@eqx.filter_jit
+def path_loss(
+    key: Key[Array, ""],
+    computer: Computer | Segments,
+    fields: Float[Array, "P N"],
+    schedule: Schedule,
+    samples: Int[Array, " batch"],
+    idle: Computer | None = None,
+) -> Float[Array, " batch"]:
+    """(dt / t_f) x reverse action of each noising path, path s being one of image s mod P.
+
+    The path of sample s depends on (key, s) alone, not on the computer: compare two computers on the
+    same samples and take the mean and standard error of the difference. N / 2 is the noise floor.
+    `idle`: the units that are noised, if training changed their J2 (default: those of the computer).
+    """
+    start_key, path_key = jax.random.split(key)
+    control = RampedField(
+        computer.uncoupled() if idle is None else idle, fields[samples % len(fields)], schedule
+    )
+    dtype = computer.bias.dtype
+    dt = jnp.asarray(schedule.dt, dtype)
+
+    def add(action, path, first_step):
+        return action + reverse_action(computer, path, dt, first_step)
+
+    zero = jnp.zeros(len(samples), dtype)
+    action, _ = over_noising(sample_keys(path_key, samples), start_key, samples, control, zero, add)
+    return action * dt / schedule.t_f
