@@ -24,8 +24,8 @@ from thermogen.langevin import EulerMaruyama, StochasticHeun
 from thermogen.quality import load_classifier
 from thermogen.report.films import write_png_grid
 from thermogen.studies.circuit import compare
-from thermogen.studies.circuit_model import make_chip
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.circuit_model import make_circuit_model
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import interval, summary
 from thermogen.studies.settings import Settings
@@ -135,10 +135,12 @@ def through_nodes(bench: Bench) -> list[dict[str, Any]]:
     """Seconds of one path through summing nodes: three digits, and one of ten classes behind 64 modes."""
     settings = Settings.of("exact", compress=1e-3, dt=5e-3)
     experiment = prepare(settings)
-    three = make_chip(experiment.model(experiment.train()), record("cmos-1fF"))
+    three = make_circuit_model(experiment.model(experiment.train()), record("cmos-1fF"))
     images = load_split(None).training
-    modal = ModalSettings.of(modes=64)
-    ten = make_chip(modal_model(images, modal, train_modal(images, modal)), record("cmos-1fF"), label=3)
+    modal = ConditionalSettings.of(modes=64)
+    ten = make_circuit_model(
+        conditional_model(images, modal, train_conditional(images, modal)), record("cmos-1fF"), label=3
+    )
     rows = []
     for chip in (three, ten):
         begun = time.perf_counter()
@@ -162,7 +164,7 @@ def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
             settings = Settings.of("exact", compress=1e-3, dt=5e-3, seed=seed)
         experiment = prepare(settings)
         model = experiment.model(experiment.train())
-        chip = make_chip(model, record("cmos-1fF"))
+        chip = make_circuit_model(model, record("cmos-1fF"))
         begun = time.perf_counter()
         results, theirs, _, _ = compare(chip, bench, 100, seed, 0.05)
         rows.append(
@@ -205,13 +207,13 @@ def digits8() -> Path:
 def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
     """Every digit asked for, 784 units behind shared modes, a deck for each sample, judged."""
     images = load_split(None).training
-    settings = ModalSettings.of(modes=64)
-    model = modal_model(images, settings, train_modal(images, settings))
+    settings = ConditionalSettings.of(modes=64)
+    model = conditional_model(images, settings, train_conditional(images, settings))
     judge, drawn, ours, asked, heat = load_classifier(), [], [], [], []
     begun = time.perf_counter()
     for label in range(10):
         for number in range(each):
-            chip = make_chip(model, record("cmos-1fF"), label=label, seed=100 * label + number)
+            chip = make_circuit_model(model, record("cmos-1fF"), label=label, seed=100 * label + number)
             key = jax.random.key(number)
             plan = Transient(t_f=chip.schedule.t_f)
             samples = generate_in_circuit(

@@ -14,11 +14,11 @@ from thermogen.control import ModeTable
 from thermogen.data import load_split
 from thermogen.generation import generate
 from thermogen.quality import frechet, load_classifier
-from thermogen.studies.conditional_training import ModalSettings, modal_fields, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_fields, train_conditional
 from thermogen.training import refine, target_moments
 
 EACH, COUNT, SAMPLES, ROUNDS, TURNS = 1000, 1000, 2000, 10, 4
-PAPER = ModalSettings(amplitude=2.0, kT=0.1, clusters=1, modes=64, dt=0.0125)
+PAPER = ConditionalSettings(amplitude=2.0, kT=0.1, clusters=1, modes=64, dt=0.0125)
 WAYS = {
     "end, preconditioned": (PAPER, {}),
     "end, preconditioned, rate 1": (PAPER, {"rate": 1.0}),
@@ -26,7 +26,7 @@ WAYS = {
     "along five segments, preconditioned": (replace(PAPER, segments=5), {"along": True}),
     "along five segments, preconditioned, rate 1": (replace(PAPER, segments=5), {"along": True, "rate": 1.0}),
     "along five segments, plain": (replace(PAPER, segments=5), {"along": True, "preconditioned": False}),
-    "default with 20 conditions a class": (ModalSettings(clusters=20, modes=64), {}),
+    "default with 20 conditions a class": (ConditionalSettings(clusters=20, modes=64), {}),
 }
 SEEDS = {"end, preconditioned": range(3), "end, plain": range(3)}
 
@@ -44,10 +44,10 @@ def main(images: str = MNIST) -> None:
             settings = replace(settings, seed=seed)
             small = subset(split.training, EACH, seed)
             begun = time.perf_counter()
-            result = train_modal(small, settings)
+            result = train_conditional(small, settings)
             control = result.control
             assert isinstance(control, ModeTable)
-            force, others = modal_fields(small, settings), modal_fields(held, settings)
+            force, others = conditional_fields(small, settings), conditional_fields(held, settings)
             target = target_moments(control, force, result.conditions, settings.schedule)
             means = _means(force, result.conditions)
             theirs = _conditions(others, held.labels, means, np.asarray(control.classes))
@@ -80,7 +80,7 @@ def _conditions(force: np.ndarray, labels: np.ndarray, means: np.ndarray, classe
     return np.where(labels[:, None] == classes[None], distance, np.inf).argmin(1)
 
 
-def _judged(control: ModeTable, settings: ModalSettings, judge, real: np.ndarray, rounds: int) -> dict:
+def _judged(control: ModeTable, settings: ConditionalSettings, judge, real: np.ndarray, rounds: int) -> dict:
     key = jax.random.key(settings.seed)
     samples = generate(key, control, COUNT, settings.schedule, film_frames=1, film_samples=1)
     verdict = judge.judge(samples.x)

@@ -15,7 +15,7 @@ from thermogen.errors import DivergenceError
 from thermogen.generation import Samples, generate, suitable_dt
 from thermogen.langevin import Integrator, named_integrator
 from thermogen.quality import frechet, load_classifier, prototype_scores
-from thermogen.studies.conditional_training import ModalSettings, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, train_conditional
 from thermogen.studies.experiment import prepare
 from thermogen.studies.settings import Settings
 
@@ -172,8 +172,8 @@ def main(count: int = 4000) -> None:
     split = load_split("../shared/data/mnist.npz")
     from benchmarks.ten_digits import subset
 
-    settings = ModalSettings()
-    control = train_modal(subset(split.training, 500), settings).control
+    settings = ConditionalSettings()
+    control = train_conditional(subset(split.training, 500), settings).control
     wanted = cells((500, 250, 125, 83, 62), 250)
     found["ten digits"] = measured(control, settings.schedule, count // 2, wanted, by_classifier(split))
     keep("steps", found)

@@ -19,7 +19,7 @@ from scripts.browser import chromium, opened, shown, studio
 from benchmarks.common import keep
 from thermogen.quality.evaluation import share
 from thermogen.studies.measures import interval
-from thermogen.studio.models import Shelf
+from thermogen.studio.models import Models
 from thermogen.studio.simulation import Simulation
 
 SECONDS = 10.0
@@ -144,7 +144,7 @@ def rival(browser: Browser) -> dict:
 
 def asked_and_law() -> dict:
     """Of 100 samples of each asked digit, how many are judged right; the largest gap of the first law."""
-    shelf, found = Shelf.of(), {}
+    shelf, found = Models.of(), {}
     for name in MODELS:
         loaded, right, gaps, heats = shelf.load(name), [], [], []
         for label in loaded.labels:

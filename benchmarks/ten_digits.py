@@ -13,7 +13,7 @@ from thermogen.quality import frechet, load_classifier
 from thermogen.quality.evaluation import share
 from thermogen.quality.grey import grey
 from thermogen.quality.measures import nearest
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.studies.evaluation import draw
 
 MNIST = "../shared/data/mnist.npz"
@@ -72,13 +72,13 @@ def main(images: str = MNIST) -> None:
     for name, changes in CHOICES.items():
         rows = []
         for seed in SEEDS.get(name, range(1)):
-            settings = ModalSettings.of(seed=seed, **changes)
+            settings = ConditionalSettings.of(seed=seed, **changes)
             begun = time.perf_counter()
-            result = train_modal(small, settings)
+            result = train_conditional(small, settings)
             seconds = time.perf_counter() - begun
-            samples, _ = draw(modal_model(small, settings, result), COUNT, seed)
+            samples, _ = draw(conditional_model(small, settings, result), COUNT, seed)
             row = {"seed": seed, "training_seconds": seconds, "conditions": len(result.control.classes)}
-            visible = samples.units.part("visible")
+            visible = samples.units.slice("visible")
             for reading, x in (("raw", samples.x[:, visible]), ("averaged", samples.visible)):
                 verdict = judge.judge(x)
                 right = verdict.label == samples.labels

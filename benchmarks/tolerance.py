@@ -21,7 +21,7 @@ from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.quality import load_classifier
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown, with_interval
 from thermogen.storage.model import Model
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.studies.evaluation import reference_of
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import interval
@@ -78,9 +78,9 @@ def main(images: str = MNIST, folder: str = "runs/tolerance") -> None:
     three = measured(three_digits(place / "three"), THREE, None, place / "devices")
     jax.clear_caches()
     split = load_split(images)
-    settings = ModalSettings()
+    settings = ConditionalSettings()
     small = subset(split.training, EACH)
-    model = modal_model(small, settings, train_modal(small, settings, stage))
+    model = conditional_model(small, settings, train_conditional(small, settings, stage))
     ten = measured(model, TEN, reference_of(split, load_classifier()), place / "devices")
     keep("tolerance", _brief({"three": three, "ten": ten, "seconds": time.perf_counter() - begun}))
     write_page(json.loads((RESULTS / "tolerance.json").read_text()))

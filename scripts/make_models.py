@@ -21,7 +21,7 @@ import jax
 
 import thermogen as tg
 from thermogen.quality.evaluation import share
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import summary
 from thermogen.studies.settings import Settings
@@ -43,8 +43,8 @@ def published(mnist: str) -> tg.Model:
 def ten_digits(mnist: str) -> tg.Model:
     """Any asked digit."""
     images = replace(tg.load_images(mnist), source="MNIST, 60,000 training images")
-    settings = ModalSettings.of(clusters=20, modes=64)
-    return modal_model(images, settings, train_modal(images, settings))
+    settings = ConditionalSettings.of(clusters=20, modes=64)
+    return conditional_model(images, settings, train_conditional(images, settings))
 
 
 def _trained(settings: Settings) -> tg.Model:

@@ -12,7 +12,7 @@ import pytest
 from thermogen.cli import main
 from thermogen.studies.experiment import prepare
 from thermogen.studies.settings import Settings
-from thermogen.studio.models import Shelf
+from thermogen.studio.models import Models
 
 MOST_MAPS = 20_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
@@ -79,7 +79,7 @@ def small_model(two_patterns, tmp_path_factory):
 @pytest.fixture(scope="session")
 def shelf():
     """The models and the judge of the live page, read once."""
-    return Shelf.of()
+    return Models.of()
 
 
 @pytest.fixture(scope="session")

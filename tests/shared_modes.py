@@ -62,4 +62,6 @@ def mode_network(table):
 
 def label_fields(table):
     force = jnp.asarray(np.random.default_rng(7).normal(size=(5, 12)), jnp.float32)
-    return LabelFields(reference=table.part(0, 0), fields=force, weights=table.weights, classes=table.classes)
+    return LabelFields(
+        reference=table.condition(0, 0), fields=force, weights=table.weights, classes=table.classes
+    )

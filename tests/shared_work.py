@@ -50,7 +50,7 @@ def controls():
     return {
         "computer": one,
         "segments": segments,
-        "labels": tg.Conditional.from_controls({0: one, 1: other}),
+        "labels": tg.PerClass.from_controls({0: one, 1: other}),
         "table": table,
         "network": network,
         "fields": fields,
@@ -60,7 +60,7 @@ def controls():
 def samples():
     """What generation gives for each of them, for some with a clamp."""
     found = {}
-    held = tg.Hold.visible(UNITS, np.arange(6) < 3, np.random.default_rng(4).normal(size=(23, 6)))
+    held = tg.Clamp.visible(UNITS, np.arange(6) < 3, np.random.default_rng(4).normal(size=(23, 6)))
     for name, control in controls().items():
         hold = held if name in ("segments", "network") else None
         drawn = tg.generate(

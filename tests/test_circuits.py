@@ -11,13 +11,13 @@ import thermogen as tg
 from thermogen.hardware import record
 from thermogen.hardware.spice.ngspice import read_raw
 from thermogen.studies.circuit import verify_model, verify_random
-from thermogen.studies.circuit_model import make_chip
+from thermogen.studies.circuit_model import make_circuit_model
 from thermogen.studies.experiment import prepare
 
 
 @pytest.mark.usefixtures("ngspice")
 def test_a_model_is_verified_and_reported(small_model, tmp_path):
-    chip = make_chip(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     results = verify_model(chip, tmp_path / "out", 20)
     assert results["pathwise"]["agrees"]
     assert abs(results["heat_kT"]["z"]) < 4
@@ -50,7 +50,7 @@ def test_an_exported_deck_runs_as_it_is(command, small_model, tmp_path):
     subprocess.run(["ngspice", "-b", "a.cir"], cwd=tmp_path, check=True, capture_output=True)
     plots = read_raw(tmp_path / "a.raw")
     assert len(plots) == 2
-    chip = make_chip(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     last = np.array([plot.values[49, 1:] for plot in plots])
     assert np.all(np.abs(last) < 5 * chip.physical.scale)
     assert np.abs(last).max() > 0.1 * chip.physical.scale
@@ -99,8 +99,8 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
     changing = prepared.model(prepared.train())
     own = record("cmos-1fF")
     with pytest.raises(tg.InputError, match="couplings change in time, name one of 0 to 1 with --segment"):
-        make_chip(changing, own)
-    chip = make_chip(changing, own, segment=1)
+        make_circuit_model(changing, own)
+    chip = make_circuit_model(changing, own, segment=1)
     assert chip.schedule.t_f == 1.25
     units = tg.Units(6)
     basis = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0], jnp.float32)
@@ -115,22 +115,22 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
     )
     many = tg.Model(table, tg.Schedule(), (2, 3))
     with pytest.raises(tg.InputError, match="this model draws classes 4, 7: name one with --label"):
-        make_chip(many, own)
-    chosen = make_chip(many, own, label=7)
+        make_circuit_model(many, own)
+    chosen = make_circuit_model(many, own, label=7)
     J = chosen.computer.couplings
     assert J.batch == ()
     assert np.array_equal(J.mixing, table.mixing[1, 0])
 
 
 def test_a_sweep_that_is_none_is_refused_before_any_work(small_model, tmp_path):
-    chip = make_chip(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     with pytest.raises(tg.InputError, match=r"holds no sweep.png: make it with 'thermogen sweep MODEL"):
         verify_model(chip, tmp_path / "out", 20, tolerance=tmp_path)
     assert not (tmp_path / "out").exists()
 
 
 def test_circuits_too_large_for_ngspice_are_refused(small_model, tmp_path, monkeypatch):
-    chip = make_chip(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     monkeypatch.setattr("thermogen.studies.circuit_model.DENSE", 5)
     with pytest.raises(tg.InputError, match="13 units coupled pair by pair: ngspice is slow beyond 5"):
         verify_model(chip, tmp_path / "out", 20)
@@ -139,8 +139,8 @@ def test_circuits_too_large_for_ngspice_are_refused(small_model, tmp_path, monke
 @pytest.mark.usefixtures("ngspice")
 def test_another_model_in_the_same_place_is_not_taken_for_the_first(two_patterns, small_model, tmp_path):
     own = record("cmos-1fF")
-    verify_model(make_chip(tg.Model.from_pretrained(small_model), own), tmp_path / "out", 2)
+    verify_model(make_circuit_model(tg.Model.from_pretrained(small_model), own), tmp_path / "out", 2)
     experiment = prepare(two_patterns(tmp_path, ridge=0.1))
-    other = make_chip(experiment.model(experiment.train()), own)
+    other = make_circuit_model(experiment.model(experiment.train()), own)
     with pytest.raises(tg.InputError, match="holds a run with weights = "):
         verify_model(other, tmp_path / "out", 2)

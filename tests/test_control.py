@@ -111,7 +111,7 @@ def test_path_loss_takes_the_segment_that_undoes_each_step():
 
 
 def test_a_sample_depends_on_its_number_and_label_alone(tmp_path):
-    control = tg.Conditional.from_controls({7: segments(), 3: computer(9)})
+    control = tg.PerClass.from_controls({7: segments(), 3: computer(9)})
     labels = np.array([3, 7, 7, 3, 7])
     samples = tg.generate(jax.random.key(0), control, 5, SCHEDULE, labels=labels)
     assert np.array_equal(samples.labels, labels)
@@ -133,8 +133,8 @@ def test_a_sample_depends_on_its_number_and_label_alone(tmp_path):
 def test_controls_travel_in_model_folders(tmp_path):
     for name, control in (
         ("segments", segments()),
-        ("labels", tg.Conditional.from_controls({4: segments(), 2: segments()})),
-        ("plain labels", tg.Conditional.from_controls({4: computer(1), 2: computer(2)})),
+        ("labels", tg.PerClass.from_controls({4: segments(), 2: segments()})),
+        ("plain labels", tg.PerClass.from_controls({4: computer(1), 2: computer(2)})),
     ):
         folder = tg.Model(control, SCHEDULE, (1, 5)).save_pretrained(tmp_path / name)
         again = tg.Model.from_pretrained(folder).computer
@@ -168,7 +168,7 @@ def test_segments_and_labels_are_trained_apart():
 def test_controls_that_cannot_be_are_refused():
     other = tg.make_computer(tg.all_to_all(UNITS))
     hotter = tg.make_computer(tg.published(UNITS), kT=0.3)
-    control = tg.Conditional.from_controls({7: computer(0), 3: computer(9)})
+    control = tg.PerClass.from_controls({7: computer(0), 3: computer(9)})
     with pytest.raises(tg.InputError, match="no segment given"):
         tg.Segments.from_computers([], 1.0)
     with pytest.raises(tg.InputError, match="segment 1 has another topology"):
@@ -176,7 +176,7 @@ def test_controls_that_cannot_be_are_refused():
     with pytest.raises(tg.InputError, match="segment 1 has another kT"):
         tg.Segments.from_computers([computer(0), hotter], 1.0)
     with pytest.raises(tg.InputError, match="no condition given"):
-        tg.Conditional.from_controls({})
+        tg.PerClass.from_controls({})
     with pytest.raises(tg.InputError, match="label 5 was not trained: choose among 7, 3"):
         tg.generate(jax.random.key(0), control, 2, SCHEDULE, labels=[7, 5])
     with pytest.raises(tg.InputError, match="one for each of 3 samples"):

@@ -6,8 +6,8 @@ import pytest
 
 import thermogen as tg
 from thermogen.hardware import Imperfections, make_device
-from thermogen.hardware.imperfect.defect_map import damaged, defect_map, read_chip
-from thermogen.studies.circuit_model import damaged_model
+from thermogen.hardware.imperfect.defect_map import defect_map, read_defect_map, with_defects
+from thermogen.studies.circuit_model import model_with_defects
 from thermogen.studies.experiment import prepare
 
 
@@ -20,7 +20,7 @@ def test_a_map_holds_what_the_device_is(small_model):
     assert np.array_equal(device.matrix() == 0, (model.computer.couplings.matrix() == 0) | found["dead"])
     assert np.array_equal(found["J4"], np.ones(13))
     assert 0.03 < np.log(found["J2"]).std() < 0.2
-    chip = damaged(model.computer, found)
+    chip = with_defects(model.computer, found)
     assert np.allclose(chip.couplings.matrix(), device.matrix())
     x = jax.random.normal(jax.random.key(2), (5, 13))
     d = device.dynamics
@@ -63,7 +63,7 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
     code, _, err = command("train", "--images", where / "two.npz", "--hidden", 4, "--dt", 0.01,
                            "--chip", "c.npz", "--out", "good")  # fmt: skip
     assert code == 0, err
-    chip = read_chip(tmp_path / "c.npz", tg.Units(9, 4))
+    chip = read_defect_map(tmp_path / "c.npz", tg.Units(9, 4))
     bad, good = (tg.Model.from_pretrained(tmp_path / name) for name in ("bad", "good"))
     assert good.training["chip"]["file"] == "c.npz"
     J = np.asarray(good.computer.couplings.matrix())
@@ -107,4 +107,4 @@ def test_what_no_map_can_hold_is_refused(small_model):
     with pytest.raises(tg.InputError, match="bits: a defect map holds mismatch_J2, mismatch_J4"):
         defect_map(key, model.computer, Imperfections(bits=4))
     with pytest.raises(tg.InputError, match=r"dead = 1\.5: give a share from 0 to below 1"):
-        damaged_model(model, 1.5, 0.1, 0)
+        model_with_defects(model, 1.5, 0.1, 0)

@@ -308,7 +308,7 @@ def test_images_that_teach_nothing_are_refused():
     with pytest.raises(tg.InputError, match="images 0 and 2 are equal: leave one of them out"):
         tg.train_exact(jax.random.key(0), computer, fields[jnp.array([0, 1, 0])], SCHEDULE)
     with pytest.raises(tg.InputError, match=r"the images teach no coupling.*give the hidden ones an imprint"):
-        tg.train_exact(jax.random.key(0), computer, fields.at[:, UNITS.part("hidden")].set(0), SCHEDULE)
+        tg.train_exact(jax.random.key(0), computer, fields.at[:, UNITS.slice("hidden")].set(0), SCHEDULE)
 
 
 def test_compression_keeps_the_force_to_the_stated_error():

@@ -74,7 +74,7 @@ def test_stochastic_rounding_is_right_on_average():
     computer, _ = problem()
     value = 0.0137  # between two levels of 6 bits in 0.25: 1.69 steps of 0.00806
     full = computer.couplings.with_matrix(jnp.full((UNITS.total, UNITS.total), value))
-    flaws = tg.Flaws(bits=6, rounding="stochastic")
+    flaws = tg.TrainingNoise(bits=6, rounding="stochastic")
     disturbance = Disturbance(flaws, KEY, jnp.arange(1), computer)
     draws = np.stack([matrix_of(disturbance.stored(full, jnp.asarray(step))) for step in range(300)])
     pairs = draws[:, np.asarray(full.mask()) & np.triu(np.ones((UNITS.total,) * 2, bool))]
@@ -103,14 +103,14 @@ def test_uniform_numbers_are_uniform():
 @pytest.mark.parametrize("rule", ["batch", "online", "delayed"])
 def test_no_flaw_changes_no_bit(rule):
     bare = cycle(tg.Rule(rule, rate=0.02))
-    same = cycle(tg.Rule(rule, rate=0.02, flaws=tg.Flaws(bits=None, rounding="stochastic")))
+    same = cycle(tg.Rule(rule, rate=0.02, flaws=tg.TrainingNoise(bits=None, rounding="stochastic")))
     assert np.array_equal(matrix(bare), matrix(same))
     assert np.array_equal(bare.bias, same.bias)
 
 
 def test_errors_of_residuals_have_the_variance_and_the_correlation_asked_for():
     computer, _ = problem()
-    flaws = tg.Flaws(residual_noise=2.0, correlation=0.8)
+    flaws = tg.TrainingNoise(residual_noise=2.0, correlation=0.8)
     disturbance = Disturbance(flaws, KEY, jnp.arange(40), computer)
     unit = residual_unit(computer, jnp.asarray(0.01))
     assert float(unit) == pytest.approx(np.sqrt(0.01 / 0.2))
@@ -127,16 +127,16 @@ def test_errors_of_residuals_have_the_variance_and_the_correlation_asked_for():
 
 def test_an_offset_is_one_number_for_each_unit_of_a_training():
     computer, _ = problem()
-    disturbance = Disturbance(tg.Flaws(offset=0.5), KEY, jnp.arange(3), computer)
-    other = Disturbance(tg.Flaws(offset=0.5), KEY, jnp.arange(5, 8), computer)
+    disturbance = Disturbance(tg.TrainingNoise(offset=0.5), KEY, jnp.arange(3), computer)
+    other = Disturbance(tg.TrainingNoise(offset=0.5), KEY, jnp.arange(5, 8), computer)
     errors, _ = disturbance.errors(disturbance.start(9), 0, 4, jnp.asarray(1.0))
     later, _ = other.errors(other.start(9), 4, 4, jnp.asarray(1.0))
     assert np.array_equal(errors, np.broadcast_to(errors[0, 0], errors.shape))
     assert np.array_equal(errors, np.broadcast_to(later[0, 0], errors.shape))
 
 
-@pytest.mark.parametrize("flaws", [tg.Flaws(residual_noise=1.5), tg.Flaws(offset=0.7),
-                                   tg.Flaws(residual_noise=1.0, correlation=0.9)])  # fmt: skip
+@pytest.mark.parametrize("flaws", [tg.TrainingNoise(residual_noise=1.5), tg.TrainingNoise(offset=0.7),
+                                   tg.TrainingNoise(residual_noise=1.0, correlation=0.9)])  # fmt: skip
 def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(flaws):
     """The online recursion against the same updates applied to the matrix one by one, as masks demand."""
     rule = tg.Rule("online", rate=0.02, flaws=flaws)
@@ -155,7 +155,7 @@ def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(fl
 def test_noise_of_updates_adds_up_to_its_variance(delay):
     """Couplings after a cycle, less those without noise: rate^2 sigma^2 r_0^2 for each update, mirrored."""
     rate, sigma = 1e-6, 30.0  # so small that nothing learnt feeds back
-    rule = tg.Rule("delayed", delay=delay, rate=rate, flaws=tg.Flaws(update_noise=sigma))
+    rule = tg.Rule("delayed", delay=delay, rate=rate, flaws=tg.TrainingNoise(update_noise=sigma))
     bare = matrix(cycle(tg.Rule("delayed", delay=delay, rate=rate)))
     noise = np.stack([matrix(cycle(rule, number=number)) - bare for number in range(0, 60, 2)])
     pairs = np.triu(np.asarray(problem()[0].couplings.mask()))
@@ -168,7 +168,7 @@ def test_noise_of_updates_adds_up_to_its_variance(delay):
 
 def test_noise_of_a_batch_update_is_that_of_one_update():
     rate, sigma = 1e-6, 30.0
-    rule = tg.Rule("batch", rate=rate, flaws=tg.Flaws(update_noise=sigma))  # once for the trajectory
+    rule = tg.Rule("batch", rate=rate, flaws=tg.TrainingNoise(update_noise=sigma))  # once for the trajectory
     difference = matrix(cycle(rule)) - matrix(cycle(tg.Rule("batch", rate=rate)))
     values = difference[np.triu(np.asarray(problem()[0].couplings.mask()))]
     expected = rate * sigma * np.sqrt(0.01 / 0.2)
@@ -176,9 +176,9 @@ def test_noise_of_a_batch_update_is_that_of_one_update():
 
 
 def test_small_updates_to_the_nearest_level_are_lost_and_stochastic_ones_are_not():
-    stuck = cycle(tg.Rule("online", rate=1e-4, flaws=tg.Flaws(bits=6)))
-    moved = cycle(tg.Rule("online", rate=1e-4, flaws=tg.Flaws(bits=6, rounding="stochastic")))
-    fine = cycle(tg.Rule("online", rate=1e-4, flaws=tg.Flaws(bits=20)))
+    stuck = cycle(tg.Rule("online", rate=1e-4, flaws=tg.TrainingNoise(bits=6)))
+    moved = cycle(tg.Rule("online", rate=1e-4, flaws=tg.TrainingNoise(bits=6, rounding="stochastic")))
+    fine = cycle(tg.Rule("online", rate=1e-4, flaws=tg.TrainingNoise(bits=20)))
     bare = cycle(tg.Rule("online", rate=1e-4))
     assert not matrix(stuck).any()
     assert matrix(moved).any()
@@ -198,7 +198,7 @@ def test_small_updates_to_the_nearest_level_are_lost_and_stochastic_ones_are_not
 ])  # fmt: skip
 def test_flaws_that_no_device_has_are_refused(wrong, message):
     with pytest.raises(tg.InputError, match=message):
-        tg.Flaws(**wrong)
+        tg.TrainingNoise(**wrong)
 
 
 def test_flawed_updates_need_blocks():
@@ -206,4 +206,4 @@ def test_flawed_updates_need_blocks():
     computer = tg.make_computer(tg.EdgeCouplings.from_pairs(units, np.array([[0, 1], [1, 2]])))
     fields = tg.fields(np.random.default_rng(0).normal(size=(2, 4)), [0, 1], 0)
     with pytest.raises(tg.InputError, match="flaws of updates need couplings in blocks, not EdgeCouplings"):
-        tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(flaws=tg.Flaws(bits=4)), cycles=1)
+        tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(flaws=tg.TrainingNoise(bits=4)), cycles=1)

@@ -344,7 +344,7 @@ def test_limited_couplings_are_clipped_block_by_block():
     control = computer()
     blocks = control.couplings.blocks
     found = make_device(KEY, control, Imperfections(coupling_limit=0.4)).matrix()
-    visible_hidden = found[UNITS.part("visible"), UNITS.part("hidden")]
+    visible_hidden = found[UNITS.slice("visible"), UNITS.slice("hidden")]
     bound = 0.4 * np.abs(blocks["visible-hidden"]).max()
     np.testing.assert_allclose(visible_hidden, np.clip(blocks["visible-hidden"], -bound, bound), rtol=1e-6)
 

@@ -11,8 +11,8 @@ from thermogen.couplings import NoCouplings
 from thermogen.data import load_split
 from thermogen.langevin import mean_in_field
 from thermogen.storage.model import Model
-from thermogen.studies.classification import judge_reading, read_labels
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.classification import classify_images, evaluate_classification
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.training import mode_basis, mode_statistics, solve_label_fields, solve_modes
 
 VISIBLE, KINDS, HELD = 8, 5, 2.0
@@ -38,8 +38,10 @@ def problem():
 def trained():
     """A generator with label units, trained on the shipped digits; and the held-out digits."""
     split = load_split()
-    settings = ModalSettings(clusters=8, modes=24, dt=0.025, label_units=True)
-    return modal_model(split.training, settings, train_modal(split.training, settings)), split.held_out
+    settings = ConditionalSettings(clusters=8, modes=24, dt=0.025, label_units=True)
+    return conditional_model(
+        split.training, settings, train_conditional(split.training, settings)
+    ), split.held_out
 
 
 def test_units_in_fields_stand_where_quadrature_says():
@@ -66,7 +68,7 @@ def test_held_label_units_act_as_the_optimum_of_one_set_of_couplings(problem):
             assert np.array_equal(np.sign(label), 2 * (np.arange(KINDS) == condition) - 1)
             state = jnp.asarray(np.concatenate([x, label])[None], jnp.float32)
             found = np.asarray(computer.gradient(state))[0, :VISIBLE]
-            wanted = np.asarray(one.part(condition, 0).gradient(jnp.asarray(x[None], jnp.float32)))[0]
+            wanted = np.asarray(one.condition(condition, 0).gradient(jnp.asarray(x[None], jnp.float32)))[0]
             # Second order: the cubic term, 12 J4 z (L.x / s)^2 / s per unit, summed over the couplings.
             second = np.abs(coupling) @ ((x @ coupling) ** 2 * 12 * HELD / 50.0**3)
             assert np.all(np.abs(found - wanted) < 2 * second + 2e-5)
@@ -91,7 +93,7 @@ def test_label_units_that_cannot_be_are_refused(problem):
     with pytest.raises(tg.InputError, match="2 segments of time"):
         solve_label_fields(units, [*known, *known], basis, classes, shown)
     with pytest.raises(tg.InputError, match=r"segments = 2 with label units"):
-        ModalSettings(segments=2, label_units=True)
+        ConditionalSettings(segments=2, label_units=True)
 
 
 def test_digits_are_drawn_and_read_by_one_set_of_couplings(trained, tmp_path):
@@ -110,8 +112,8 @@ def test_digits_are_drawn_and_read_by_one_set_of_couplings(trained, tmp_path):
     assert np.mean(like.argmax(1) == labels) > 0.8
     assert np.allclose(draws[0].switching, 0)
     # 20 held-out digits of every class: far above the 10 % of guessing, with a margin for a toy.
-    found = judge_reading(read_labels(again, held), held)
+    found = evaluate_classification(classify_images(again, held), held)
     assert found["right"]["low"] > 0.6
-    assert np.array_equal(read_labels(again, held.first(5)), read_labels(again, held)[:5])
+    assert np.array_equal(classify_images(again, held.first(5)), classify_images(again, held)[:5])
     with pytest.raises(tg.InputError, match=r"wait = 0\.01: give 0\.1 or more"):
-        read_labels(again, held, wait=0.01)
+        classify_images(again, held, wait=0.01)

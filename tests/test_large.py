@@ -200,7 +200,7 @@ def test_the_exact_solution_on_edges_is_that_of_the_masked_blocks(name):
     links = ("visible-visible", "visible-hidden", "hidden-hidden")
     mask = np.asarray(edges.mask())
     full = tg.linked(UNITS, *links)
-    parts = {link: tuple(UNITS.part(role) for role in link.split("-")) for link in links}
+    parts = {link: tuple(UNITS.slice(role) for role in link.split("-")) for link in links}
     blocks = tg.BlockCouplings(
         UNITS, full.blocks, {link: jnp.asarray(mask[part]) for link, part in parts.items()}
     )

@@ -32,7 +32,7 @@ def dense(couplings):
     units = couplings.units
     J = np.zeros((units.total, units.total))
     for link, left in couplings.left.items():
-        a, b = (units.part(role) for role in link.split("-"))
+        a, b = (units.slice(role) for role in link.split("-"))
         block = np.asarray(left, float) @ np.asarray(couplings.right[link], float).T
         if a == b:
             block = block - np.diag(np.diagonal(block))
@@ -76,7 +76,7 @@ def test_low_rank_couplings_are_their_dense_matrix(ranks):
     wired = np.asarray(low.mask())
     joined = np.zeros_like(wired)
     for link in ranks:
-        a, b = (UNITS.part(role) for role in link.split("-"))
+        a, b = (UNITS.slice(role) for role in link.split("-"))
         joined[a, b] = joined[b, a] = True
     np.fill_diagonal(joined, False)
     assert np.array_equal(wired, joined)
@@ -157,7 +157,7 @@ def plain_rank(block, a, b, tolerance):
 
 def test_weighing_by_the_states_needs_no_higher_rank_and_often_a_lower_one():
     units = tg.Units(visible=16, hidden=12)
-    a, b = units.part("visible"), units.part("hidden")
+    a, b = units.slice("visible"), units.slice("hidden")
     saved = 0
     for seed in range(4):
         full = random_couplings(units, seed, ("visible-hidden",), decay=0.8)

@@ -6,7 +6,7 @@ import pytest
 
 import thermogen as tg
 from thermogen.couplings import NoCouplings
-from thermogen.studies.conditional_training import ModalSettings
+from thermogen.studies.conditional_training import ConditionalSettings
 from thermogen.training import solve_matched
 
 UNITS, KT, T_F = 6, 1e-4, 1.5
@@ -67,10 +67,10 @@ def test_what_cannot_be_matched_is_refused(problem):
     with pytest.raises(tg.InputError, match="units are not alike"):
         solve_matched(unlike, states, kind, classes, basis, T_F)
     with pytest.raises(tg.InputError, match=r"match = 2: give the share"):
-        ModalSettings(match=2)
+        ConditionalSettings(match=2)
     with pytest.raises(tg.InputError, match=r"refine = 3 with matched moments"):
-        ModalSettings.of(match=0.3, refine=3)
+        ConditionalSettings.of(match=0.3, refine=3)
     with pytest.raises(tg.InputError, match=r"match = 0\.3 with label units"):
-        ModalSettings.of(match=0.3, label_units=True)
-    assert ModalSettings.of(match=0.3).amplitude == 0.1
-    assert ModalSettings.of(match=None, modes=None) == ModalSettings()
+        ConditionalSettings.of(match=0.3, label_units=True)
+    assert ConditionalSettings.of(match=0.3).amplitude == 0.1
+    assert ConditionalSettings.of(match=None, modes=None) == ConditionalSettings()

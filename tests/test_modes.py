@@ -18,7 +18,7 @@ from shared_modes import (
 )
 
 import thermogen as tg
-from thermogen.control import Hold, LabelFields
+from thermogen.control import Clamp, LabelFields
 from thermogen.training import (
     Statistics,
     clusters,
@@ -42,7 +42,7 @@ def path_start(key, control, count):
 
 
 def test_couplings_through_modes_are_their_matrix():
-    couplings = mode_table().part(2, 1).couplings
+    couplings = mode_table().condition(2, 1).couplings
     J, x = np.asarray(couplings.matrix()), jnp.asarray(np.random.default_rng(0).normal(size=(3, 12)))
     assert np.allclose(J, J.T, atol=1e-6)
     assert np.allclose(couplings.apply(x), x @ J, atol=1e-5)
@@ -51,7 +51,7 @@ def test_couplings_through_modes_are_their_matrix():
     slope = jax.vmap(jax.grad(lambda one: couplings.energy(one)))(x)
     assert np.allclose(slope, couplings.apply(x), atol=1e-5)
     assert couplings.count() == 12 * 4 + 10
-    several = mode_table().part(np.array([2, 0]), 1).couplings
+    several = mode_table().condition(np.array([2, 0]), 1).couplings
     assert np.allclose(several.apply(x[:2])[0], couplings.apply(x[:1])[0], atol=1e-6)
     with pytest.raises(tg.InputError, match="ask for the matrix of one condition"):
         several.matrix()
@@ -103,13 +103,13 @@ def test_all_modes_are_all_pairs(problem):
             one = alone[condition][segment]
             exact = solve_all_pairs(computer, one, ridge=ridge).computer
             J = np.asarray(exact.couplings.matrix()) + np.diag(2 * np.asarray(exact.J2 - computer.J2))
-            found = table.part(condition, segment)
+            found = table.condition(condition, segment)
             tolerance = 1e-4 * np.abs(J).max()
             assert np.linalg.cond(one.second_moment()) < 100
             assert np.allclose(found.couplings.matrix(), J, rtol=0, atol=tolerance)
             assert np.allclose(found.bias, exact.bias, rtol=0, atol=tolerance)
             assert np.array_equal(found.J2, computer.J2)
-    first, second = (np.asarray(table.part(0, s).couplings.matrix()) for s in (0, 1))
+    first, second = (np.asarray(table.condition(0, s).couplings.matrix()) for s in (0, 1))
     assert np.abs(first - second).max() > 0.1 * np.abs(first).max()
 
 
@@ -207,7 +207,7 @@ def test_conditions_that_are_given_are_those_that_are_drawn():
     assert np.array_equal(samples.conditions, asked)
     assert np.array_equal(samples.labels, np.asarray(CLASSES)[asked])
     for condition in (0, 4):
-        one = tg.Segments.from_computers([table.part(condition, segment) for segment in (0, 1)], 1.0)
+        one = tg.Segments.from_computers([table.condition(condition, segment) for segment in (0, 1)], 1.0)
         alone = draw(key, one, 6)
         mine = asked == condition
         assert np.allclose(samples.x[mine], alone.x[mine], atol=1e-4)
@@ -221,7 +221,7 @@ def test_conditions_that_are_given_are_those_that_are_drawn():
         with pytest.raises(tg.InputError, match=message):
             draw(key, table, 6, **arguments)
     with pytest.raises(tg.InputError, match="conditions are given, but the control has none"):
-        draw(key, table.part(0, 0), 6, conditions=asked)
+        draw(key, table.condition(0, 0), 6, conditions=asked)
 
 
 def closes(samples, control, rest):
@@ -251,7 +251,7 @@ def test_the_first_law_closes_while_couplings_change(make):
 
 def test_a_control_of_another_duration_is_refused():
     table = mode_table()
-    for control in (table, mode_network(table), tg.Segments.from_computers([table.part(0, 0)] * 2, 1.0)):
+    for control in (table, mode_network(table), tg.Segments.from_computers([table.condition(0, 0)] * 2, 1.0)):
         with pytest.raises(tg.InputError, match="the control lasts 1, the schedule t_f = 2: use one"):
             draw(jax.random.key(0), control, 2, tg.Schedule(t_f=2.0, dt=0.02))
     with pytest.raises(tg.InputError, match="3 segments do not divide the 50 steps"):
@@ -262,14 +262,14 @@ def test_a_control_of_another_duration_is_refused():
 def test_clamped_units_stay_where_they_are_held_and_the_others_feel_them(kind):
     table, key = mode_table(), jax.random.key(5)
     control = {
-        "computer": lambda: table.part(0, 0),
+        "computer": lambda: table.condition(0, 0),
         "table": lambda: table,
         "fields": lambda: label_fields(table),
         "network": lambda: mode_network(table),
     }[kind]()
     pixels = np.arange(8) < 3
     images = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
-    hold = Hold.visible(UNITS, pixels, images)
+    hold = Clamp.visible(UNITS, pixels, images)
     samples, free = (draw(key, control, 6, hold=one) for one in (hold, None))
     assert np.array_equal(samples.x[:, :3], images[:, :3])
     assert np.array_equal(samples.film[..., :3], np.broadcast_to(images[:, :3], (*samples.film.shape[:2], 3)))
@@ -286,23 +286,23 @@ def test_clamped_units_stay_where_they_are_held_and_the_others_feel_them(kind):
 
 def test_clamps_that_cannot_be_are_refused():
     table, images = mode_table(), np.zeros((2, 8), np.float32)
-    hold = Hold.visible(UNITS, np.arange(8) < 3, images)
+    hold = Clamp.visible(UNITS, np.arange(8) < 3, images)
     for wrong, count, message in (
-        (Hold(np.zeros(5, bool), np.zeros((2, 5), np.float32)), 2, "clamp of 5 units, the computer has 12"),
-        (Hold(np.ones(12, bool), np.zeros((2, 12), np.float32)), 2, "every unit is clamped"),
+        (Clamp(np.zeros(5, bool), np.zeros((2, 5), np.float32)), 2, "clamp of 5 units, the computer has 12"),
+        (Clamp(np.ones(12, bool), np.zeros((2, 12), np.float32)), 2, "every unit is clamped"),
         (hold, 3, r"clamp values have shape \(2, 12\): give \(3, 12\)"),
-        (Hold(np.arange(12) < 3, np.full((2, 12), np.nan, np.float32)), 2, "clamp values hold NaN"),
+        (Clamp(np.arange(12) < 3, np.full((2, 12), np.nan, np.float32)), 2, "clamp values hold NaN"),
     ):
         with pytest.raises(tg.InputError, match=message) as refusal:
             draw(jax.random.key(0), table, count, hold=wrong)
         assert "\n" not in str(refusal.value)
     with pytest.raises(tg.InputError, match="for 8 visible units"):
-        Hold.visible(UNITS, np.arange(12) < 3, images)
+        Clamp.visible(UNITS, np.arange(12) < 3, images)
 
 
 def test_fields_on_label_units_are_computers_with_those_biases():
     table, key = mode_table(), jax.random.key(8)
-    reference = table.part(0, 0)
+    reference = table.condition(0, 0)
     force = jnp.asarray(np.random.default_rng(7).normal(size=(2, 12)), jnp.float32)
     weights = jnp.asarray([0.5, 0.5])
     control = LabelFields(reference=reference, fields=force, weights=weights, classes=(7, 3))
@@ -312,7 +312,7 @@ def test_fields_on_label_units_are_computers_with_those_biases():
     }
     labels = np.array([3, 7, 7, 3, 3, 7])
     a = draw(key, control, 6, labels=labels)
-    b = draw(key, tg.Conditional.from_controls(held), 6, labels=labels)
+    b = draw(key, tg.PerClass.from_controls(held), 6, labels=labels)
     assert np.array_equal(a.labels, b.labels)
     assert np.array_equal(a.conditions, [1, 0, 0, 1, 1, 0])
     assert np.allclose(a.x, b.x, atol=1e-4)

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 import thermogen as tg
 from thermogen.langevin import sample_keys, sample_uncoupled, stable_dt
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.noising.moments_per_unit import unlike_moments
+from thermogen.noising.moments_per_unit import moments_per_unit
 from thermogen.thermodynamics.path import (
     action_of_residuals,
     gradient_of_residuals,
@@ -87,7 +87,7 @@ def test_units_that_are_alike_share_their_kind_among_many(monkeypatch):
 
 def test_moments_of_linear_units_are_those_of_their_own_ornstein_uhlenbeck_process():
     J2, mobility = np.array([1.0, 0.8, 1.3]), np.array([1.0, 1.2, 0.7])
-    found = unlike_moments(J2, 0 * J2, mobility, 0.1, tg.Schedule(), 3.0)
+    found = moments_per_unit(J2, 0 * J2, mobility, 0.1, tg.Schedule(), 3.0)
     ramp = 0.75 * 2.5
     for one, stiffness, mu in zip(found, J2, mobility, strict=True):
 
@@ -153,7 +153,7 @@ def test_the_local_gradient_is_that_of_the_reverse_action_for_any_mobilities(kin
         else:  # automatic differentiation takes the two entries of a pair for independent
             half = np.zeros((11, 11))
             for link, block in automatic[0].blocks.items():
-                a, b = (UNITS.part(role) for role in link.split("-"))
+                a, b = (UNITS.slice(role) for role in link.split("-"))
                 half[a, b] += np.asarray(block)
             half = half + half.T
         mask = np.asarray(computer.couplings.mask())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.couplings import Parts
+from thermogen.couplings import SplitState
 from thermogen.langevin import INTEGRATORS, EulerMaruyama, StochasticHeun, named_integrator
 
 UNITS = tg.Units(visible=12, hidden=7, output=4)
@@ -33,10 +33,10 @@ def states(rows=5, seed=2):
 )
 def test_products_of_a_state_cut_by_role_are_those_of_the_whole_state(topology):
     held = couplings(topology)
-    ready = held.prepared().in_parts()
+    ready = held.prepared().for_split_state()
     x = states()
     assert ready.cuts == (0, 12, 19, 23)
-    received = ready.apply_parts(Parts.of(x, ready.cuts))
+    received = ready.apply_split(SplitState.of(x, ready.cuts))
     assert [part.shape for part in received.arrays] == [(5, 12), (5, 7), (5, 4)]
     assert np.allclose(received.joined(), x @ held.matrix(), atol=1e-5)
     assert np.allclose(ready.matrix(), held.matrix(), atol=1e-6)
@@ -45,7 +45,7 @@ def test_products_of_a_state_cut_by_role_are_those_of_the_whole_state(topology):
 
 def test_parts_reckon_like_whole_arrays():
     x, y = states(seed=3), states(seed=4)
-    a, b = (Parts.of(one, (0, 12, 23)) for one in (x, y))
+    a, b = (SplitState.of(one, (0, 12, 23)) for one in (x, y))
     two = jnp.asarray(2.0)
     assert np.allclose((-(a * b - b * two) / 4 + two * a + (a + b) / two).joined(),
                        -(x * y - 2 * y) / 4 + 2 * x + (x + y) / 2, atol=1e-6)  # fmt: skip
@@ -83,7 +83,7 @@ def test_products_in_bfloat16_are_right_to_eight_bits_and_only_products_are_roun
         "factors": tg.compress(couplings(tg.published), np.eye(UNITS.total), 1e-3).couplings,
     }
     for held in kinds.values():
-        ready = held.prepared().in_parts().narrowed()
+        ready = held.prepared().for_split_state().narrowed()
         exact = np.asarray(x, float) @ np.asarray(held.matrix(), float)
         size = np.abs(np.asarray(x, float)) @ np.abs(np.asarray(held.matrix(), float))
         error = np.abs(np.asarray(ready.apply(x)) - exact)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.control import Conditional
+from thermogen.control import PerClass
 from thermogen.langevin import named_integrator
 from thermogen.langevin.relaxation import Rates, relaxation_rates, step_for, whole_division
 
@@ -82,7 +82,7 @@ def test_the_chosen_step_leaves_the_heat_as_it_is(two_patterns, tmp_path):
         assert abs(coarse.mean() - fine.mean()) < 0.01 * abs(fine.mean()) + 4 * error
     assert tg.suitable_dt(KEY, computer, schedule, bias=0.1) > tg.suitable_dt(KEY, computer, schedule)
     strong = tg.make_computer(computer.couplings, J2=20.0)
-    both = Conditional.from_controls({0: computer, 1: strong})
+    both = PerClass.from_controls({0: computer, 1: strong})
     assert tg.suitable_dt(KEY, both, schedule) == tg.suitable_dt(KEY, strong, schedule)
 
 

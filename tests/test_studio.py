@@ -10,12 +10,12 @@ from PIL import Image
 from shared_work import SCHEDULE, controls
 
 import thermogen as tg
-from thermogen.control import Hold
+from thermogen.control import Clamp
 from thermogen.errors import DivergenceError, InputError
 from thermogen.studio import downloads as saving
 from thermogen.studio import training
-from thermogen.studio.grey_levels import Standing
-from thermogen.studio.shown_model import FREE, Loaded
+from thermogen.studio.grey_levels import GreyLevels
+from thermogen.studio.shown_model import FREE, ShownModel
 from thermogen.studio.simulation import Simulation
 
 LAW = 2e-5
@@ -24,7 +24,7 @@ LAW = 2e-5
 
 @pytest.fixture
 def small(small_model):
-    return Simulation(Loaded.of("two", tg.Model.from_pretrained(small_model)), None, count=5, seed=3)
+    return Simulation(ShownModel.of("two", tg.Model.from_pretrained(small_model)), None, count=5, seed=3)
 
 
 def closes(simulation):
@@ -56,7 +56,7 @@ def test_segments_change_couplings_at_their_time_and_cost_work(two_patterns, tmp
 
     experiment = prepare(two_patterns(tmp_path, segments=5))
     model = experiment.model(experiment.train())
-    simulation = Simulation(Loaded.of("five", model), None, count=4, seed=2)
+    simulation = Simulation(ShownModel.of("five", model), None, count=4, seed=2)
     while not simulation.finished:
         simulation.advance(simulation.steps // 16)
     known = tg.generate(jax.random.key(2), model.computer, 4, model.schedule)
@@ -74,7 +74,7 @@ def test_a_set_of_couplings_for_each_class(two_patterns, tmp_path):
     chosen = two_patterns(tmp_path, per_class=True)
     experiment = prepare(dataclasses.replace(chosen, images=str(tmp_path / "four.npz")))
     model = experiment.model(experiment.train())
-    simulation = Simulation(Loaded.of("classes", model), None, count=4)
+    simulation = Simulation(ShownModel.of("classes", model), None, count=4)
     assert simulation.loaded.labels == (0, 1)
     simulation.ask(1)
     simulation.advance(simulation.steps)
@@ -100,12 +100,12 @@ def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier)
     simulation.ask(1)
     simulation.advance(10)
     held = np.zeros(simulation.units.total, bool)
-    held[simulation.units.part("hidden")] = True
+    held[simulation.units.slice("hidden")] = True
     values = np.zeros((3, simulation.units.total), np.float32)
     values[:, held] = loaded.standing.hidden[1]
     schedule = dataclasses.replace(loaded.model.schedule, t_f=0.01, readout=0.0)
     known = tg.generate(
-        jax.random.key(5), loaded.model.computer, 3, schedule, hold=Hold(held, values), film_frames=1
+        jax.random.key(5), loaded.model.computer, 3, schedule, hold=Clamp(held, values), film_frames=1
     )
     np.testing.assert_array_equal(simulation.x, known.x)
 
@@ -113,7 +113,7 @@ def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier)
 @pytest.mark.parametrize("kind", ["computer", "segments", "labels", "table", "network", "fields"])
 def test_every_kind_of_control_runs_as_generate_runs_it(kind):
     control = controls()[kind]
-    simulation = Simulation(Loaded.of(kind, tg.Model(control, SCHEDULE, (2, 3))), None, count=5, seed=9)
+    simulation = Simulation(ShownModel.of(kind, tg.Model(control, SCHEDULE, (2, 3))), None, count=5, seed=9)
     if simulation.loaded.labels:
         simulation.ask(1)
     simulation.set_temperature(0.1)
@@ -201,7 +201,7 @@ def test_a_new_step_keeps_the_time_and_takes_fresh_noise(small):
 
 def test_a_hotter_bath_widens_free_units(shelf, classifier):
     loaded = shelf.load("three-digits")
-    bare = Loaded.of("bare", tg.Model(loaded.model.computer.uncoupled(), loaded.model.schedule, (28, 28)))
+    bare = ShownModel.of("bare", tg.Model(loaded.model.computer.uncoupled(), loaded.model.schedule, (28, 28)))
     simulation = Simulation(bare, None, count=8)
     simulation.set_temperature(0.4)
     simulation.set_dt(0.005)
@@ -234,7 +234,7 @@ def test_what_a_unit_feels_is_what_the_computer_says(shelf):
         control = shelf.load(name).model.computer
         if name == "ten-digits":
             control = control.select(simulation._conditions)
-            own = shelf.load(name).model.computer.part(int(simulation._conditions[1]), 0)
+            own = shelf.load(name).model.computer.condition(int(simulation._conditions[1]), 0)
             matrix = np.asarray(own.couplings.matrix())
         else:
             matrix = np.asarray(control.couplings.matrix())
@@ -248,13 +248,13 @@ def test_what_a_unit_feels_is_what_the_computer_says(shelf):
 
 def test_ink_stands_where_its_field_puts_a_unit(shelf):
     model = shelf.load("three-digits").model
-    standing = Standing.of(model)
+    standing = GreyLevels.of(model)
     force = 2.5 * float(model.prototypes.max())
     x = np.linspace(-4, 4, 8001)
     density = np.exp(-(x**2 + x**4 - force * x) / 0.1)
     assert standing.levels[255] == pytest.approx((x * density).sum() / density.sum(), abs=1e-3)
     assert (np.diff(standing.levels) > 0).all()
-    assert Standing.of(dataclasses.replace(model, training={})).hidden is None
+    assert GreyLevels.of(dataclasses.replace(model, training={})).hidden is None
 
 
 # --- training and saving ----------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_drawings_are_learnt_and_come_out(classifier):
     model = training.train(images, lambda percent, note: seen.append(percent), lambda: True)
     assert seen == sorted(seen)
     assert seen[-1] > 50
-    simulation = Simulation(Loaded.of("bars", model), classifier, count=16)
+    simulation = Simulation(ShownModel.of("bars", model), classifier, count=16)
     for label in (0, 1):
         simulation.ask(label)
         simulation.advance(simulation.steps)

@@ -12,7 +12,7 @@ import thermogen as tg
 from thermogen.errors import InputError
 from thermogen.studio import messages
 from thermogen.studio.messages import Command, read
-from thermogen.studio.models import Shelf
+from thermogen.studio.models import Models
 from thermogen.studio.session import Session
 
 # --- messages ---------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def lived(shelf, first, *steps):
 
 @pytest.fixture(scope="session")
 def small_shelf(small_model, classifier):
-    return Shelf({"two": tg.Model.from_pretrained(small_model)}, classifier)
+    return Models({"two": tg.Model.from_pretrained(small_model)}, classifier)
 
 
 def test_a_session_runs_to_the_end_and_draws_noise_again(small_shelf):

@@ -12,8 +12,8 @@ from thermogen.data import load_split
 from thermogen.errors import InputError
 from thermogen.quality import load_classifier
 from thermogen.storage.model import Model
-from thermogen.studies.all_classes import reproduce_all
-from thermogen.studies.conditional_training import ModalSettings
+from thermogen.studies.all_classes import reproduce_all_classes
+from thermogen.studies.conditional_training import ConditionalSettings
 
 SMALL = ["--clusters", "4", "--modes", "24", "--dt", "0.025"]
 
@@ -129,9 +129,9 @@ def test_small_images_of_another_kind(run, tmp_path):
 
 def test_the_main_job_for_all_classes_and_its_rivals(tmp_path):
     split, out = load_split(), tmp_path / "ten"
-    settings = ModalSettings(clusters=4, modes=24, dt=0.025)
+    settings = ConditionalSettings(clusters=4, modes=24, dt=0.025)
     call = {"classifier": load_classifier(), "rivals": "gaussians"}
-    results = reproduce_all(split, settings, 100, out, **call)
+    results = reproduce_all_classes(split, settings, 100, out, **call)
     assert [row["name"] for row in results["rows"]] == [
         "thermodynamic, raw",
         "thermodynamic, averaged",
@@ -144,8 +144,10 @@ def test_the_main_job_for_all_classes_and_its_rivals(tmp_path):
     assert "http" not in page.split("<footer>")[0]
     assert Model.from_pretrained(out / "model").computer.labels == tuple(range(10))
     with pytest.raises(InputError, match="finished run"):
-        reproduce_all(split, settings, 100, out, **call)
-    assert reproduce_all(split, settings, 100, out, resume=True, **call)["seconds"] == results["seconds"]
+        reproduce_all_classes(split, settings, 100, out, **call)
+    assert (
+        reproduce_all_classes(split, settings, 100, out, resume=True, **call)["seconds"] == results["seconds"]
+    )
 
 
 def test_rivals_learn_and_depend_on_the_key_alone():

@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import Array, Float
 
 import thermogen as tg
-from thermogen.couplings import Parts
+from thermogen.couplings import SplitState
 from thermogen.langevin.stability import coupling_norm
 from thermogen.storage.arrays import pack
 from thermogen.thermodynamics import log_partition, uncoupled_entropy
@@ -49,10 +49,10 @@ def test_force_and_curvature_are_derivatives_of_the_energy_whole_and_cut(coupled
     np.testing.assert_allclose(coupled.force(x), -jax.vmap(jax.grad(coupled.energy))(x), atol=2e-5)
     hessian = jax.vmap(jax.hessian(coupled.energy))(x) - coupled.couplings.matrix()
     np.testing.assert_allclose(coupled.own_curvature(x), jnp.diagonal(hessian, 0, 1, 2), atol=2e-4)
-    laid_out = eqx.tree_at(lambda c: c.couplings, coupled, coupled.couplings.prepared().in_parts())
+    laid_out = eqx.tree_at(lambda c: c.couplings, coupled, coupled.couplings.prepared().for_split_state())
     cuts = laid_out.couplings.cuts
     assert len(cuts) > 2
-    parts = laid_out.force_parts(Parts.of(x, cuts), cuts)
+    parts = laid_out.split_force(SplitState.of(x, cuts), cuts)
     np.testing.assert_allclose(parts.joined(), coupled.force(x), atol=1e-5)
 
 

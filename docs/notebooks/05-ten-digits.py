@@ -18,7 +18,7 @@ from thermogen.quality import Reference, evaluate
 from thermogen.quality.grey import grey as as_ink
 from thermogen.quality.measures import nearest
 from thermogen.report.films import grey, plate
-from thermogen.studies.conditional_training import ModalSettings, train_modal
+from thermogen.studies.conditional_training import ConditionalSettings, train_conditional
 
 plt.rcParams.update(
     {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}
@@ -95,8 +95,8 @@ def timed(name, work):
 
 def thermodynamic():
     """Mean and a share of the variance matched in closed form, then drawn by thermal motion."""
-    settings = ModalSettings.of(clusters=20, modes=64, match=0.3)
-    control = train_modal(split.training, settings).control
+    settings = ConditionalSettings.of(clusters=20, modes=64, match=0.3)
+    control = train_conditional(split.training, settings).control
     return tg.generate(key, control, 500, settings.schedule, labels=asked, film_samples=1).visible
 
 

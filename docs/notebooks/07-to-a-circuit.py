@@ -27,7 +27,7 @@ from thermogen.hardware import (
 )
 from thermogen.hardware.spice.verify import pathwise, random_computer, traces
 from thermogen.report.films import grey, plate
-from thermogen.studies.circuit_model import deck_of, make_chip, transient_of
+from thermogen.studies.circuit_model import deck_of, make_circuit_model, transient_of
 
 plt.rcParams.update(
     {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}
@@ -70,13 +70,13 @@ assert abs(width / equipartition - 1) < 1e-6
 # ## Three digits on a chip
 #
 # The shipped three-digit computer couples 1,296 units through low-rank links: a *summing node* for each mode,
-# 5,424 couplers instead of 532,224. `make_chip` wires a model on a platform; `figures` is what an engineer
-# asks first. With the model's heat it also says what the couplers of today's technology would draw and how
+# 5,424 couplers instead of 532,224. `make_circuit_model` wires a model on a platform; `figures` is what an
+# engineer asks first. With the model's heat it also says what the couplers of today's technology would draw and how
 # hot their own noise is: far more than the heat.
 
 # %%
 model = tg.Model.from_pretrained("three-digits")
-chip = make_chip(model, record("cmos-1fF"))
+chip = make_circuit_model(model, record("cmos-1fF"))
 for name, (value, unit_name) in figures(chip.physical, chip.schedule, 2821.0, chip.record.active).items():
     print(f"{name:40} {value:10.3g} {unit_name}")
 

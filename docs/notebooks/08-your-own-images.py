@@ -89,7 +89,7 @@ assert scores.counts.min() > 0
 # samples. Exact training refuses:
 
 # %%
-blind = fields.at[:, units.part("hidden")].set(0.0)
+blind = fields.at[:, units.slice("hidden")].set(0.0)
 try:
     tg.train_exact(jax.random.key(0), computer, blind, schedule, visible_biases=True)
 except tg.InputError as error:
@@ -100,7 +100,7 @@ assert "teach no coupling" in refusal
 # %% [markdown]
 # ## Half a letter
 #
-# Some units can be held while the others run: `tg.Hold` clamps them by setting their mobility to zero. Show
+# Some units can be held while the others run: `tg.Clamp` clamps them by setting their mobility to zero. Show
 # the lower half of each letter, at the values it has when it is imprinted, and let the computer find the
 # rest.
 
@@ -111,7 +111,7 @@ rest = np.asarray(
     mean_in_field(np.asarray(fields), 1.0, 1.0, kT=0.1)
 )  # mean of every unit under its full field
 each = 10
-hold = tg.Hold(shown, np.repeat(rest, each, 0))
+hold = tg.Clamp(shown, np.repeat(rest, each, 0))
 finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, hold=hold, film_samples=1)
 show(finished.visible, images.shape, 20, "lower halves given, upper halves found")
 upper = slice(0, units.visible // 2)

@@ -1,5 +1,5 @@
 from .computer import Computer, EnergyParts, make_computer
-from .control import Conditional, Hold, LabelFields, ModeNetwork, ModeTable, Segments
+from .control import Clamp, LabelFields, ModeNetwork, ModeTable, PerClass, Segments
 from .couplings import (
     BlockCouplings,
     Compression,
@@ -46,8 +46,8 @@ from .storage.model import Model
 from .thermodynamics.path import forward_action, local_gradient, log_ratio, residuals, reverse_action
 from .thermodynamics.path_ratio import noising_path_ratio
 from .training import (
-    Flaws,
     Rule,
+    TrainingNoise,
     clusters,
     mode_basis,
     mode_statistics,
@@ -64,10 +64,10 @@ __version__: str
 
 __all__ = [
     "BlockCouplings",
+    "Clamp",
     "Classifier",
     "Compression",
     "Computer",
-    "Conditional",
     "Couplings",
     "DigitalDenoiser",
     "DivergenceError",
@@ -75,9 +75,7 @@ __all__ = [
     "Energy",
     "EnergyParts",
     "EulerMaruyama",
-    "Flaws",
     "HeatAndWork",
-    "Hold",
     "Images",
     "InputError",
     "Integrator",
@@ -90,6 +88,7 @@ __all__ = [
     "Model",
     "NoCouplings",
     "Observer",
+    "PerClass",
     "RampedField",
     "Rule",
     "Samples",
@@ -99,6 +98,7 @@ __all__ = [
     "Split",
     "StochasticHeun",
     "TimeSum",
+    "TrainingNoise",
     "Units",
     "all_to_all",
     "clusters",

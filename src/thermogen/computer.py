@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from thermogen.couplings import Couplings, NoCouplings, Parts, Units
+from thermogen.couplings import Couplings, NoCouplings, SplitState, Units
 from thermogen.errors import InputError, require
 
 
@@ -94,11 +94,11 @@ class Computer(eqx.Module):
         """dV/dx_i = 2 J2 x_i + 4 J4 x_i^3 + b_i + sum_j J_ij x_j, in E0."""
         return self.own_slope(x) + self.bias + self.couplings.apply(x)
 
-    def force_parts(self, x: Parts, cuts: tuple[int, ...]) -> Parts:
+    def split_force(self, x: SplitState, cuts: tuple[int, ...]) -> SplitState:
         """The force -dV/dx_i, in E0, on states (*batch, N) cut at `cuts` of the couplings: for time loops."""
         parts = zip((self.alone(low, high) for low, high in pairwise(cuts)), x.arrays, strict=True)
-        own = Parts(tuple(units.own_slope(part) + units.bias for units, part in parts))
-        return -(own + self.couplings.apply_parts(x))
+        own = SplitState(tuple(units.own_slope(part) + units.bias for units, part in parts))
+        return -(own + self.couplings.apply_split(x))
 
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The force -dV/dx_i, in E0."""

@@ -1,17 +1,17 @@
 """Rivals: generators that the thermodynamic computer is compared with, all with one interface."""
 
-from thermogen.baselines.base import Rival
+from thermogen.baselines.base import Baseline
 from thermogen.baselines.bernoulli import BernoulliMachine, fit_bernoulli
 from thermogen.baselines.boltzmann import BoltzmannMachine, fit_boltzmann
 from thermogen.baselines.denoiser import Denoiser, fit_denoiser
 from thermogen.baselines.mixtures import Mixture, fit_mixture
 
 __all__ = [
+    "Baseline",
     "BernoulliMachine",
     "BoltzmannMachine",
     "Denoiser",
     "Mixture",
-    "Rival",
     "fit_bernoulli",
     "fit_boltzmann",
     "fit_denoiser",

@@ -15,7 +15,7 @@ from thermogen.errors import InputError, require
 
 
 @dataclass(frozen=True)
-class Rival(ABC):
+class Baseline(ABC):
     """A fitted generator of grey images. classes: those that it can be asked for."""
 
     name: str

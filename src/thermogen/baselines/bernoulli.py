@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, check_training, keys_of
+from thermogen.baselines.base import Baseline, check_training, keys_of
 from thermogen.errors import InputError, require
 
 _ROUND = 250
 
 
 @dataclass(frozen=True)
-class BernoulliMachine(Rival):
+class BernoulliMachine(Baseline):
     """Weights (classes, hidden, pixels) and biases of the machines; a sample takes `sweeps` Gibbs sweeps."""
 
     weights: Float[np.ndarray, "classes hidden pixels"]

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, check_training
+from thermogen.baselines.base import Baseline, check_training
 from thermogen.computer import Computer, make_computer
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings, Units
@@ -34,7 +34,7 @@ _BATCH = 250
 
 
 @dataclass(frozen=True)
-class BoltzmannMachine(Rival):
+class BoltzmannMachine(Baseline):
     """A trained machine; a sample is its state after `wait`, from the equilibrium of uncoupled units."""
 
     table: ModeTable
@@ -63,7 +63,7 @@ class BoltzmannMachine(Rival):
         heat = np.empty((len(times), len(labels)), np.float32)
         for chosen in _batches(len(labels)):
             numbers = jnp.asarray(chosen)
-            computer = self.table.part(jnp.asarray(conditions[chosen]), 0)
+            computer = self.table.condition(jnp.asarray(conditions[chosen]), 0)
             x = sample_uncoupled(start_key, self.table.uncoupled(), numbers)
             energy, done = computer.energy(x), 0
             for place, until in enumerate(times):
@@ -149,7 +149,7 @@ def fit_boltzmann(
     x, owner = np.concatenate(starts).astype(np.float32), np.repeat(np.arange(len(known)), chains)
     for number in range(rounds):
         for rows in _batches(len(x)):
-            computer = table.part(jnp.asarray(owner[rows]), 0)
+            computer = table.condition(jnp.asarray(owner[rows]), 0)
             x[rows] = np.asarray(
                 _moved(key, computer, jnp.asarray(x[rows]), jnp.asarray(rows), steps, dt, number * steps)
             )

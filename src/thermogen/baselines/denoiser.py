@@ -20,7 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, check_training, keys_of
+from thermogen.baselines.base import Baseline, check_training, keys_of
 from thermogen.errors import require
 
 _BATCH, _TIMES, _ROUND, _REPORT = 256, 16, 250, 500
@@ -46,7 +46,7 @@ class Network(eqx.Module):
 
 
 @dataclass(frozen=True)
-class Denoiser(Rival):
+class Denoiser(Baseline):
     """A trained network with its number of steps; `conditional` if it is told the class."""
 
     network: Network

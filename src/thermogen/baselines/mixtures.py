@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.baselines.base import Rival, check_training, keys_of
+from thermogen.baselines.base import Baseline, check_training, keys_of
 from thermogen.errors import require
 from thermogen.training import clusters
 
@@ -24,7 +24,7 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Mixture(Rival):
+class Mixture(Baseline):
     """x = mu_k + F_k^T z, z ~ N(0, 1), k drawn by weight among the components of the class."""
 
     components: tuple[tuple[Component, ...], ...]

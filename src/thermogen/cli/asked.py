@@ -46,7 +46,8 @@ def train_modes(
         ),
     ] = None,
     segments: Annotated[
-        int, typer.Option(help="Parts of t_f with coefficients of their own.", rich_help_panel=_GENERATOR)
+        int,
+        typer.Option(help="Parts of t_f with coefficients of their own.", rich_help_panel=_GENERATOR),
     ] = 1,
     amplitude: Annotated[
         float | None,
@@ -102,9 +103,13 @@ def train_modes(
     from thermogen.control import couplers
     from thermogen.data import load_split
     from thermogen.storage.model import check_free, read_card
-    from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+    from thermogen.studies.conditional_training import (
+        ConditionalSettings,
+        conditional_model,
+        train_conditional,
+    )
 
-    settings = ModalSettings.of(
+    settings = ConditionalSettings.of(
         clusters=clusters,
         modes=modes,
         segments=segments,
@@ -121,8 +126,8 @@ def train_modes(
     split = load_split(images)
     begun = time.perf_counter()
     with stoppable("nothing was written: training takes a minute, start it again"):
-        result = train_modal(split.training, settings, stage)
-    modal_model(split.training, settings, result).save_pretrained(out, force=force)
+        result = train_conditional(split.training, settings, stage)
+    conditional_model(split.training, settings, result).save_pretrained(out, force=force)
     if json:
         print_json(read_card(out))
     else:
@@ -159,14 +164,14 @@ def evaluate(
     from thermogen.parallel import is_first
     from thermogen.quality import load_classifier
     from thermogen.storage.model import Model
-    from thermogen.studies.evaluation import judge_model, reference_of
+    from thermogen.studies.evaluation import evaluate_model, reference_of
 
     if out is not None:
         check_file(out, force, (".json",))
     loaded = Model.from_pretrained(model)
     with stoppable("nothing was written"):
         reference = reference_of(load_split(images), load_classifier(classifier))
-        results, _ = judge_model(loaded, reference, count, seed, stage)
+        results, _ = evaluate_model(loaded, reference, count, seed, stage)
     if not is_first():
         return
     write_json(out, results)
@@ -202,7 +207,7 @@ def complete(
     from thermogen.report.films import write_png_grid
     from thermogen.storage.model import Model
     from thermogen.studies.completion import complete as finish
-    from thermogen.studies.completion import judge_completion
+    from thermogen.studies.completion import evaluate_completion
 
     check_file(out, force, (".png",))
     loaded = Model.from_pretrained(model)
@@ -215,7 +220,7 @@ def complete(
     with stoppable(f"nothing was written to {out}"):
         held = load_split(images).held_out.first(count)
         samples, completed = finish(loaded, held, shown.ravel(), seed, stage)
-    results = judge_completion(completed, samples, held, load_classifier(classifier))
+    results = evaluate_completion(completed, samples, held, load_classifier(classifier))
     flat = held.grey()[:12]
     parts = np.where(shown.ravel(), flat, flat.min()), completed[:12], flat
     write_png_grid(out, np.concatenate(parts), (height, width), columns=len(flat))
@@ -249,13 +254,13 @@ def read(
     from thermogen.data import load_split
     from thermogen.errors import require
     from thermogen.storage.model import Model
-    from thermogen.studies.classification import judge_reading, read_labels
+    from thermogen.studies.classification import classify_images, evaluate_classification
 
     require(count >= 1, f"count = {count}: give 1 or more")
     loaded = Model.from_pretrained(model)
     with stoppable("nothing was written"):
         held = load_split(images).held_out.first(count)
-        results = judge_reading(read_labels(loaded, held, wait=wait, seed=seed), held)
+        results = evaluate_classification(classify_images(loaded, held, wait=wait, seed=seed), held)
     if json:
         print_json(results)
     else:
@@ -294,9 +299,9 @@ def compare(
     from thermogen.data import load_split
     from thermogen.quality import load_classifier
     from thermogen.studies.comparison import compare_generators
-    from thermogen.studies.conditional_training import ModalSettings
+    from thermogen.studies.conditional_training import ConditionalSettings
 
-    settings = ModalSettings(clusters=clusters, modes=modes, seed=seed)
+    settings = ConditionalSettings(clusters=clusters, modes=modes, seed=seed)
     with stoppable(f"what is done is kept in {out}: go on with --resume"):
         results = compare_generators(
             load_split(images),

@@ -176,14 +176,14 @@ def _reproduce_all(
     from thermogen.errors import require
     from thermogen.parallel import process_count
     from thermogen.quality import load_classifier
-    from thermogen.studies.all_classes import reproduce_all
-    from thermogen.studies.conditional_training import ModalSettings
+    from thermogen.studies.all_classes import reproduce_all_classes
+    from thermogen.studies.conditional_training import ConditionalSettings
 
     require(process_count() == 1, "--digits all cannot be shared: run it as one process")
     with stoppable(f"what is done is kept in {out}: go on with --resume"):
-        results = reproduce_all(
+        results = reproduce_all_classes(
             load_split(images),
-            ModalSettings(seed=seed),
+            ConditionalSettings(seed=seed),
             count,
             out,
             classifier=load_classifier(),

@@ -75,11 +75,11 @@ def _chip(
 ) -> Any:
     from thermogen.hardware import record
     from thermogen.storage.model import Model
-    from thermogen.studies.circuit_model import make_chip
+    from thermogen.studies.circuit_model import make_circuit_model
 
     own = record(platform, platforms)
     values = _assignments(changed)
-    return make_chip(
+    return make_circuit_model(
         Model.from_pretrained(model), own, changed=values, label=label, segment=segment, seed=seed
     )
 
@@ -251,12 +251,12 @@ def damage(
     """
     from thermogen.cli.work import check_file
     from thermogen.storage.model import Model, check_free
-    from thermogen.studies.circuit_model import damaged_model
+    from thermogen.studies.circuit_model import model_with_defects
 
     check_file(out, force, (".npz",))
     if damaged is not None:
         check_free(damaged, force)
-    found, changed = damaged_model(Model.from_pretrained(model), dead, mismatch, seed)
+    found, changed = model_with_defects(Model.from_pretrained(model), dead, mismatch, seed)
     import numpy as np
 
     np.savez_compressed(out, allow_pickle=False, **found)

@@ -41,7 +41,7 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise InputError(f"the studio needs {', '.join(missing)}: pip install 'thermogen[studio]'")
-    from thermogen.studio.models import Shelf
+    from thermogen.studio.models import Models
     from thermogen.studio.server import LOOPBACK, serve
 
     def ready(address: str) -> None:
@@ -53,4 +53,4 @@ def studio(
 
             webbrowser.open(address)
 
-    serve(Shelf.of(model), host, port, ready)
+    serve(Models.of(model), host, port, ready)

@@ -67,7 +67,7 @@ def sweep(
         thermogen sweep models/mnist --images mnist.npz --count 500 --dt 0.01
     """  # fmt: skip
     from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.control import Conditioned
+    from thermogen.control import ConditionSet
     from thermogen.data import load_split
     from thermogen.errors import require
     from thermogen.hardware.imperfect.imperfections import Imperfections
@@ -94,7 +94,7 @@ def sweep(
         Imperfections.named(names[0], value, base)
     write = _writer(out, force)
     loaded = Model.from_pretrained(model)
-    asked = isinstance(loaded.computer, Conditioned)
+    asked = isinstance(loaded.computer, ConditionSet)
     with stoppable(f"finished devices are kept in {out}: give the same command to go on"):
         reference = reference_of(load_split(images), load_classifier(classifier)) if asked else None
         sweeps = [

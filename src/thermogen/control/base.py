@@ -7,21 +7,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from thermogen.computer import Computer
-from thermogen.control.condition_set import Conditioned
-from thermogen.control.per_class import Conditional
+from thermogen.control.condition_set import ConditionSet
+from thermogen.control.per_class import PerClass
 from thermogen.control.segments import Segments
 
-Control = Computer | Segments | Conditional | Conditioned
+Control = Computer | Segments | PerClass | ConditionSet
 
 
 def parts(control: Control) -> list[Computer]:
     """Every computer of a control, by condition, then by segment in order of generation.
 
-    Of a `Conditioned` one that of the first condition: the others are on the same wiring.
+    Of a `ConditionSet` one that of the first condition: the others are on the same wiring.
     """
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         return [one for each in control.controls for one in parts(each)]
-    if isinstance(control, Conditioned):
+    if isinstance(control, ConditionSet):
         return [control.first()]
     return control.computers() if isinstance(control, Segments) else [control]
 
@@ -44,6 +44,6 @@ def reverse_gradient(
 
     def add(total, segment):
         mine = (number == segment).reshape(-1, *(1,) * (x.ndim - 1))
-        return total + jnp.where(mine, control.part(segment).gradient(x), 0), None
+        return total + jnp.where(mine, control.segment(segment).gradient(x), 0), None
 
     return jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(control.count))[0]

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from thermogen.computer import Computer
-from thermogen.control.network import Steered
+from thermogen.control.network import SelectedNetwork
 from thermogen.control.segments import Segments
 from thermogen.couplings import Units
 from thermogen.errors import InputError, require
 
 
 @dataclass(frozen=True)
-class Hold:
+class Clamp:
     """Which units are held, (N,), and at which values, one row per sample (n, N); the rest is ignored.
 
     A held unit has mobility 0: it neither drifts nor feels noise, and its neighbours feel it.
@@ -27,8 +27,8 @@ class Hold:
     values: Float[np.ndarray, "n N"]
 
     @classmethod
-    def visible(cls, units: Units, pixels: Bool[np.ndarray, " visible"], images: np.ndarray) -> Hold:
-        """Hold the visible units `pixels` at the values of `images` (n, visible), in units of x."""
+    def visible(cls, units: Units, pixels: Bool[np.ndarray, " visible"], images: np.ndarray) -> Clamp:
+        """Clamp the visible units `pixels` at the values of `images` (n, visible), in units of x."""
         pixels, images = np.asarray(pixels), np.asarray(images)
         if pixels.shape != (units.visible,) or images.ndim != 2 or images.shape[1] != units.visible:
             raise InputError(
@@ -36,9 +36,9 @@ class Hold:
                 f"units: give ({units.visible},) and (n, {units.visible})"
             )
         held = np.zeros(units.total, bool)
-        held[units.part("visible")] = pixels
+        held[units.slice("visible")] = pixels
         values = np.zeros((len(images), units.total), np.float32)
-        values[:, units.part("visible")] = images
+        values[:, units.slice("visible")] = images
         return cls(held, values)
 
     def check(self, units: Units, count: int) -> None:
@@ -58,9 +58,9 @@ class Hold:
         """States with the held units at their values."""
         return jnp.where(jnp.asarray(self.units), jnp.asarray(self.values[rows], x.dtype), x)
 
-    def freeze(self, control: Computer | Segments | Steered) -> Computer | Segments | Steered:
+    def freeze(self, control: Computer | Segments | SelectedNetwork) -> Computer | Segments | SelectedNetwork:
         """The control with mobility 0 for the held units."""
-        if isinstance(control, Steered):
+        if isinstance(control, SelectedNetwork):
             reference = self.freeze(control.control.reference)
             return eqx.tree_at(lambda c: c.control.reference, control, reference)
         if isinstance(control, Segments):

@@ -17,7 +17,7 @@ from thermogen.couplings import Units
 from thermogen.errors import require
 
 
-class Conditioned(eqx.Module):
+class ConditionSet(eqx.Module):
     """Many conditions on one device: each belongs to a class and is drawn with a probability.
 
     `select` gives the control of a batch in which every sample has its own condition.
@@ -73,7 +73,7 @@ class Conditioned(eqx.Module):
         """The control of a batch of samples with these conditions."""
 
 
-class LabelFields(Conditioned):
+class LabelFields(ConditionSet):
     """One set of couplings; a condition is a field held on some units while the computer runs.
 
         V_c(x) = V(x) - sum_i h_ci x_i

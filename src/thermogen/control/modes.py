@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer
-from thermogen.control.condition_set import Conditioned
+from thermogen.control.condition_set import ConditionSet
 from thermogen.control.segments import Segments
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 
 
-class ModeTable(Conditioned):
+class ModeTable(ConditionSet):
     """J(c, t) = B M(c, t) B^T and b(c, t), constant in equal parts of t_f: one wiring, many computers.
 
     reference: the units, without couplings. basis: B (N, r). mixing: M (conditions, segments, r, r);
@@ -63,7 +63,7 @@ class ModeTable(Conditioned):
         conditions, segments, modes, _ = self.mixing.shape
         return conditions * segments * modes * (modes + 1) // 2 + self.bias.size + self.basis.size
 
-    def part(self, condition: Array | np.ndarray | int, segment: int) -> Computer:
+    def condition(self, condition: Array | np.ndarray | int, segment: int) -> Computer:
         """The computer of one condition, or with batch axes for several, in one segment."""
         couplings = ModeCouplings(self.units, self.basis, self.mixing[condition, segment])
         return eqx.tree_at(
@@ -73,5 +73,5 @@ class ModeTable(Conditioned):
     def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer | Segments:
         """The computers of a batch of samples, each with its own couplings and biases."""
         chosen = jnp.asarray(conditions)
-        parts = [self.part(chosen, segment) for segment in range(self.segments)]
+        parts = [self.condition(chosen, segment) for segment in range(self.segments)]
         return parts[0] if len(parts) == 1 else Segments.from_computers(parts, self.duration)

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
-from thermogen.control.condition_set import Conditioned
+from thermogen.control.condition_set import ConditionSet
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 
 _HARMONICS = 2
 
 
-class ModeNetwork(Conditioned):
+class ModeNetwork(ConditionSet):
     """J(c, t) = B M(c, t) B^T, b(c, t) with (M, b) = sum_q a_q(c, t) (M_q, b_q), a = network(c, t).
 
     reference, basis, weights, classes, duration as in `ModeTable`; network: a perceptron from time features
@@ -65,9 +65,9 @@ class ModeNetwork(Conditioned):
         """a(c, t) for several conditions at one time."""
         return evaluate(self.network, conditions, len(self.classes), jnp.asarray(t) / self.duration)
 
-    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Steered:
+    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> SelectedNetwork:
         """The control of a batch of samples with these conditions."""
-        return Steered(self, jnp.asarray(conditions))
+        return SelectedNetwork(self, jnp.asarray(conditions))
 
 
 def evaluate(
@@ -81,7 +81,7 @@ def evaluate(
     return jax.vmap(network)(inputs)
 
 
-class Steered(eqx.Module):
+class SelectedNetwork(eqx.Module):
     """A `ModeNetwork` with the conditions of a batch: the computer in force at any time."""
 
     control: ModeNetwork
@@ -99,7 +99,7 @@ class Steered(eqx.Module):
         modes = ModeCouplings(control.units, control.basis, jnp.tensordot(a, control.mixing, 1))
         return eqx.tree_at(lambda c: (c.couplings, c.bias), control.reference, (modes, a @ control.bias))
 
-    def prepared(self) -> Steered:
+    def prepared(self) -> SelectedNetwork:
         """Itself."""
         return self
 

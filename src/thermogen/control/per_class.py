@@ -20,14 +20,14 @@ def check_label(label: int, labels: tuple[int, ...]) -> None:
         raise InputError(f"label {label} was not trained: choose among {known}")
 
 
-class Conditional(eqx.Module):
+class PerClass(eqx.Module):
     """One control per condition, a class label: the device is set for what it is to draw."""
 
     controls: tuple[Computer | Segments, ...]
     labels: tuple[int, ...] = eqx.field(static=True)
 
     @classmethod
-    def from_controls(cls, controls: Mapping[int, Computer | Segments]) -> Conditional:
+    def from_controls(cls, controls: Mapping[int, Computer | Segments]) -> PerClass:
         """From a mapping of labels to controls; InputError if it is empty."""
         require(len(controls) > 0, "no condition given: give a control for one label or more")
         return cls(tuple(controls.values()), tuple(int(label) for label in controls))

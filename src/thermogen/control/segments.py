@@ -66,7 +66,7 @@ class Segments(eqx.Module):
         """Thermal energy in E0."""
         return self.reference.kT
 
-    def part(self, number: Array | int) -> Computer:
+    def segment(self, number: Array | int) -> Computer:
         """The computer of one segment."""
         couplings = jax.tree.map(
             lambda leaf: leaf[number] if eqx.is_inexact_array(leaf) else leaf, self.couplings
@@ -75,7 +75,7 @@ class Segments(eqx.Module):
 
     def computers(self) -> list[Computer]:
         """The computers of all segments, in order of generation."""
-        return [self.part(number) for number in range(self.count)]
+        return [self.segment(number) for number in range(self.count)]
 
     def number_at(self, t: Float[Array, "*times"] | float) -> Array:
         """Which segment is in force at time t of generation; boundaries open the later one."""
@@ -84,7 +84,7 @@ class Segments(eqx.Module):
 
     def at(self, t: Float[Array, ""] | float) -> Computer:
         """The computer in force at time t of generation. Cost: a copy of its couplings."""
-        return self.part(self.number_at(t))
+        return self.segment(self.number_at(t))
 
     def prepared(self) -> Segments:
         """The same with the couplings of every segment laid out for many products."""

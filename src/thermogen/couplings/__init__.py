@@ -14,7 +14,7 @@ from thermogen.couplings.edges import EdgeCouplings, checked_pairs
 from thermogen.couplings.low_rank import LowRankCouplings, checked_factors, low_rank
 from thermogen.couplings.modes import ModeCouplings, through_modes
 from thermogen.couplings.quantisation import quantised
-from thermogen.couplings.split_state import Parts
+from thermogen.couplings.split_state import SplitState
 from thermogen.couplings.topology import (
     LINKS,
     all_to_all,
@@ -38,7 +38,7 @@ __all__ = [
     "LowRankCouplings",
     "ModeCouplings",
     "NoCouplings",
-    "Parts",
+    "SplitState",
     "Units",
     "all_to_all",
     "check_dense",

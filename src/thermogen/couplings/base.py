@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from thermogen.couplings.split_state import Parts
+from thermogen.couplings.split_state import SplitState
 from thermogen.errors import InputError, require
 
 ROLES = ("visible", "hidden", "output")
@@ -41,7 +42,7 @@ class Units:
         """Number of units N."""
         return self.visible + self.hidden + self.output
 
-    def part(self, role: str) -> slice:
+    def slice(self, role: str) -> builtins.slice:
         """Slice of a state vector held by the units of `role`."""
         require(role in ROLES, f"unknown role {role!r}: choose one of {', '.join(ROLES)}")
         start = 0
@@ -56,7 +57,7 @@ class Units:
         """True for the units that have one of `roles`."""
         mask = jnp.zeros(self.total, bool)
         for role in roles:
-            mask = mask.at[self.part(role)].set(True)
+            mask = mask.at[self.slice(role)].set(True)
         return mask
 
 
@@ -129,16 +130,16 @@ class Couplings(eqx.Module):
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Where a time loop should cut the state (`Parts`); (0, N) for not at all."""
+        """Where a time loop should cut the state (`SplitState`); (0, N) for not at all."""
         return (0, self.units.total)
 
-    def in_parts(self) -> Couplings:
-        """Prepared couplings laid out for `apply_parts`, if the state is to be cut."""
+    def for_split_state(self) -> Couplings:
+        """Prepared couplings laid out for `apply_split`, if the state is to be cut."""
         return self
 
-    def apply_parts(self, x: Parts) -> Parts:
+    def apply_split(self, x: SplitState) -> SplitState:
         """The product J x of a state cut at `cuts`."""
-        return Parts.of(self.apply(x.joined()), self.cuts)
+        return SplitState.of(self.apply(x.joined()), self.cuts)
 
     def prepared(self) -> Couplings:
         """The same couplings laid out for many products with `apply`; call it outside the time loop."""

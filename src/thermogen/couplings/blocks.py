@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from thermogen.couplings.base import ROLES, Couplings, Prepared, Units, product
-from thermogen.couplings.split_state import Parts
+from thermogen.couplings.split_state import SplitState
 
 
 def ends(link: str) -> tuple[str, str]:
@@ -67,7 +67,7 @@ class BlockCouplings(Couplings):
         """Learning signal by blocks: two products over the steps per link, one for a link within a role."""
         blocks = {}
         for link in self.blocks:
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             signal = r[:, a].T @ x[:, b]
             if a == b:
                 signal = signal + signal.T
@@ -85,7 +85,7 @@ class BlockCouplings(Couplings):
         """The blocks of `matrix` on this topology."""
         blocks = {}
         for link, block in self.blocks.items():
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             values = jnp.asarray(matrix, block.dtype)[a, b]
             if a == b:
                 values = values - jnp.diag(jnp.diagonal(values))
@@ -113,7 +113,7 @@ class BlockCouplings(Couplings):
         dtype = next(iter(blocks.values())).dtype if blocks else jnp.float32
         matrix = jnp.zeros((total, total), dtype)
         for link, block in blocks.items():
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             matrix = matrix.at[a, b].set(block)
             matrix = matrix.at[b, a].set(block.T)
         return matrix
@@ -126,7 +126,7 @@ class PreparedBlocks(Prepared):
     routes: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
     units: Units = eqx.field(static=True)
 
-    def in_parts(self) -> BlocksInParts:
+    def for_split_state(self) -> BlocksInParts:
         """One matrix per block, for a state cut by role."""
         roles = tuple(role for role in ROLES if getattr(self.units, role))
         routes, matrices = [], []
@@ -143,11 +143,11 @@ class PreparedBlocks(Prepared):
         """The product J x: one matrix product per receiving role."""
         received = {}
         for (role, sources), matrix in zip(self.routes, self.matrices, strict=True):
-            first, last = self.units.part(sources[0]), self.units.part(sources[-1])
+            first, last = self.units.slice(sources[0]), self.units.slice(sources[-1])
             if last.stop - first.start == matrix.shape[0]:
                 source = x[..., first.start : last.stop]
             else:
-                source = jnp.concatenate([x[..., self.units.part(name)] for name in sources], -1)
+                source = jnp.concatenate([x[..., self.units.slice(name)] for name in sources], -1)
             received[role] = product(source, matrix)
         parts = [
             received.get(role, jnp.zeros((*x.shape[:-1], getattr(self.units, role)), x.dtype))
@@ -166,14 +166,14 @@ class BlocksInParts(Prepared):
     @property
     def cuts(self) -> tuple[int, ...]:
         """Where the roles begin, and N."""
-        starts = [self.units.part(role).start for role in ROLES if getattr(self.units, role)]
+        starts = [self.units.slice(role).start for role in ROLES if getattr(self.units, role)]
         return (*starts, self.units.total)
 
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x by blocks."""
-        return self.apply_parts(Parts.of(x, self.cuts)).joined()
+        return self.apply_split(SplitState.of(x, self.cuts)).joined()
 
-    def apply_parts(self, x: Parts) -> Parts:
+    def apply_split(self, x: SplitState) -> SplitState:
         """The product J x of a state cut by role: one matrix product per block, no copy of the state."""
         received: list[Array | None] = [None] * len(x.arrays)
         for (to, source), matrix in zip(self.routes, self.matrices, strict=True):
@@ -184,7 +184,7 @@ class BlocksInParts(Prepared):
             jnp.zeros_like(array) if one is None else one
             for array, one in zip(x.arrays, received, strict=True)
         )
-        return Parts(_after_all(parts))
+        return SplitState(_after_all(parts))
 
     def narrowed(self) -> BlocksInParts:
         """The same in bfloat16."""

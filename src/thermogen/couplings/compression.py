@@ -66,7 +66,7 @@ def compress(couplings: Couplings, second_moment: np.ndarray | None, tolerance: 
     require(scale > 0, "the couplings exert no force on any state: train them before compressing")
     roles = {role for link in blocks for role in ends(link)}
     floor = 1e-10 * float(np.trace(moment)) / units.total
-    sides = {role: _Side.of(moment[units.part(role), units.part(role)], floor) for role in roles}
+    sides = {role: _Side.of(moment[units.slice(role), units.slice(role)], floor) for role in roles}
     fits = {}
     for link, block in blocks.items():
         first, second = ends(link)
@@ -290,6 +290,6 @@ def _squared_force(units: Units, blocks: Mapping[str, np.ndarray], moment: np.nd
     """tr(D C D), the mean of |D x|^2, for D given by its blocks."""
     matrix = np.zeros((units.total, units.total))
     for link, block in blocks.items():
-        a, b = (units.part(role) for role in ends(link))
+        a, b = (units.slice(role) for role in ends(link))
         matrix[a, b], matrix[b, a] = block, block.T
     return float(max(0.0, np.sum((matrix @ moment) * matrix)))

@@ -77,7 +77,7 @@ class LowRankCouplings(Couplings):
 
         for link, left in self.left.items():
             right = self.right[link]
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             sense.append(placed(b, right))
             drive.append(placed(a, left))
             if a == b:
@@ -103,7 +103,7 @@ class LowRankCouplings(Couplings):
         """The dense matrix J: exactly symmetric, with a zero diagonal. Cost: N^2 numbers."""
         matrix = jnp.zeros((self.units.total, self.units.total), self.prepared().diagonal.dtype)
         for link, left in self.left.items():
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             block = left @ self.right[link].T
             if a == b:
                 block = (block + block.T) / 2
@@ -125,7 +125,7 @@ class LowRankCouplings(Couplings):
         """True for every pair that a link joins, whatever its rank (symmetric, False on the diagonal)."""
         mask = jnp.zeros((self.units.total, self.units.total), bool)
         for link in self.left:
-            a, b = (self.units.part(role) for role in ends(link))
+            a, b = (self.units.slice(role) for role in ends(link))
             mask = mask.at[a, b].set(True).at[b, a].set(True)
         return mask & ~jnp.eye(self.units.total, dtype=bool)
 

@@ -162,7 +162,7 @@ def from_mask(units: Units, mask: np.ndarray, dtype=jnp.float32) -> Couplings:
         return EdgeCouplings.from_pairs(units, pairs, dtype)
     blocks, masks = {}, {}
     for link in LINKS:
-        a, b = (units.part(role) for role in ends(link))
+        a, b = (units.slice(role) for role in ends(link))
         wired = mask[a, b]
         if wired.any():
             blocks[link] = jnp.zeros(wired.shape, dtype)

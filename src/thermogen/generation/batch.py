@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from thermogen.computer import Computer, EnergyParts
-from thermogen.control import Hold, ModeTable, Segments
+from thermogen.control import Clamp, ModeTable, Segments
 from thermogen.couplings import Units
 from thermogen.errors import InputError, require
 from thermogen.langevin import HeatAndWork, Integrator, Observer, TimeSum, sample_uncoupled, simulate
@@ -123,7 +123,7 @@ def run_batch(
     method: Integrator,
     shown: int,
     tick: Callable[[int], None],
-    hold: tuple[Hold, np.ndarray] | None = None,
+    hold: tuple[Clamp, np.ndarray] | None = None,
     together: int = 1,
 ) -> Batch:
     """One batch, or `together` of one size that run at once, each on a device of its own (see `parted`).
@@ -148,8 +148,8 @@ def run_batch(
 
     def frame(x: Array) -> Array:
         if together == 1:
-            return x[:shown, units.part("visible")]
-        each = x.reshape(together, -1, x.shape[1])[:, :shown, units.part("visible")]
+            return x[:shown, units.slice("visible")]
+        each = x.reshape(together, -1, x.shape[1])[:, :shown, units.slice("visible")]
         return each.reshape(together * shown, -1)
 
     frames = [frame(x)]
@@ -163,7 +163,7 @@ def run_batch(
         reading = window is not None and low >= table.readout
         observers: dict[str, Observer] = {}
         if reading:
-            observers["sum"] = TimeSum(units.part("visible"))
+            observers["sum"] = TimeSum(units.slice("visible"))
         if steered:
             observers["ledger"] = HeatAndWork()
         result = simulate(

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Conditioned, Control, Hold, Segments
+from thermogen.control import Clamp, ConditionSet, Control, PerClass, Segments
 from thermogen.errors import require
 from thermogen.generation.batch import check_horizon, segments_of, timetable
 from thermogen.generation.samples import Samples
-from thermogen.generation.shares import Group, Pieces
+from thermogen.generation.shares import Group, SharedBatches
 from thermogen.langevin import EulerMaruyama, Integrator
 from thermogen.noising import Schedule
 from thermogen.parallel import agree, process_count
@@ -36,7 +36,7 @@ def generate(
     *,
     labels: Sequence[int] | np.ndarray | None = None,
     conditions: Sequence[int] | np.ndarray | None = None,
-    hold: Hold | None = None,
+    hold: Clamp | None = None,
     idle: Computer | None = None,
     integrator: Integrator | None = None,
     batch: int = BATCH,
@@ -49,8 +49,8 @@ def generate(
 
         x(0) ~ exp(-V_0 / kT);   dx = -mu grad V_theta dt + sqrt(2 mu kT) dW;   image = visible x(t_f)
 
-    `control` is a Computer, `Segments` (V_theta changes at given times), `Conditional` (one V_theta per
-    label) or `Conditioned` (several conditions per label, one drawn for each sample by weight, or given as
+    `control` is a Computer, `Segments` (V_theta changes at given times), `PerClass` (one V_theta per
+    label) or `ConditionSet` (several conditions per label, one drawn for each sample by weight, or given as
     `conditions` (count,)). `labels` (count,) says which label each sample is drawn with, by default all of
     them in turn. With `hold` some units stay at given values and the others run: one row of it per sample.
     `idle` is the uncoupled computer whose equilibrium is the start, where training changed J2. Works in
@@ -85,7 +85,7 @@ def generate(
         )
         for one in asked.groups
     ]
-    drawn = Pieces(
+    drawn = SharedBatches(
         key,
         groups,
         asked.conditions,
@@ -112,7 +112,7 @@ def generate(
     ]
     film = [frames for _, frames in sorted(film, key=lambda one: one[0])]
     x, readout, start, end, idle, heat, switching = jax.tree.map(joined, *(part[:-1] for part in kept))
-    visible = x[:, control.units.part("visible")] if readout is None else readout
+    visible = x[:, control.units.slice("visible")] if readout is None else readout
     return Samples(
         x=x,
         visible=visible,
@@ -174,7 +174,7 @@ def _asked(
 ) -> _Asked:
     everything = np.arange(count)
     require(
-        conditions is None or isinstance(control, Conditioned),
+        conditions is None or isinstance(control, ConditionSet),
         "conditions are given, but the control has none: leave them out",
     )
     if isinstance(control, Computer | Segments):
@@ -183,7 +183,7 @@ def _asked(
         )
         return _Asked([_Chosen("", control, everything)], None)
     if conditions is not None:
-        assert isinstance(control, Conditioned)
+        assert isinstance(control, ConditionSet)
         require(labels is None, "labels and conditions are both given: conditions have labels; give one")
         drawn = np.asarray(conditions)
         known = len(control.classes)
@@ -197,7 +197,7 @@ def _asked(
         chosen.shape == (count,), f"labels have shape {chosen.shape}: give one for each of {count} samples"
     )
     chosen = chosen.astype(int)
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         wanted = sorted({int(label) for label in chosen})
         groups = [
             _Chosen(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted

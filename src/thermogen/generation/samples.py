@@ -42,7 +42,7 @@ class Samples:
     @property
     def hidden(self) -> Float[np.ndarray, "n hidden"]:
         """The hidden units at t_f."""
-        return self.x[:, self.units.part("hidden")]
+        return self.x[:, self.units.slice("hidden")]
 
     @property
     def heat_kT(self) -> Float[np.ndarray, " n"]:

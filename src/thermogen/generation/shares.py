@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from thermogen.computer import Computer
-from thermogen.control import Conditioned, Hold
+from thermogen.control import Clamp, ConditionSet
 from thermogen.generation.batch import Batch, Timetable, blank, parted, run_batch
 from thermogen.langevin import Integrator
 from thermogen.noising import Schedule
@@ -34,7 +34,7 @@ class Group(NamedTuple):
     table: Timetable
 
 
-class Piece(NamedTuple):
+class BatchPlace(NamedTuple):
     """One batch: of which group, from which place in it, and which samples."""
 
     group: int
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pieces:
+class SharedBatches:
     """All that decides the batches of a generation, and where finished ones are kept."""
 
     key: Key[Array, ""]
@@ -54,16 +54,16 @@ class Pieces:
     batch: int
     film_samples: int
     idle: Computer | None
-    hold: Hold | None
+    hold: Clamp | None
     checkpoint: Path | None
 
-    def drawn(self, progress: Callable[[int, int], None]) -> list[tuple[Piece, Batch]]:
+    def drawn(self, progress: Callable[[int, int], None]) -> list[tuple[BatchPlace, Batch]]:
         """Every batch with its samples, in order; those that another process has run are received.
 
         `progress(done, total)` in steps of samples, as far as this process sees.
         """
         pieces = [
-            Piece(place, start, group.members[start : start + self._size(place)])
+            BatchPlace(place, start, group.members[start : start + self._size(place)])
             for place, group in enumerate(self.groups)
             for start in range(0, len(group.members), self._size(place))
         ]
@@ -76,7 +76,7 @@ class Pieces:
         return [(piece, tree_of(arrays, self._blank(piece), f"{i}:")) for i, piece in enumerate(pieces)]
 
     def _share(
-        self, pieces: list[Piece], mine: list[int], progress: Callable[[int, int], None]
+        self, pieces: list[BatchPlace], mine: list[int], progress: Callable[[int, int], None]
     ) -> dict[str, np.ndarray]:
         """The batches of these numbers, as arrays by number: read if they are kept, else run."""
         total = sum(len(piece.useful) for piece in pieces) * self.schedule.steps
@@ -103,14 +103,14 @@ class Pieces:
                 done += useful * self.schedule.steps
         return {name: leaf for i, one in found.items() for name, leaf in arrays_of(one, f"{i}:").items()}
 
-    def _run(self, pieces: list[Piece], devices: int, tick: Callable[[int], None]) -> list[Batch]:
+    def _run(self, pieces: list[BatchPlace], devices: int, tick: Callable[[int], None]) -> list[Batch]:
         """Batches of one group at once, each on a device of its own."""
         group, size = self.groups[pieces[0].group], self._size(pieces[0].group)
         # Batches have one shape, so nothing compiles twice; surplus samples and batches are dropped.
         full = [*pieces, *pieces[-1:] * (devices - len(pieces))]
         padded = np.concatenate([np.resize(piece.useful, size) for piece in full])
         control = group.control
-        if isinstance(control, Conditioned):
+        if isinstance(control, ConditionSet):
             assert self.conditions is not None
             control = control.select(spread(self.conditions[padded], devices))
         found = run_batch(
@@ -131,14 +131,14 @@ class Pieces:
     def _size(self, group: int) -> int:
         return min(self.batch, len(self.groups[group].members))
 
-    def _file(self, piece: Piece) -> Path:
+    def _file(self, piece: BatchPlace) -> Path:
         assert self.checkpoint is not None
         return self.checkpoint / f"samples-{self.groups[piece.group].name}{piece.first:07d}.safetensors"
 
-    def _kept(self, piece: Piece) -> bool:
+    def _kept(self, piece: BatchPlace) -> bool:
         return self.checkpoint is not None and self._file(piece).exists()
 
-    def _blank(self, piece: Piece) -> Batch:
+    def _blank(self, piece: BatchPlace) -> Batch:
         size, group = self._size(piece.group), self.groups[piece.group]
         shown = min(self.film_samples, size)
         return blank(size, group.control.units, shown, self.schedule, group.table)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from thermogen.control import Conditional, Conditioned, Control
+from thermogen.control import ConditionSet, Control, PerClass
 from thermogen.errors import require
 from thermogen.generation.batch import check_horizon, segments_of
 from thermogen.langevin import EulerMaruyama, Integrator, sample_uncoupled
@@ -43,9 +43,9 @@ def suitable_dt(
     check_horizon(control, schedule)
     numbers = jnp.arange(samples)
     parts: list[Any] = [control]
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         parts = [control.choose(label) for label in control.labels]
-    elif isinstance(control, Conditioned):
+    elif isinstance(control, ConditionSet):
         chosen = np.linspace(0, len(control.classes) - 1, samples).round().astype(int)
         parts = [control.select(chosen)]
     start_key, path_key = jax.random.split(key)

@@ -92,7 +92,7 @@ def _of_factors(couplings: LowRankCouplings) -> Wiring:
 
     def placed(role: str, factor: np.ndarray) -> np.ndarray:
         whole = np.zeros((units.total, factor.shape[1]))
-        whole[units.part(role)] = factor
+        whole[units.slice(role)] = factor
         return whole
 
     for link, left in couplings.left.items():
@@ -101,7 +101,7 @@ def _of_factors(couplings: LowRankCouplings) -> Wiring:
         sense.append(placed(second, other))
         drive.append(placed(first, one))
         if first == second:
-            diagonal[units.part(first)] = (one * other).sum(1)
+            diagonal[units.slice(first)] = (one * other).sum(1)
         else:  # the other direction of the same elements
             sense.append(placed(first, one))
             drive.append(placed(second, other))

@@ -8,11 +8,11 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array
 
-from thermogen.couplings import Parts
+from thermogen.couplings import SplitState
 from thermogen.errors import InputError, require
 from thermogen.langevin.noise import NOISES
 
-State = Array | Parts
+State = Array | SplitState
 """States (*batch, N), whole or cut along the units: a step is the same arithmetic on both."""
 Drift = Callable[[State, Array], State]
 """drift(x, t) = mu F(x, t): same shape as x."""
@@ -27,7 +27,7 @@ class Integrator(eqx.Module):
 
     `noise` and `next_noise` have the shape of x, mean 0 and variance 1: the increments of this step and of
     the next one (used by methods that correlate neighbouring steps). `sigma` = sqrt(2 mu kT dt). A step uses
-    sums, differences, products and quotients of whole states alone, so that it works on `Parts` as well.
+    sums, differences, products and quotients of whole states alone, so that it works on `SplitState` as well.
     """
 
     noise: str = eqx.field(static=True, default="gaussian")

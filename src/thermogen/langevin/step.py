@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.couplings import Couplings, Parts
+from thermogen.couplings import Couplings, SplitState
 from thermogen.errors import InputError
 from thermogen.langevin.integrators import Integrator, State
 from thermogen.langevin.noise import NOISES, row_words
@@ -34,7 +34,7 @@ def time_step(
 ) -> TimeStep:
     """The step of a batch of samples with these keys, from states shaped like `x`, at times k dt."""
     reference = control.at(0.0)
-    control = _in_parts(control.prepared())
+    control = _for_split_state(control.prepared())
     if integrator.products == "bfloat16":
         control = _narrowed(control)
     cuts = control.at(0.0).couplings.cuts
@@ -42,7 +42,7 @@ def time_step(
     units, dtype, draw = x.shape[-1], x.dtype, NOISES[integrator.noise]
 
     def cut(values: Array) -> State:
-        return values if whole_state or values.ndim == 0 else Parts.of(values, cuts)
+        return values if whole_state or values.ndim == 0 else SplitState.of(values, cuts)
 
     mobility = cut(reference.mobility)
     sigma = cut(jnp.sqrt(2 * reference.mobility * reference.kT * dt))
@@ -52,11 +52,11 @@ def time_step(
         if whole_state:
             return draw(rows, units, dtype)
         # Drawn part by part: noise cut afterwards would be written and read once more.
-        return Parts(tuple(draw(rows, high - low, dtype, low) for low, high in pairwise(cuts)))
+        return SplitState(tuple(draw(rows, high - low, dtype, low) for low, high in pairwise(cuts)))
 
     def drift(x: State, t: Array) -> State:
         now = control.at(t)
-        force = now.force_parts(x, cuts) if isinstance(x, Parts) else now.force(x)
+        force = now.split_force(x, cuts) if isinstance(x, SplitState) else now.force(x)
         return mobility * force
 
     def start(x: Array, k: Int[Array, ""] | int) -> tuple[State, Any]:
@@ -71,7 +71,7 @@ def time_step(
         return x, following if integrator.uses_next_noise else ()
 
     def whole(x: State) -> Array:
-        return x.joined() if isinstance(x, Parts) else x
+        return x.joined() if isinstance(x, SplitState) else x
 
     return TimeStep(start, advance, whole)
 
@@ -83,8 +83,8 @@ def _each_couplings(control: Any, change: Callable[[Couplings], Couplings]) -> A
     return jax.tree.map(one, control, is_leaf=lambda node: isinstance(node, Couplings))
 
 
-def _in_parts(control: Any) -> Any:
-    return _each_couplings(control, lambda couplings: couplings.in_parts())
+def _for_split_state(control: Any) -> Any:
+    return _each_couplings(control, lambda couplings: couplings.for_split_state())
 
 
 def _narrowed(control: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Conditioned, Control, ModeNetwork, Segments, couplers, parts
+from thermogen.control import ConditionSet, Control, ModeNetwork, PerClass, Segments, couplers, parts
 from thermogen.couplings import MOST_DENSE_UNITS, Couplings, EdgeCouplings, ModeCouplings
 from thermogen.couplings.blocks import PreparedBlocks
 from thermogen.couplings.low_rank import PreparedLowRank
@@ -138,11 +138,11 @@ def _entries(couplings: Couplings) -> int:
 def _written(control: Control, schedule: Schedule) -> tuple[float, float]:
     """Values (couplings and biases) that may stay from sample to sample, and those written for each."""
     units = control.units.total
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         # Another class, another set: all is written anew.
         every = [sum(_written(one, schedule)) for one in control.controls]
         return 0, float(np.mean(every))
-    if isinstance(control, Conditioned):
+    if isinstance(control, ConditionSet):
         couplings = control.first().couplings
         if not isinstance(couplings, ModeCouplings):  # fields that ask for a class
             fields = getattr(control, "fields", np.zeros((1, units)))
@@ -158,11 +158,11 @@ def _written(control: Control, schedule: Schedule) -> tuple[float, float]:
 
 def _in_force(control: Any, samples: Samples) -> Iterator[Computer]:
     """Computers in force while the samples were drawn, each standing for an equal share of them."""
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         labels = control.labels if samples.labels is None else np.unique(samples.labels)
         for label in labels:
             yield from _in_force(control.choose(int(label)), samples)
-    elif isinstance(control, Conditioned):
+    elif isinstance(control, ConditionSet):
         drawn = np.zeros(1, int) if samples.conditions is None else np.asarray(samples.conditions)
         for condition in drawn[:_CONDITIONS]:
             yield from _in_force(control.select(np.array([condition])), samples)

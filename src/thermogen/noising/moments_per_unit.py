@@ -78,7 +78,7 @@ def lane_moments(
     return LaneMoments(times, weights, ramp, sign * mean, square, slope, error)
 
 
-def unlike_moments(
+def moments_per_unit(
     J2: Float[np.ndarray, " K"],
     J4: Float[np.ndarray, " K"],
     mobility: Float[np.ndarray, " K"],

@@ -16,7 +16,7 @@ from thermogen.report.theme import DARK, LIGHT
 
 
 @dataclass(frozen=True)
-class TenRecord:
+class AllClassesRecord:
     """What the report shows. Images are flat; `asked` come sorted by the label they were asked as.
 
     results: the content of results.json. film: (frames, m, pixels). completion: held-out images, the same
@@ -31,7 +31,7 @@ class TenRecord:
     completion: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def write_ten_report(folder: Path, record: TenRecord) -> Path:
+def write_all_classes_report(folder: Path, record: AllClassesRecord) -> Path:
     """Write figures/*.png, samples.gif and report.html into `folder`; return the page."""
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)

@@ -13,12 +13,12 @@ from thermogen.data import Split
 from thermogen.errors import InputError
 from thermogen.generation import Samples
 from thermogen.quality import Classifier, evaluate
-from thermogen.report.all_classes import TenRecord, write_ten_report
+from thermogen.report.all_classes import AllClassesRecord, write_all_classes_report
 from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
 from thermogen.studies.comparison import compare_generators, model_of
-from thermogen.studies.completion import complete, judge_completion
-from thermogen.studies.conditional_training import ModalSettings
+from thermogen.studies.completion import complete, evaluate_completion
+from thermogen.studies.conditional_training import ConditionalSettings
 from thermogen.studies.evaluation import draw, reference_of, unconditional
 from thermogen.studies.measures import summary
 from thermogen.studies.progress import Stage, silent
@@ -28,9 +28,9 @@ EACH = 10
 """Digits of every class in the grid of the report."""
 
 
-def reproduce_all(
+def reproduce_all_classes(
     split: Split,
-    settings: ModalSettings,
+    settings: ConditionalSettings,
     count: int,
     out: Path,
     *,
@@ -85,7 +85,7 @@ def reproduce_all(
     results = {
         **{name: compared[name] for name in ("rows", "controls", "in_time", "count", "settings")},
         "unconditional": {name: found[name] for name in ("n", "classes", "entropy", "frechet")},
-        "completion": judge_completion(completed, finish, held, classifier),
+        "completion": evaluate_completion(completed, finish, held, classifier),
         "heat_kT": compared["rows"][0]["heat_kT"],
         "work_kT": summary(samples.work_kT),
         "device": {
@@ -122,9 +122,9 @@ def _write(out: Path, model, samples: Samples, results: dict[str, Any], completi
     )
     model.save_pretrained(out / "model", force=True)
     order = np.argsort(samples.labels, kind="stable")
-    write_ten_report(
+    write_all_classes_report(
         out,
-        TenRecord(
+        AllClassesRecord(
             results,
             model.image_shape,
             samples.visible[order],

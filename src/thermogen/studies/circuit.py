@@ -19,7 +19,7 @@ from thermogen.report.circuit import CircuitRecord, swept, write_circuit_report
 from thermogen.storage.arrays import digest
 from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
-from thermogen.studies.circuit_model import Chip, check_size, key_of, transient_of
+from thermogen.studies.circuit_model import CircuitModel, check_size, key_of, transient_of
 from thermogen.studies.measures import summary
 from thermogen.studies.progress import Stage, silent
 
@@ -31,7 +31,7 @@ AVERAGED = 16
 
 
 def verify_model(
-    chip: Chip,
+    chip: CircuitModel,
     out: Path,
     count: int,
     *,
@@ -90,7 +90,7 @@ def verify_model(
 
 
 def compare(
-    chip: Chip, bench: Bench, count: int, seed: int, noise_step: float, stage: Stage = silent
+    chip: CircuitModel, bench: Bench, count: int, seed: int, noise_step: float, stage: Stage = silent
 ) -> tuple[dict[str, Any], Samples, Samples, Trace]:
     """What `verify_model` finds, with the samples of ngspice and our own, and one path in both engines."""
     key, computer, platform = key_of(seed), chip.computer, chip.physical.platform

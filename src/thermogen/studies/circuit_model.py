@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Array
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Conditioned, Segments
+from thermogen.control import ConditionSet, PerClass, Segments
 from thermogen.errors import require
 from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
-from thermogen.hardware.imperfect.defect_map import damaged, defect_map
+from thermogen.hardware.imperfect.defect_map import defect_map, with_defects
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.spice.circuit import start_states
 from thermogen.noising import Schedule
@@ -27,7 +27,7 @@ DENSE = 300
 
 
 @dataclass(frozen=True)
-class Chip:
+class CircuitModel:
     """One computer of a model on one platform. schedule: times of this computer alone."""
 
     model: Model
@@ -37,7 +37,7 @@ class Chip:
     physical: PhysicalComputer
 
 
-def make_chip(
+def make_circuit_model(
     model: Model,
     record: Record,
     *,
@@ -45,7 +45,7 @@ def make_chip(
     label: int | None = None,
     segment: int | None = None,
     seed: int = 0,
-) -> Chip:
+) -> CircuitModel:
     """The computer of a model that is to be wired, in the platform's units.
 
     A model of several classes needs the label, and if it has conditions, one is drawn by weight from the
@@ -53,17 +53,17 @@ def make_chip(
     are missing or make no sense, and what `to_physical` and the platform's record refuse.
     """
     control: Any = model.computer
-    if isinstance(control, Conditional | Conditioned):
+    if isinstance(control, PerClass | ConditionSet):
         require(
             label is not None,
             f"this model draws classes {', '.join(map(str, control.labels))}: name one with --label",
         )
     else:
         require(label is None, f"label = {label}: this model draws all with one computer; leave --label out")
-    if isinstance(control, Conditional):
+    if isinstance(control, PerClass):
         assert label is not None
         control = control.choose(label)
-    elif isinstance(control, Conditioned):
+    elif isinstance(control, ConditionSet):
         drawn = control.draw(jax.random.key(seed), np.zeros(1, int), np.full(1, label))
         control = control.select(drawn)
     schedule = model.schedule
@@ -74,7 +74,7 @@ def make_chip(
             f"segment = {segment}: couplings change in time, name one of 0 to {count - 1} with --segment",
         )
         assert segment is not None
-        control = control.part(segment)
+        control = control.segment(segment)
         whole = schedule.t_f / count
         schedule = replace(schedule, t_f=whole, readout=min(schedule.readout, whole / 2))
     else:
@@ -82,7 +82,7 @@ def make_chip(
     computer = _single(control)
     physical = to_physical(computer, record.platform(changed))
     record.check(physical)
-    return Chip(model, computer, schedule, record, physical)
+    return CircuitModel(model, computer, schedule, record, physical)
 
 
 def _single(computer: Any) -> Computer:
@@ -97,7 +97,7 @@ def _single(computer: Any) -> Computer:
 
 
 def deck_of(
-    chip: Chip,
+    chip: CircuitModel,
     count: int,
     transient: Transient,
     *,
@@ -119,12 +119,14 @@ def key_of(seed: int) -> Array:
     return Settings(seed=seed).stream("generation")
 
 
-def transient_of(chip: Chip, noise_step: float = 0.05, reltol: float = 1e-3, points: int = 50) -> Transient:
+def transient_of(
+    chip: CircuitModel, noise_step: float = 0.05, reltol: float = 1e-3, points: int = 50
+) -> Transient:
     """A plan for a chip's duration; a noise step that does not divide it is refused."""
     return Transient(t_f=chip.schedule.t_f, noise_step=noise_step, points=points, reltol=reltol)
 
 
-def check_size(chip: Chip, count: int) -> None:
+def check_size(chip: CircuitModel, count: int) -> None:
     """InputError for too few samples to compare, and for a circuit that ngspice does not finish."""
     require(count >= 2, f"count = {count}: give 2 samples or more to compare")
     pairwise = len(wiring(chip.physical.couplings).direct.values) > 0
@@ -136,7 +138,7 @@ def check_size(chip: Chip, count: int) -> None:
     )
 
 
-def damaged_model(
+def model_with_defects(
     model: Model, dead: float, mismatch: float, seed: int
 ) -> tuple[dict[str, np.ndarray], Model]:
     """The defect map (arrays of `defect_map`) of a chip from a seed, and the model as it is there untrained.
@@ -147,4 +149,4 @@ def damaged_model(
     wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
     found = defect_map(jax.random.key(seed), model.computer, wrong)
     assert isinstance(model.computer, Computer)  # or there is no map
-    return found, replace(model, computer=damaged(model.computer, found), figures={})
+    return found, replace(model, computer=with_defects(model.computer, found), figures={})

@@ -22,7 +22,9 @@ from thermogen.storage.model import Model
 _DT = 0.1  # label units at rest relax in 1 / 2 J2: a fifth of it
 
 
-def read_labels(model: Model, images: Images, *, wait: float = 25.0, seed: int = 0) -> Int[np.ndarray, " n"]:
+def classify_images(
+    model: Model, images: Images, *, wait: float = 25.0, seed: int = 0
+) -> Int[np.ndarray, " n"]:
     """The class of each image: that of the label unit that stands highest, on average over the time `wait`.
 
         dx_l = -mu (2 J2 x_l + 4 J4 x_l^3 + b_l + sum_i J_li x_i) dt + sqrt(2 mu kT) dW_l,   x_i clamped
@@ -44,7 +46,7 @@ def read_labels(model: Model, images: Images, *, wait: float = 25.0, seed: int =
         )
     require(wait >= _DT, f"wait = {wait:g}: give {_DT:g} or more")
     steps = round(wait / _DT)
-    whole, label = control.reference, control.units.part("output")
+    whole, label = control.reference, control.units.slice("output")
     force = model.training["amplitude"] * images.standardised()
     # Label units are bare; the visible ones carry their diagonal J_ii in J2, which did not imprint images.
     alone = (float(np.asarray(value)[label][0]) for value in (whole.J2, whole.J4))
@@ -58,7 +60,7 @@ def read_labels(model: Model, images: Images, *, wait: float = 25.0, seed: int =
     start_key, path_key = jax.random.split(jax.random.key(seed))
     for first in range(0, len(images), BATCH):
         part = jnp.asarray(np.resize(np.arange(first, min(first + BATCH, len(images))), BATCH))
-        x = jnp.zeros((BATCH, control.units.total)).at[:, control.units.part("visible")].set(shown[part])
+        x = jnp.zeros((BATCH, control.units.total)).at[:, control.units.slice("visible")].set(shown[part])
         felt = (whole.bias + whole.couplings.apply(x))[:, label]
         run = simulate(
             path_key,
@@ -74,7 +76,7 @@ def read_labels(model: Model, images: Images, *, wait: float = 25.0, seed: int =
     return np.asarray(control.classes)[np.concatenate(found)]
 
 
-def judge_reading(read: Int[np.ndarray, " n"], images: Images) -> dict[str, Any]:
+def evaluate_classification(read: Int[np.ndarray, " n"], images: Images) -> dict[str, Any]:
     """Share of images whose class was read right, with its interval, and by class."""
     right = read == images.labels
     return {

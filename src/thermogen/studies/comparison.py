@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from thermogen.baselines import Rival, fit_bernoulli, fit_boltzmann, fit_denoiser, fit_mixture
+from thermogen.baselines import Baseline, fit_bernoulli, fit_boltzmann, fit_denoiser, fit_mixture
 from thermogen.control import ModeTable
 from thermogen.data import Images, Split
 from thermogen.errors import InputError, require
@@ -22,8 +22,8 @@ from thermogen.report.films import write_png_grid
 from thermogen.report.quality import comparison_markdown, quality_energy_figure, quality_time_figure
 from thermogen.storage.model import Model, versions
 from thermogen.storage.run_folder import RunFolder, write_atomically
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
-from thermogen.studies.evaluation import FEWEST, brief, draw, judge_samples, quality_in_time, reference_of
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
+from thermogen.studies.evaluation import FEWEST, brief, draw, evaluate_samples, quality_in_time, reference_of
 from thermogen.studies.progress import Stage, silent
 
 OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model",
@@ -35,7 +35,7 @@ MATCH = 0.3
 """Share of the data's variance that the matched generator is asked for."""
 _IN_TIME = 250  # samples followed in time
 
-Fit = Callable[[Any, Images], Rival]
+Fit = Callable[[Any, Images], Baseline]
 
 
 def _denoiser(steps: int, conditional: bool) -> Fit:
@@ -61,7 +61,7 @@ RIVALS: dict[str, Fit] = {
 
 def compare_generators(
     split: Split,
-    settings: ModalSettings,
+    settings: ConditionalSettings,
     count: int,
     out: Path,
     *,
@@ -98,7 +98,7 @@ def compare_generators(
         return json.loads(file.read_text())
 
     rows = kept("thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage))
-    matched = ModalSettings.of(
+    matched = ConditionalSettings.of(
         match=MATCH, clusters=settings.clusters, modes=settings.modes, dt=settings.dt, seed=settings.seed
     )
     others = kept(
@@ -135,7 +135,7 @@ def compare_generators(
 def _own(
     name: str,
     split: Split,
-    settings: ModalSettings,
+    settings: ConditionalSettings,
     count: int,
     out: Path,
     reference: Reference,
@@ -143,12 +143,12 @@ def _own(
 ) -> dict[str, Any]:
     """A thermodynamic generator: a row for each read-out, and its quality in time."""
     begun = time.perf_counter()
-    result = train_modal(split.training, settings, stage)
+    result = train_conditional(split.training, settings, stage)
     seconds = time.perf_counter() - begun
-    model = modal_model(split.training, settings, result)
+    model = conditional_model(split.training, settings, result)
     model.save_pretrained(out / ("matched" if settings.match is not None else "model"), force=True)
     samples, drawing = draw(model, count, settings.seed, stage)
-    judged = judge_samples(samples, reference)
+    judged = evaluate_samples(samples, reference)
     write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
     assert isinstance(result.control, ModeTable)
     joules = joules_of_kT(judged["heat_kT"]["mean"])

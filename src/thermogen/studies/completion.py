@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from thermogen.control import Conditioned, Hold, ModeTable
+from thermogen.control import Clamp, ConditionSet, ModeTable
 from thermogen.data import Images
 from thermogen.errors import InputError, require
 from thermogen.generation import Samples, generate
@@ -65,7 +65,7 @@ def survey(
             film_samples=1,
             progress=lambda done, total: tick(done * len(conditions) // total, ""),
         )
-    x = drawn.x[:, control.units.part("visible")].reshape(_SURVEY, len(control.classes), -1)
+    x = drawn.x[:, control.units.slice("visible")].reshape(_SURVEY, len(control.classes), -1)
     means = x.mean(0)
     rest = (x - means) * np.sqrt(_SURVEY / (_SURVEY - 1))
     classes = np.asarray(control.classes)
@@ -82,7 +82,7 @@ def survey(
 
 def likely_conditions(
     known: Survey,
-    control: Conditioned,
+    control: ConditionSet,
     pixels: Bool[np.ndarray, " visible"],
     values: dict[int, Float[np.ndarray, "n visible"]],
 ) -> Int[np.ndarray, " n"]:
@@ -148,7 +148,7 @@ def complete(
     conditions = likely_conditions(survey(model, seed, stage), control, pixels, possible)
     chosen = np.asarray(control.classes)[conditions]
     values = np.stack([possible[int(label)][row] for row, label in enumerate(chosen)])
-    hold = Hold.visible(control.units, pixels, values)
+    hold = Clamp.visible(control.units, pixels, values)
     with stage("completing", len(images)) as tick:
         samples = generate(
             jax.random.key(seed + 1),
@@ -162,7 +162,7 @@ def complete(
     return samples, np.where(pixels, values, samples.visible)
 
 
-def judge_completion(
+def evaluate_completion(
     completed: np.ndarray, samples: Samples, images: Images, classifier: Classifier
 ) -> dict[str, Any]:
     """Whether completed images show the class of the whole ones: by the classifier, and by the condition set.

@@ -40,7 +40,7 @@ MATCHED_DEFAULTS = {"amplitude": 0.1, "kT": 3.125e-5, "readout": 0.05}
 
 
 @dataclass(frozen=True)
-class ModalSettings:
+class ConditionalSettings:
     """All that decides a modal generator. Energies in E0, times in 1 / (mobility E0).
 
     clusters: conditions of every class (at most one per five images). modes: r. amplitude: field of a pixel
@@ -90,7 +90,7 @@ class ModalSettings:
             )
 
     @classmethod
-    def of(cls, **given: Any) -> ModalSettings:
+    def of(cls, **given: Any) -> ConditionalSettings:
         """Settings with the defaults that suit `label_units` or `match` where `given` has None or nothing."""
         chosen = {name: value for name, value in given.items() if value is not None}
         suited: dict[str, Any] = MATCHED_DEFAULTS if "match" in chosen else {}
@@ -110,7 +110,7 @@ class ModalSettings:
 
 
 @dataclass(frozen=True)
-class ModalResult:
+class ConditionalResult:
     """The trained control, the condition of each training image, and what refinement found, if any."""
 
     control: ModeTable | LabelFields
@@ -118,18 +118,18 @@ class ModalResult:
     refinement: Refinement | None = None
 
 
-def modal_fields(images: Images, settings: ModalSettings) -> Float[np.ndarray, "P pixels"]:
+def conditional_fields(images: Images, settings: ConditionalSettings) -> Float[np.ndarray, "P pixels"]:
     """The fields that imprint images: amplitude times the standardised pixels, float32."""
     return (settings.amplitude * images.standardised()).astype(np.float32)
 
 
-def modal_units(images: Images, settings: ModalSettings) -> Computer:
+def conditional_units(images: Images, settings: ConditionalSettings) -> Computer:
     """The units, one per pixel, without couplings."""
     return make_computer(NoCouplings(Units(images.shape[0] * images.shape[1])), kT=settings.kT)
 
 
 def conditions_of(
-    images: Images, settings: ModalSettings, stage: Stage = silent
+    images: Images, settings: ConditionalSettings, stage: Stage = silent
 ) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " K"]]:
     """The condition of every image, and the class of every condition."""
     flat = images.images.reshape(len(images), -1)
@@ -145,7 +145,9 @@ def conditions_of(
     return found, np.array(classes)
 
 
-def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) -> ModalResult:
+def train_conditional(
+    images: Images, settings: ConditionalSettings, stage: Stage = silent
+) -> ConditionalResult:
     """Train on all images exactly: cluster each class, project on the leading modes, solve each condition.
 
     Raises InputError for less than two images a condition can be made of. Cost: 60,000 digits in 1,000
@@ -158,16 +160,16 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
         f"class {few[0] if few else ''} of {images.source} has 1 image: a condition needs two or more; "
         "give labelled images with several of each class",
     )
-    units, schedule = modal_units(images, settings), settings.schedule
+    units, schedule = conditional_units(images, settings), settings.schedule
     if settings.label_units:
         check_size(units.units)
     found, classes = conditions_of(images, settings, stage)
-    force = modal_fields(images, settings)
+    force = conditional_fields(images, settings)
     basis = mode_basis(force, min(settings.modes, force.shape[1]))
     if settings.match is not None:
         states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
         matched = solve_matched(units, states, found, classes, basis, schedule.t_f, share=settings.match)
-        return ModalResult(matched, found)
+        return ConditionalResult(matched, found)
     with stage("training", len(images)) as tick:
         known = mode_statistics(
             units,
@@ -181,10 +183,10 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
     if settings.label_units:
         states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
         shown = np.stack([states[found == number].mean(0) for number in range(len(classes))])
-        return ModalResult(solve_label_fields(units, known, basis, classes, shown), found)
+        return ConditionalResult(solve_label_fields(units, known, basis, classes, shown), found)
     control = solve_modes(units, known, basis, classes, ridge=settings.ridge, pool=settings.pool)
     if not settings.refine:
-        return ModalResult(control, found)
+        return ConditionalResult(control, found)
     target = target_moments(control, force, found, schedule)
     with stage("refining", settings.refine + 1) as tick:
         refined = refine(
@@ -196,11 +198,14 @@ def train_modal(images: Images, settings: ModalSettings, stage: Stage = silent) 
             samples=max(4000, 2 * len(classes)),
             progress=lambda number: tick(number + 1, ""),
         )
-    return ModalResult(refined.control, found, refined)
+    return ConditionalResult(refined.control, found, refined)
 
 
-def modal_model(
-    images: Images, settings: ModalSettings, result: ModalResult, figures: dict[str, Any] | None = None
+def conditional_model(
+    images: Images,
+    settings: ConditionalSettings,
+    result: ConditionalResult,
+    figures: dict[str, Any] | None = None,
 ) -> Model:
     """The model folder's content: control, schedule, where the images came from, settings."""
     standard = images.images.reshape(len(images), -1)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from thermogen.control import Conditioned, Control
+from thermogen.control import ConditionSet, Control
 from thermogen.data import Split
 from thermogen.errors import require
 from thermogen.generation import BATCH, CONDITIONS, Samples, generate
@@ -46,9 +46,9 @@ def draw(
     return samples, time.perf_counter() - begun
 
 
-def judge_samples(samples: Samples, reference: Reference) -> dict[str, Any]:
+def evaluate_samples(samples: Samples, reference: Reference) -> dict[str, Any]:
     """Both read-outs of generated samples: 'raw', the state at t_f, and 'averaged' over the last window."""
-    visible = samples.units.part("visible")
+    visible = samples.units.slice("visible")
     return {
         "raw": evaluate(samples.x[:, visible], reference, samples.labels),
         "averaged": evaluate(samples.visible, reference, samples.labels),
@@ -58,7 +58,7 @@ def judge_samples(samples: Samples, reference: Reference) -> dict[str, Any]:
     }
 
 
-def judge_model(
+def evaluate_model(
     model: Model,
     reference: Reference,
     count: int,
@@ -74,7 +74,7 @@ def judge_model(
     samples, seconds = draw(model, count, seed, stage, checkpoint)
     with stage("judging", 3) as tick:
         results = {
-            **judge_samples(samples, reference),
+            **evaluate_samples(samples, reference),
             "entropy": entropy_measures(samples, model.computer.uncoupled()),
             "seconds_per_sample": seconds / count,
         }
@@ -91,7 +91,7 @@ def judge_model(
 
 def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -> Samples | None:
     """Samples of which no class was asked for: conditions come by weight. None if there are no conditions."""
-    if not isinstance(control, Conditioned):
+    if not isinstance(control, ConditionSet):
         return None
     key = jax.random.fold_in(jax.random.key(seed), 2)
     drawn = control.draw(key, np.arange(count))
@@ -113,8 +113,8 @@ def quality_in_time(
     The runs go on to 2 t_f under the couplings in force at t_f, to show what waiting would bring.
     """
     control = model.computer
-    require(isinstance(control, Conditioned), "quality in time needs a control with conditions: train-modes")
-    assert isinstance(control, Conditioned)
+    require(isinstance(control, ConditionSet), "quality in time needs a control with conditions: train-modes")
+    assert isinstance(control, ConditionSet)
     schedule = model.schedule
     labels = np.resize(control.labels, count)
     key = jax.random.key(seed)
@@ -134,7 +134,7 @@ def quality_in_time(
             every=every,
             samples=jax.numpy.asarray(numbers),
         ).records["film"]
-        states.append(np.asarray(film[..., control.units.part("visible")]))
+        states.append(np.asarray(film[..., control.units.slice("visible")]))
     whole = np.concatenate(states, 1)
     return [
         {"t": float(number * every * schedule.dt), **brief(x, reference, labels)}

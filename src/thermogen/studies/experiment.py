@@ -20,7 +20,7 @@ from thermogen.couplings import (
 from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import require
 from thermogen.generation import check_segments
-from thermogen.hardware.imperfect.defect_map import read_chip
+from thermogen.hardware.imperfect.defect_map import read_defect_map
 from thermogen.noising import Schedule, fields
 from thermogen.parallel import from_first
 from thermogen.storage.model import Model
@@ -119,7 +119,7 @@ def fingerprint(experiment: Experiment) -> dict[str, Any]:
 def prepare(settings: Settings, chip: Path | None = None, images: Images | None = None) -> Experiment:
     """Read the images and build everything; InputError, before any work, for whatever cannot be used.
 
-    chip: a defect map (`read_chip`) of the chip to train for: units as they are, dead couplers left out.
+    chip: a defect map (`read_defect_map`) of the device to train for: its units, its dead couplers left out.
     images: what is learnt, all of it, where it does not come from a file.
     """
     if images is not None:
@@ -159,7 +159,7 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
     values: dict[str, Any] = {}
     known = None
     if chip is not None:
-        values = read_chip(chip, units)
+        values = read_defect_map(chip, units)
         dead = values.pop("dead")
         couplings = from_mask(units, np.asarray(couplings.mask()) & ~dead)
         known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}

@@ -182,14 +182,14 @@ def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, 
         every=every,
     ).records["film"]
     times = every * schedule.dt * np.arange(len(film))
-    return np.asarray(film[..., experiment.computer.units.part("visible")]), times
+    return np.asarray(film[..., experiment.computer.units.slice("visible")]), times
 
 
 def connection_fields(experiment: Experiment, result: TrainingResult, count: int = 32) -> np.ndarray:
     """Couplings to the visible units, (count, pixels), of the hidden units with the strongest ones."""
     units = experiment.computer.units
     matrix = np.asarray(parts(result.computer)[-1].couplings.matrix())
-    matrix = matrix[units.part("hidden"), units.part("visible")]
+    matrix = matrix[units.slice("hidden"), units.slice("visible")]
     strongest = np.argsort(-np.linalg.norm(matrix, axis=1), kind="stable")[:count]
     return matrix[np.sort(strongest)]
 

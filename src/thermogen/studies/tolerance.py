@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from thermogen.control import Conditioned, Control
+from thermogen.control import ConditionSet, Control
 from thermogen.errors import DivergenceError, InputError, require
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import Imperfections
@@ -91,7 +91,7 @@ class _Judge(NamedTuple):
 
 
 def _judge_of(model: Model, reference: Reference | None) -> _Judge:
-    if isinstance(model.computer, Conditioned):
+    if isinstance(model.computer, ConditionSet):
         if reference is None:
             raise InputError("this model draws classes on demand: give images to judge its samples by")
         known = reference

@@ -31,7 +31,7 @@ def samples(simulation: Simulation) -> File:
     arrays = {
         "x": simulation.x,
         "visible": _pictures(simulation),
-        "hidden": simulation.x[:, units.part("hidden")],
+        "hidden": simulation.x[:, units.slice("hidden")],
         "heat_kT": ledger.heat,
         "work_kT": ledger.work,
         "energy_change_kT": ledger.change,
@@ -75,7 +75,7 @@ def model(simulation: Simulation) -> File:
 
 
 def _pictures(simulation: Simulation) -> np.ndarray:
-    now = simulation.x[:, simulation.units.part("visible")]
+    now = simulation.x[:, simulation.units.slice("visible")]
     return now if simulation.readout is None else simulation.readout
 
 

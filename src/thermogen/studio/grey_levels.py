@@ -8,18 +8,18 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from thermogen.control import Conditional, Conditioned
+from thermogen.control import ConditionSet, PerClass
 from thermogen.langevin import mean_in_field
 from thermogen.noising import fields
 from thermogen.storage.model import Model
 from thermogen.studies.settings import Settings
 
 _UNKNOWN = (-0.5, 0.5)
-"""Standing values of paper and ink for a model that does not say how it was trained."""
+"""Default values of paper and ink for a model that does not say how it was trained."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class GreyLevels:
     """Mean positions of units in the fields that imprint a picture.
 
     levels: of a visible unit for 256 levels from paper to ink. hidden: for every picture that can be asked
@@ -31,7 +31,7 @@ class Standing:
     labels: tuple[int, ...]
 
     @classmethod
-    def of(cls, model: Model) -> Standing:
+    def of(cls, model: Model) -> GreyLevels:
         """From what the card of a model says of its training; x = <x> in the field, by quadrature."""
         reference = model.computer.uncoupled()
         same = all(len(np.unique(np.asarray(one))) == 1 for one in (reference.J2, reference.J4))
@@ -69,7 +69,7 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
     labels = model.data.get("labels")
     if (
         not hidden
-        or isinstance(model.computer, Conditional | Conditioned)
+        or isinstance(model.computer, PerClass | ConditionSet)
         or model.prototypes is None
         or labels is None
         or len(labels) != len(model.prototypes)
@@ -85,4 +85,4 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
         hidden_amplitude=known["hidden_amplitude"],
         key=Settings(seed=known["seed"]).stream("imprint"),
     )
-    return np.asarray(jax.device_get(whole), float)[:, model.computer.units.part("hidden")]
+    return np.asarray(jax.device_get(whole), float)[:, model.computer.units.slice("hidden")]

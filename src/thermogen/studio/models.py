@@ -10,14 +10,14 @@ from threading import Lock
 
 from thermogen.quality import Classifier, load_classifier
 from thermogen.storage.model import SHIPPED, Model
-from thermogen.studio.shown_model import Loaded
+from thermogen.studio.shown_model import ShownModel
 
 WORKERS = 2
 """Simulations that advance at the same moment; others wait their turn, a few milliseconds each."""
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Models:
     """Models by the name that the page shows, read when first chosen."""
 
     models: Mapping[str, str | Path | Model]
@@ -25,11 +25,11 @@ class Shelf:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "studio"))
     training: Lock = field(default_factory=Lock)
     """Held while someone trains: one at a time, since a training takes all cores."""
-    _loaded: dict[str, Loaded] = field(default_factory=dict)
+    _loaded: dict[str, ShownModel] = field(default_factory=dict)
     _loading: Lock = field(default_factory=Lock)
 
     @classmethod
-    def of(cls, folder: str | Path | None = None) -> Shelf:
+    def of(cls, folder: str | Path | None = None) -> Models:
         """The shipped models, behind that of `folder` if one is given; it is read now, to find errors."""
         models: dict[str, str | Path | Model] = {}
         if folder is not None:
@@ -38,11 +38,11 @@ class Shelf:
             models.setdefault(name, name)
         return cls(models, load_classifier())
 
-    def load(self, name: str) -> Loaded:
+    def load(self, name: str) -> ShownModel:
         """A model of this shelf, ready to be shown."""
         with self._loading:
             if name not in self._loaded:
                 found = self.models[name]
                 model = found if isinstance(found, Model) else Model.from_pretrained(found)
-                self._loaded[name] = Loaded.of(name, model)
+                self._loaded[name] = ShownModel.of(name, model)
             return self._loaded[name]

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from thermogen.studio.shown_model import Loaded, levels
+from thermogen.studio.shown_model import ShownModel, levels
 from thermogen.studio.simulation import Simulation
 
 _STRONGEST = 6  # neighbours named
 
 
-def model(loaded: Loaded, names: list[str]) -> dict[str, Any]:
+def model(loaded: ShownModel, names: list[str]) -> dict[str, Any]:
     """What does not change while a model is shown; `names` of all that can be chosen."""
     known, units = loaded.model, loaded.model.computer.units
     return {

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from thermogen.errors import InputError
 from thermogen.studio.downloads import FILES
 from thermogen.studio.messages import LONGEST, read
-from thermogen.studio.models import Shelf
+from thermogen.studio.models import Models
 from thermogen.studio.session import Session
 
 STATIC = Path(__file__).parent / "static"
@@ -31,7 +31,7 @@ _POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; f
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def application(shelf: Shelf, hosts: frozenset[str] | None = LOOPBACK) -> Starlette:
+def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starlette:
     """The web application: `/`, `/static`, `/live` (websocket), `/save/{token}/{file}`, `/status`.
 
     hosts: names under which it may be addressed, None for any. A page of another site that has its own name
@@ -123,7 +123,7 @@ def _same_origin(socket: WebSocket) -> bool:
     return origin is None or origin.split("://")[-1] == socket.headers.get("host")
 
 
-def serve(shelf: Shelf, host: str, port: int, ready: Callable[[str], Any]) -> None:
+def serve(shelf: Models, host: str, port: int, ready: Callable[[str], Any]) -> None:
     """Serve until interrupted; `ready(url)` is called once the page can be opened.
 
     Raises InputError for an address that cannot be used. Port 0 takes any free one.

@@ -19,8 +19,8 @@ from thermogen.studio import outgoing as telling
 from thermogen.studio import training
 from thermogen.studio.downloads import FILES, File
 from thermogen.studio.messages import Command
-from thermogen.studio.models import Shelf
-from thermogen.studio.shown_model import FREE, Loaded
+from thermogen.studio.models import Models
+from thermogen.studio.shown_model import FREE, ShownModel
 from thermogen.studio.simulation import Simulation
 
 FRAMES_PER_SECOND = 30
@@ -36,11 +36,11 @@ Send = Callable[[str | bytes], Awaitable[None]]
 class Session:
     """All that one page shows and does. `run` lives as long as the page is open; nothing of it remains."""
 
-    def __init__(self, shelf: Shelf, send: Send):
+    def __init__(self, shelf: Models, send: Send):
         self.token = secrets.token_urlsafe(16)
         self.commands: asyncio.Queue[Command | tuple[str, asyncio.Future[File | None]]] = asyncio.Queue(64)
         self._shelf, self._send = shelf, send
-        self._trained: dict[str, Loaded] = {}
+        self._trained: dict[str, ShownModel] = {}
         self._task: asyncio.Future[Any] | None = None
         self._wanted = True
         self._waiting: set[asyncio.Future[File | None]] = set()
@@ -246,9 +246,9 @@ class Session:
         def progress(percent: int, note: str) -> None:
             asyncio.run_coroutine_threadsafe(self._tell("training", percent=percent, note=note), loop)
 
-        def work() -> Loaded:
+        def work() -> ShownModel:
             with self._shelf.training:
-                return Loaded.of(name, training.train(images, progress, wanted))
+                return ShownModel.of(name, training.train(images, progress, wanted))
 
         await self._tell("training", percent=0, note="waiting for its turn")
         begun = time.perf_counter()

@@ -8,28 +8,28 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from thermogen.control import Conditional, Conditioned
+from thermogen.control import ConditionSet, PerClass
 from thermogen.langevin import StochasticHeun
 from thermogen.storage.model import Model
 from thermogen.studies.completion import Survey, survey
-from thermogen.studio.grey_levels import Standing
+from thermogen.studio.grey_levels import GreyLevels
 
 FREE = -1
 """In a drawing: a unit that is left alone. Levels 0, paper, to 255, ink."""
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ShownModel:
     """A model as all visitors share it: where its units stand, and the scale its states are shown on."""
 
     name: str
     model: Model
-    standing: Standing
+    standing: GreyLevels
 
     @classmethod
-    def of(cls, name: str, model: Model) -> Loaded:
+    def of(cls, name: str, model: Model) -> ShownModel:
         """A model made ready to be shown."""
-        return cls(name, model, Standing.of(model))
+        return cls(name, model, GreyLevels.of(model))
 
     @property
     def scale(self) -> float:
@@ -40,7 +40,7 @@ class Loaded:
     def labels(self) -> tuple[int, ...]:
         """What can be asked for: classes of a control with conditions, or pictures held on hidden units."""
         control = self.model.computer
-        return control.labels if isinstance(control, Conditional | Conditioned) else self.standing.labels
+        return control.labels if isinstance(control, PerClass | ConditionSet) else self.standing.labels
 
     @cached_property
     def survey(self) -> Survey:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from thermogen.control import Conditional, Conditioned, Hold, ModeTable
+from thermogen.control import Clamp, ConditionSet, ModeTable, PerClass
 from thermogen.data import Images
 from thermogen.errors import require
 from thermogen.generation import CONDITIONS
@@ -26,7 +26,7 @@ from thermogen.quality import Classifier
 from thermogen.studies.completion import likely_conditions, shown_values
 from thermogen.studio import engine
 from thermogen.studio.engine import Motion
-from thermogen.studio.shown_model import FREE, Loaded, levels
+from thermogen.studio.shown_model import FREE, ShownModel, levels
 
 MOST_SAMPLES = 64
 _FILM = 150  # frames kept of a run; the rest are thinned out
@@ -57,7 +57,7 @@ class Simulation:
     new dt or a new start of the clock takes fresh noise.
     """
 
-    def __init__(self, loaded: Loaded, classifier: Classifier | None, count: int = 16, seed: int = 0):
+    def __init__(self, loaded: ShownModel, classifier: Classifier | None, count: int = 16, seed: int = 0):
         self.loaded, self.classifier, self.count, self.seed = loaded, classifier, count, seed
         schedule = loaded.model.schedule
         self.kT, self.dt, self.integrator = float(loaded.model.computer.kT), schedule.dt, "euler"
@@ -107,7 +107,7 @@ class Simulation:
         control: Any = self.loaded.model.computer
         self.labels: Int[np.ndarray, " n"] | None = None
         self._conditions = None
-        if isinstance(control, Conditioned):
+        if isinstance(control, ConditionSet):
             self.labels = np.resize(control.labels if self.label is None else [self.label], self.count)
             guess = self._guess() if self.label is None and (self.held != FREE).any() else None
             if guess is None:
@@ -117,7 +117,7 @@ class Simulation:
                 self._conditions = np.full(self.count, guess)
                 self.labels = np.full(self.count, control.classes[guess])
             control = control.select(self._conditions)
-        elif isinstance(control, Conditional):  # one set of couplings at a time: unasked, those of one class
+        elif isinstance(control, PerClass):  # one set of couplings at a time: unasked, those of one class
             label = control.labels[self.seed % len(control.labels)] if self.label is None else self.label
             self.labels = np.full(self.count, label)
             control = control.choose(label)
@@ -198,7 +198,7 @@ class Simulation:
 
     def _read(self) -> None:
         """The read-out at t_f and what the classifier sees in it."""
-        visible = self.units.part("visible")
+        visible = self.units.slice("visible")
         self.readout = np.asarray(self._motion.read)[:, visible] / max(1, self._read_states)
         if self.classifier is not None and self.classifier.shape == self.loaded.model.image_shape:
             self.verdict = self.classifier.judge(self.readout).label
@@ -282,7 +282,7 @@ class Simulation:
         self.begin()
 
     def hold(self, drawing: Int[np.ndarray, " visible"]) -> None:
-        """Hold the drawn visible units from now on and let the others run; a drawing of FREE lets all go.
+        """Clamp the drawn visible units from now on and let the others run; a drawing of FREE lets all go.
 
         Moving units by hand is work.
         """
@@ -311,25 +311,25 @@ class Simulation:
         values = self.loaded.standing.levels[np.clip(drawing, 0, 255)]
         whole = np.zeros(self.units.total, np.float32)
         drawn = np.zeros(self.units.total, bool)
-        whole[self.units.part("visible")], drawn[self.units.part("visible")] = values, drawing != FREE
+        whole[self.units.slice("visible")], drawn[self.units.slice("visible")] = values, drawing != FREE
         return jnp.where(jnp.asarray(drawn), jnp.asarray(whole), x)
 
     def _with_held(self, x: Array) -> Array:
         """States with held units at their values: the drawn ones, and hidden ones that ask for a picture."""
         x = self._with_drawn(x, self.held) if (self.held != FREE).any() else x
         asked = self._asked_hidden()
-        return x if asked is None else x.at[:, self.units.part("hidden")].set(jnp.asarray(asked))
+        return x if asked is None else x.at[:, self.units.slice("hidden")].set(jnp.asarray(asked))
 
     def _asked_hidden(self) -> np.ndarray | None:
         known = self.loaded.standing
-        if self.label is None or known.hidden is None or isinstance(self.loaded.model.computer, Conditioned):
+        if self.label is None or known.hidden is None or isinstance(self.loaded.model.computer, ConditionSet):
             return None
         return known.hidden[known.labels.index(self.label)]
 
     def _holding(self) -> Bool[np.ndarray, " N"]:
         held = np.zeros(self.units.total, bool)
-        held[self.units.part("visible")] = self.held != FREE
-        held[self.units.part("hidden")] = self._asked_hidden() is not None
+        held[self.units.slice("visible")] = self.held != FREE
+        held[self.units.slice("hidden")] = self._asked_hidden() is not None
         return held
 
     def _clamp(self) -> None:
@@ -337,7 +337,7 @@ class Simulation:
         held = self._holding()
         control = engine.at_temperature(self._control, self.kT)
         if held.any():
-            control = Hold(held, np.zeros((self.count, self.units.total), np.float32)).freeze(control)
+            control = Clamp(held, np.zeros((self.count, self.units.total), np.float32)).freeze(control)
         self._parts = engine.in_turn(control)
         self._part = self._piece()[0] if self.step else 0
 
@@ -348,7 +348,7 @@ class Simulation:
 
     def _keep_frame(self) -> None:
         if self._frames % self._film_every == 0:
-            self.film.append(self.x[:, self.units.part("visible")].astype(np.float16))
+            self.film.append(self.x[:, self.units.slice("visible")].astype(np.float16))
             if len(self.film) > _FILM:
                 self.film, self._film_every = self.film[::2], 2 * self._film_every
         self._frames += 1

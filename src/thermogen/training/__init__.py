@@ -11,7 +11,7 @@ from thermogen.training.exact.statistics import Statistics
 from thermogen.training.exact.summation import statistics
 from thermogen.training.exact.train import ExactResult, solve, solve_all_pairs, train_exact
 from thermogen.training.path_loss import path_loss
-from thermogen.training.sampled.noise import Flaws
+from thermogen.training.sampled.noise import TrainingNoise
 from thermogen.training.sampled.rules import OPTIMIZERS, RULES, Rule
 from thermogen.training.sampled.train import VALIDATION_PATHS, Progress, TrainingResult, train
 
@@ -20,7 +20,6 @@ __all__ = [
     "RULES",
     "VALIDATION_PATHS",
     "ExactResult",
-    "Flaws",
     "ModeStatistics",
     "Progress",
     "Refinement",
@@ -28,6 +27,7 @@ __all__ = [
     "Statistics",
     "SteeringResult",
     "TargetMoments",
+    "TrainingNoise",
     "TrainingResult",
     "clusters",
     "load_checkpoint",

@@ -55,7 +55,7 @@ def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfecti
     }
 
 
-def damaged(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
+def with_defects(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
     """A computer as it is on a chip that it was not trained for: units of the chip, dead couplers gone."""
     mask = np.asarray(computer.couplings.mask()) & ~defects["dead"]
     couplings = from_mask(computer.units, mask).with_matrix(computer.couplings.matrix())
@@ -63,26 +63,26 @@ def damaged(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
     return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), computer, (couplings, *values))
 
 
-CHIP = ("J2", "J4", "mobility", "dead")
+DEFECT_MAP = ("J2", "J4", "mobility", "dead")
 """Arrays of a defect map."""
 
 
-def read_chip(path: Path, units: Units) -> dict[str, np.ndarray]:
+def read_defect_map(path: Path, units: Units) -> dict[str, np.ndarray]:
     """The defect map of a chip: J2, J4, mobility (N,), as measured on it, and dead (N, N), True for couplers
     that are lost in both directions. An .npz file; InputError for one that is not, or of another size.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            found = {name: np.asarray(stored[name]) for name in CHIP}
+            found = {name: np.asarray(stored[name]) for name in DEFECT_MAP}
     except FileNotFoundError as error:
         raise InputError(f"defect map {path} does not exist: check the path") from error
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} is no defect map ({error}): save {', '.join(CHIP)} with numpy.savez"
+            f"{path} is no defect map ({error}): save {', '.join(DEFECT_MAP)} with numpy.savez"
         ) from error
     total = units.total
     for name, array in found.items():
         shape = (total, total) if name == "dead" else (total,)
         require(array.shape == shape, f"{name} of {path} has shape {array.shape}: give {shape}, one per unit")
     dead = found["dead"].astype(bool)
-    return {**{name: found[name].astype(float) for name in CHIP[:3]}, "dead": dead | dead.T}
+    return {**{name: found[name].astype(float) for name in DEFECT_MAP[:3]}, "dead": dead | dead.T}

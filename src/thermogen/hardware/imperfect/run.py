@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.control import Conditioned, Control
+from thermogen.control import ConditionSet, Control
 from thermogen.errors import DivergenceError, require
 from thermogen.generation import BATCH, CONDITIONS
 from thermogen.hardware.imperfect.device import Device, Dynamics
@@ -184,7 +184,7 @@ def _asked(
     key: Key[Array, ""], control: Control, count: int, labels: Sequence[int] | np.ndarray | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Labels and conditions of all samples, as `generate` draws them."""
-    if not isinstance(control, Conditioned):
+    if not isinstance(control, ConditionSet):
         require(
             labels is None, "labels are given, but the couplings do not depend on a label: leave them out"
         )

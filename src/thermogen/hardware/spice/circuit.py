@@ -195,7 +195,7 @@ def as_samples(
         jax.tree.map(np.asarray, computer.energy_parts(jnp.asarray(one, dtype))) for one in (start, x)
     )
     idle = np.asarray(computer.uncoupled().energy(jnp.asarray(start, dtype)))
-    visible = computer.units.part("visible")
+    visible = computer.units.slice("visible")
     window = max(1, round(points * schedule.readout / schedule.t_f))
     film = np.concatenate([start[:film_samples, None], paths.x[:film_samples]], 1)[..., visible]
     return Samples(

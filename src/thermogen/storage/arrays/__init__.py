@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thermogen.control import Conditioned, Control
+from thermogen.control import ConditionSet, Control
 from thermogen.couplings import Units
 from thermogen.storage.arrays import condition_sets as conditioned
 from thermogen.storage.arrays import couplings
@@ -19,17 +19,17 @@ __all__ = ["Arrays", "digest", "kind", "pack", "shape", "unpack"]
 
 def kind(control: Control) -> str:
     """How the couplings are held, by name; InputError for couplings that cannot be saved."""
-    return conditioned.kind(control) if isinstance(control, Conditioned) else couplings.kind(control)
+    return conditioned.kind(control) if isinstance(control, ConditionSet) else couplings.kind(control)
 
 
 def shape(control: Control) -> dict[str, Any]:
     """Number of segments and labels, and what else the arrays do not say."""
-    return conditioned.shape(control) if isinstance(control, Conditioned) else couplings.shape(control)
+    return conditioned.shape(control) if isinstance(control, ConditionSet) else couplings.shape(control)
 
 
 def pack(control: Control) -> Arrays:
     """All arrays by name."""
-    return conditioned.pack(control) if isinstance(control, Conditioned) else couplings.pack(control)
+    return conditioned.pack(control) if isinstance(control, ConditionSet) else couplings.pack(control)
 
 
 def digest(control: Control) -> str:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Conditioned, LabelFields, ModeNetwork, ModeTable
+from thermogen.control import ConditionSet, LabelFields, ModeNetwork, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import InputError, require
 from thermogen.storage.arrays import couplings
@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 _UNITS = ("J2", "J4", "mobility", "kT")
 
 
-def kind(control: Conditioned) -> str:
+def kind(control: ConditionSet) -> str:
     """The name of the control's kind; InputError for one that cannot be saved."""
     for name, one in _KINDS.items():
         if one.type is type(control):
@@ -28,7 +28,7 @@ def kind(control: Conditioned) -> str:
     raise InputError(f"a control of type {type(control).__name__} cannot be saved: use {', '.join(_KINDS)}")
 
 
-def shape(control: Conditioned) -> dict[str, Any]:
+def shape(control: ConditionSet) -> dict[str, Any]:
     """What the card says of a control besides its arrays."""
     said = {
         "segments": control.segments if isinstance(control, ModeTable) else 1,
@@ -42,7 +42,7 @@ def shape(control: Conditioned) -> dict[str, Any]:
     return said
 
 
-def pack(control: Conditioned) -> Arrays:
+def pack(control: ConditionSet) -> Arrays:
     """All arrays by name. Symmetric matrices are stored as their upper triangles."""
     shared = {name: getattr(control.reference, name) for name in _UNITS}
     arrays = {**shared, "weights": control.weights, **_KINDS[kind(control)].pack(control)}
@@ -56,7 +56,7 @@ def is_conditioned(kind: str) -> bool:
 
 def unpack(
     units: Units, kind: str, shape: Mapping[str, Any], duration: float, arrays: Arrays, source: str
-) -> Conditioned:
+) -> ConditionSet:
     """The control from its arrays; InputError, naming `source`, for values that are no numbers."""
     for name, array in arrays.items():
         finite = bool(np.isfinite(array).all())
@@ -144,9 +144,9 @@ def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, so
 class _Kind(NamedTuple):
     """A kind of control in model folders: to arrays by name, and back from them."""
 
-    type: type[Conditioned]
+    type: type[ConditionSet]
     pack: Callable[[Any], dict[str, Any]]
-    unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays, str], Conditioned]
+    unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays, str], ConditionSet]
 
 
 _KINDS = {

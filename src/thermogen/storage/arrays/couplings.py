@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Control, Segments, parts
+from thermogen.control import Control, PerClass, Segments, parts
 from thermogen.couplings import (
     BlockCouplings,
     Couplings,
@@ -40,8 +40,8 @@ def kind(control: Control) -> str:
 
 def shape(control: Control) -> dict[str, Any]:
     """Number of segments, and the labels if there is one control per label."""
-    first = control.controls[0] if isinstance(control, Conditional) else control
-    labels = list(control.labels) if isinstance(control, Conditional) else None
+    first = control.controls[0] if isinstance(control, PerClass) else control
+    labels = list(control.labels) if isinstance(control, PerClass) else None
     return {"segments": first.count if isinstance(first, Segments) else 1, "labels": labels}
 
 
@@ -79,7 +79,7 @@ def unpack(
 
     if labels is None:
         return one(0)
-    return Conditional.from_controls({label: one(i * segments) for i, label in enumerate(labels)})
+    return PerClass.from_controls({label: one(i * segments) for i, label in enumerate(labels)})
 
 
 def _named(parts: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figure
 from thermogen.studies.claims.online import SOURCE
 from thermogen.studies.claims.runs import block_sizes, drawing, online, sampled, say, seeds, trained
 from thermogen.studies.measures import interval
-from thermogen.training import Flaws
+from thermogen.training import TrainingNoise
 
 STORED = (2, 3, 4, 5, 6, 8)
 NEAREST, STOCHASTIC = (4, 6, 8, 16), (4, 6, 8)
@@ -88,7 +88,7 @@ def _stored(plan: Plan, results: dict[str, Figures]) -> Finding:
 
 def _trained_in(plan: Plan, seed: int, bits: int | None, rounding: str = "nearest") -> Run:
     settings = online(plan, seed, cycles=plan.coarse_cycles)
-    return drawing(plan, f"bits-{bits}-{rounding}", settings, Flaws(bits=bits, rounding=rounding))
+    return drawing(plan, f"bits-{bits}-{rounding}", settings, TrainingNoise(bits=bits, rounding=rounding))
 
 
 def _training_runs(plan: Plan) -> list[Run]:
@@ -140,22 +140,22 @@ def _trained(plan: Plan, results: dict[str, Figures]) -> Finding:
 # --- 12: errors of residuals and updates ----------------------------------------------------------------
 
 
-def _errors(plan: Plan) -> dict[str, Flaws]:
+def _errors(plan: Plan) -> dict[str, TrainingNoise]:
     """The errors tried, by name; update noise in the published units."""
     updates = (0.30, 0.35, 0.40) if plan.quick else (0.20, 0.30, 0.35, 0.40)
     white = (1.0, 3.0)
     slow = (0.9,) if plan.quick else (0.9, 0.99)
     fixed = (0.1,) if plan.quick else (0.03, 0.1)
     return {
-        "none": Flaws(),
-        **{f"update {sigma:.2f}": Flaws(update_noise=sigma / UNIT) for sigma in updates},
-        **{f"residual {sigma:g}": Flaws(residual_noise=sigma) for sigma in white},
-        **{f"AR(1) {rho:g}": Flaws(residual_noise=1.0, correlation=rho) for rho in slow},
-        **{f"offset {sigma:g}": Flaws(offset=sigma) for sigma in fixed},
+        "none": TrainingNoise(),
+        **{f"update {sigma:.2f}": TrainingNoise(update_noise=sigma / UNIT) for sigma in updates},
+        **{f"residual {sigma:g}": TrainingNoise(residual_noise=sigma) for sigma in white},
+        **{f"AR(1) {rho:g}": TrainingNoise(residual_noise=1.0, correlation=rho) for rho in slow},
+        **{f"offset {sigma:g}": TrainingNoise(offset=sigma) for sigma in fixed},
     }
 
 
-def _disturbed(plan: Plan, seed: int, flaws: Flaws) -> Run:
+def _disturbed(plan: Plan, seed: int, flaws: TrainingNoise) -> Run:
     return drawing(plan, "errors", online(plan, seed, cycles=plan.cycles), flaws)
 
 

@@ -19,7 +19,7 @@ two settings share their noise, never on one seed. *Holds*: the figure, or the o
 too. *Holds with a condition*: under a condition that the publication does not name. *Does not hold*:
 measured otherwise. *Not testable here*: why is said.
 
-Errors of training hardware (claims 11 and 12) are those of `thermogen.Flaws`; storage (claim 10) is
+Errors of training hardware (claims 11 and 12) are those of `thermogen.TrainingNoise`; storage (claim 10) is
 `thermogen.quantised`. The publications do not print the scale of their images, the full scale of stored
 couplings, or the unit of update noise: what we took is said at each claim.
 """

@@ -79,7 +79,7 @@ def protocol(
 
 def control(table: ModeTable) -> Computer | Segments:
     """The protocol of all samples together: one set of couplings, not a copy for every sample of a batch."""
-    parts = [table.part(0, number) for number in range(table.segments)]
+    parts = [table.condition(0, number) for number in range(table.segments)]
     return parts[0] if len(parts) == 1 else Segments.from_computers(parts, table.duration)
 
 

@@ -7,19 +7,21 @@ from dataclasses import asdict
 from thermogen.data import load_split
 from thermogen.studies.claims.base import UNTESTABLE, Claim, Figures, Finding, Lab, Plan, Run
 from thermogen.studies.claims.runs import over, say, seeds
-from thermogen.studies.classification import judge_reading, read_labels
-from thermogen.studies.conditional_training import ModalSettings, modal_model, train_modal
+from thermogen.studies.classification import classify_images, evaluate_classification
+from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 
 
 def _run(plan: Plan, seed: int) -> Run:
-    settings = ModalSettings.of(label_units=True, clusters=20 if plan.quick else 100, seed=seed)
+    settings = ConditionalSettings.of(label_units=True, clusters=20 if plan.quick else 100, seed=seed)
 
     def work(lab: Lab) -> Figures:
         split = load_split() if plan.images is None else plan.images
-        model = modal_model(split.training, settings, train_modal(split.training, settings))
+        model = conditional_model(split.training, settings, train_conditional(split.training, settings))
         shown = split.held_out.first(1000)
         return {
-            "right": judge_reading(read_labels(model, shown, seed=seed), shown)["right"]["mean"],
+            "right": evaluate_classification(classify_images(model, shown, seed=seed), shown)["right"][
+                "mean"
+            ],
             "learnt": len(split.training),
             "shown": len(shown),
         }

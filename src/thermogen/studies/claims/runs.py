@@ -18,7 +18,7 @@ from thermogen.studies.claims.base import Figures, Lab, Plan, Run
 from thermogen.studies.experiment import Experiment, prepare
 from thermogen.studies.measures import interval
 from thermogen.studies.settings import Settings
-from thermogen.training import Flaws, path_loss, train
+from thermogen.training import TrainingNoise, path_loss, train
 
 FIRST_SEED = 101
 """Seeds are counted from here, as in Wang & Deng."""
@@ -45,10 +45,10 @@ def exact(plan: Plan, seed: int, **changed: Any) -> Settings:
     return Settings.of("exact", **{"dt": plan.dt, "seed": seed, **changed})
 
 
-def trained(lab: Lab, settings: Settings, flaws: Flaws | None = None) -> tuple[Experiment, Computer]:
+def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) -> tuple[Experiment, Computer]:
     """A computer trained with these settings, kept in the lab."""
     experiment = prepare(settings)
-    identity = {"settings": asdict(settings), "flaws": asdict(flaws or Flaws())}
+    identity = {"settings": asdict(settings), "flaws": asdict(flaws or TrainingNoise())}
     model = lab.model(identity)
     if model is not None:
         assert isinstance(model.computer, Computer)
@@ -61,7 +61,7 @@ def trained(lab: Lab, settings: Settings, flaws: Flaws | None = None) -> tuple[E
             experiment.computer,
             experiment.fields,
             experiment.schedule,
-            replace(experiment.rule, flaws=flaws or Flaws()),
+            replace(experiment.rule, flaws=flaws or TrainingNoise()),
             cycles=settings.cycles,
             validate_every=max(1, settings.cycles),
         )
@@ -78,7 +78,7 @@ def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Sam
     return samples, prototype_scores(samples.visible, experiment.images.standardised())
 
 
-def drawing(plan: Plan, name: str, settings: Settings, flaws: Flaws | None = None) -> Run:
+def drawing(plan: Plan, name: str, settings: Settings, flaws: TrainingNoise | None = None) -> Run:
     """Train, draw `plan.samples`, and say what came out: heat in kT, likeness, loss, size of couplings.
 
     A training or generation that leaves all scales is a result too: `diverged` then says where.
@@ -99,7 +99,11 @@ def drawing(plan: Plan, name: str, settings: Settings, flaws: Flaws | None = Non
             "loss": loss_of(experiment, computer),
         }
 
-    identity = {"settings": asdict(settings), "flaws": asdict(flaws or Flaws()), "samples": plan.samples}
+    identity = {
+        "settings": asdict(settings),
+        "flaws": asdict(flaws or TrainingNoise()),
+        "samples": plan.samples,
+    }
     return Run(f"{name}-{settings.seed}", identity, work)
 
 

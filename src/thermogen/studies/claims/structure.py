@@ -85,7 +85,7 @@ def _fields_run(plan: Plan, seed: int) -> Run:
     def work(lab: Lab) -> Figures:
         experiment, computer = trained(lab, settings)
         shape, prototypes = experiment.images.shape, experiment.images.standardised()
-        blind = experiment.fields.at[:, experiment.computer.units.part("hidden")].set(0)
+        blind = experiment.fields.at[:, experiment.computer.units.slice("hidden")].set(0)
         null = train(
             settings.stream("training"),
             experiment.computer,
@@ -163,7 +163,7 @@ def _time_run(plan: Plan, seed: int, kind: str) -> Run:
             samples=numbers,
         ).records
         energy = np.asarray(records["energy"], float) / float(computer.kT)
-        visible = np.asarray(records["x"])[..., computer.units.part("visible")]
+        visible = np.asarray(records["x"])[..., computer.units.slice("visible")]
         prototypes = experiment.images.standardised()
         likeness = [float(prototype_scores(x, prototypes).best.mean()) for x in visible]
         drift = energy[4] - energy[-1]  # at t_f, and at the end

@@ -189,7 +189,7 @@ def _ends(key, control: ModeTable, conditions: np.ndarray, schedule: Schedule) -
         for segment, end in enumerate(ends):
             x = simulate(
                 path_key,
-                control.part(jnp.asarray(chosen), segment),
+                control.condition(jnp.asarray(chosen), segment),
                 x,
                 steps=steps,
                 dt=schedule.dt,

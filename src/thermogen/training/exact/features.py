@@ -18,7 +18,7 @@ from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.noising import Schedule
 from thermogen.noising.moments import Moments, chebyshev_terms, coefficients, unit_moments
-from thermogen.noising.moments_per_unit import LaneMoments, lane_moments, unlike_moments
+from thermogen.noising.moments_per_unit import LaneMoments, lane_moments, moments_per_unit
 
 _FEW_KINDS = 8
 """Up to so many kinds of units are solved for one after the other, more in one march."""
@@ -138,7 +138,7 @@ class FeatureTables:
         group_of = np.arange(len(self._kinds))
         if self._unlike:
             J2, J4, mobility = self._kinds.T
-            self._moments = unlike_moments(
+            self._moments = moments_per_unit(
                 J2, J4, mobility, kT, schedule, self._largest, segments=self._segments
             )
             group_of = np.unique([len(one.fields) for one in self._moments], return_inverse=True)[1]

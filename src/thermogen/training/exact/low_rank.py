@@ -152,7 +152,7 @@ class SpanResult(NamedTuple):
     force_error: float
 
 
-def solve_in_span(
+def solve_low_rank(
     computer: Computer, known: Statistics, trained: np.ndarray, ridge: float, tolerance: float, scale
 ) -> SpanResult:
     """The optimum on r modes and the biases where `trained`, for `ModeCouplings` or `LowRankCouplings`.
@@ -173,7 +173,7 @@ def solve_in_span(
     else:
         modes = max(held.ranks.values())
         roles = [role for role in ROLES if any(role in ends(link) for link in held.left)]
-        parts = [units.part(role) for role in roles]
+        parts = [units.slice(role) for role in roles]
         linked = np.zeros((len(roles),) * 2, bool)
         for link in held.left:
             a, b = (roles.index(role) for role in ends(link))

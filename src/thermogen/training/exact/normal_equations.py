@@ -189,7 +189,7 @@ def preconditioner(equations: NormalEquations, like: Couplings) -> Preconditione
     """The preconditioner for couplings like these. Cost: the leading modes of E, and a small inverse."""
     inverse = on_values(lambda w: jnp.where(w > 0, 1 / jnp.where(w > 0, w, 1), 0), equations.spread(like))
     names = [role for role in ROLES if getattr(like.units, role)]
-    parts = tuple((part.start, part.stop) for part in map(like.units.part, names))
+    parts = tuple((part.start, part.stop) for part in map(like.units.slice, names))
     level = [float(equations.diagonal[a:b].mean()) for a, b in parts]
     couple = np.zeros((len(names), len(names)))
     joined = None

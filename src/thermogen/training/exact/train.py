@@ -20,12 +20,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from thermogen.computer import Computer
-from thermogen.control import Conditional, Segments
+from thermogen.control import PerClass, Segments
 from thermogen.couplings import Compression, Couplings, LowRankCouplings, ModeCouplings, compress
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.parallel import from_first
-from thermogen.training.exact.low_rank import solve_in_span
+from thermogen.training.exact.low_rank import solve_low_rank
 from thermogen.training.exact.normal_equations import (
     NormalEquations,
     Preconditioner,
@@ -89,7 +89,7 @@ def solve(
     scale = mobility_scale(computer)
     if isinstance(computer.couplings, ModeCouplings | LowRankCouplings):
         with jax.enable_x64(True):
-            found = solve_in_span(
+            found = solve_low_rank(
                 computer, known, np.asarray(units.mask(*roles), float), ridge, tolerance, scale
             )
         _check_residual(found.residual, tolerance, found.iterations)
@@ -246,7 +246,7 @@ def train_exact(
 
     Returns what `train` returns; the loss on the fixed paths of `key` is given before (0) and after (1). The
     trained computer is `Segments` for more than one segment, constant in each of equal parts of t_f. With
-    `labels` (P,), each label gets couplings of its own, from its images alone: `Conditional`. With
+    `labels` (P,), each label gets couplings of its own, from its images alone: `PerClass`. With
     `compression`, a relative force error, the couplings are replaced by low-rank ones (`compress`).
 
     With `checkpoint` (a file), long sums over images are stored, with `settings`, and gone on from.
@@ -312,9 +312,7 @@ def train_exact(
         raise InputError("the loss on fixed paths is not a number: lower the amplitudes, or give a ridge")
     error = (losses[1] - losses[0]).std(ddof=1) / np.sqrt(len(paths))
     validation = np.array([[0, losses[0].mean(), 0.0], [1, losses[1].mean(), error]])
-    control = trained.get(None) or Conditional.from_controls(
-        {k: v for k, v in trained.items() if k is not None}
-    )
+    control = trained.get(None) or PerClass.from_controls({k: v for k, v in trained.items() if k is not None})
     exact: dict[str, Any] = {
         "residual": max(result.residual for result in solved),
         "iterations": sum(result.iterations for result in solved),

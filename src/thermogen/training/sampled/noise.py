@@ -31,7 +31,7 @@ ROUNDINGS = ("nearest", "stochastic")
 
 
 @dataclass(frozen=True)
-class Flaws:
+class TrainingNoise:
     """What is wrong with the hardware that trains; the default is nothing.
 
     update_noise: white, on the gradient r_i x_j + r_j x_i of each coupling at each update, the same for J_ij
@@ -79,7 +79,9 @@ class Flaws:
 class Disturbance:
     """The errors of one training cycle, drawn from a key of their own."""
 
-    def __init__(self, flaws: Flaws, key: Key[Array, ""], samples: Int[Array, " batch"], computer: Computer):
+    def __init__(
+        self, flaws: TrainingNoise, key: Key[Array, ""], samples: Int[Array, " batch"], computer: Computer
+    ):
         """For trajectories `samples`; offsets depend on the key alone, noise on (key, sample, step)."""
         self.flaws = flaws
         self.units = computer.units.total

@@ -55,7 +55,7 @@ def online_stretch(
     unaware = residuals(computer, path, dt)  # as if nothing were learnt within the stretch
     ends_of_steps = path[1:]
     x = ends_of_steps.reshape(-1, total)
-    parts = {role: units.part(role) for role in roles}
+    parts = {role: units.slice(role) for role in roles}
     own = {role: x[:, part] for role, part in parts.items()}
     gram = {role: values @ values.T for role, values in own.items()}
     # What a role hears of the others, summed over the roles that it is linked to: (rows, rows).

@@ -19,7 +19,7 @@ from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule
 from thermogen.noising.stretches import over_noising
 from thermogen.thermodynamics.path import Gradient, action_of_residuals, gradient_of_residuals, residuals
-from thermogen.training.sampled.noise import Disturbance, Flaws, residual_unit
+from thermogen.training.sampled.noise import Disturbance, TrainingNoise, residual_unit
 from thermogen.training.sampled.online import online_stretch
 
 RULES = ("batch", "online", "delayed")
@@ -55,7 +55,7 @@ class Rule:
     rate: float | None = None
     optimizer: str = "sgd"
     visible_biases: bool = False
-    flaws: Flaws = field(default_factory=Flaws)
+    flaws: TrainingNoise = field(default_factory=TrainingNoise)
 
     def __post_init__(self) -> None:
         """Refuse values that make no rule."""
