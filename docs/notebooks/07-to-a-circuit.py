@@ -71,8 +71,8 @@ assert abs(width / equipartition - 1) < 1e-6
 #
 # The shipped three-digit computer couples 1,296 units through low-rank links: a *summing node* for each mode,
 # 5,424 couplers instead of 532,224. `make_circuit_model` wires a model on a platform; `figures` is what an
-# engineer asks first. With the model's heat it also says what the couplers of today's technology would draw and how
-# hot their own noise is: far more than the heat.
+# engineer asks first. With the model's heat it also says what the couplers of today's technology would draw
+# and how hot their own noise is: far more than the heat.
 
 # %%
 model = tg.Model.from_pretrained("three-digits")
