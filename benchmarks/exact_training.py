@@ -6,7 +6,6 @@ import numpy as np
 from scipy.stats import chisquare
 
 from benchmarks.common import best_of, keep
-from thermogen.control import parts
 from thermogen.couplings import compress
 from thermogen.generation import generate
 from thermogen.quality import prototype_scores
@@ -102,7 +101,7 @@ def main(count: int = 300, paths: int = 200, seeds: int = 5) -> None:
     exact = solve(experiment.computer, known).computer
     for cycles in (100, 1000):
         descended = prepare(Settings(cycles=cycles)).train().computer
-        losses = held_out(experiment, [exact, *parts(descended)], paths)
+        losses = held_out(experiment, [exact, *descended.computers()], paths)
         found[f"loss minus {cycles} cycles"] = interval(losses[0] - losses[1])
         print(f"loss minus {cycles} cycles: {found[f'loss minus {cycles} cycles']}", flush=True)
     keep("exact_training", {"samples": count, "paths": paths, **found})

@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmarks.common import keep
 from thermogen.computer import Computer, make_computer
-from thermogen.control import parts
 from thermogen.couplings import from_mask
 from thermogen.generation import generate
 from thermogen.quality import prototype_scores
@@ -263,12 +262,9 @@ def descended(count: int, paths: int, seeds: int, cycles: int = 100) -> dict[str
         key = jax.random.key(200 + seed)
 
         def descent(computer: Computer, key=key) -> Computer:
-            (one,) = parts(
-                train(
-                    key, computer, experiment.fields, experiment.schedule, experiment.rule, cycles=cycles
-                ).computer
-            )
-            return one
+            given = (experiment.fields, experiment.schedule, experiment.rule)
+            (trained,) = train(key, computer, *given, cycles=cycles).computer.computers()
+            return trained
 
         bare = chip(experiment.computer, *LEVELS[WORST], seed)
         clean = descent(experiment.computer)

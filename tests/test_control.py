@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.control import couplers
 from thermogen.langevin import sample_keys
 from thermogen.noising import noising_start, noising_stretch
 from thermogen.training import solve, statistics
@@ -140,7 +139,7 @@ def test_controls_travel_in_model_folders(tmp_path):
         again = tg.Model.from_pretrained(folder).computer
         assert type(again) is type(control)
         assert same(again, control)
-        assert couplers(again) == 26
+        assert again.couplers() == 26
     assert again.labels == (4, 2)
 
 

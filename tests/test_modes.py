@@ -19,6 +19,7 @@ from shared_modes import (
 
 import thermogen as tg
 from thermogen.control import Clamp, LabelFields
+from thermogen.couplings import as_pairs
 from thermogen.training import (
     Statistics,
     clusters,
@@ -56,7 +57,7 @@ def test_couplings_through_modes_are_their_matrix():
     with pytest.raises(tg.InputError, match="ask for the matrix of one condition"):
         several.matrix()
     with pytest.raises(tg.InputError, match="cannot be set or trained pair by pair"):
-        couplings.with_matrix(jnp.asarray(J))
+        as_pairs(couplings)
 
 
 class Problem(NamedTuple):
@@ -214,8 +215,8 @@ def test_conditions_that_are_given_are_those_that_are_drawn():
         assert np.allclose(samples.work[mine], alone.work[mine], atol=1e-3)
         assert np.abs(samples.x - alone.x)[~mine].max(1).min() > 0.05
     for arguments, message in (
-        ({"conditions": [5] * 6}, "one of 0 to 4 for each of 6 samples"),
-        ({"conditions": [1]}, "one of 0 to 4 for each of 6 samples"),
+        ({"conditions": [5] * 6}, "conditions are 5 to 5: give numbers of 0 to 4"),
+        ({"conditions": [1]}, "give one for each of 6 samples"),
         ({"conditions": asked, "labels": asked}, "labels and conditions are both given"),
     ):
         with pytest.raises(tg.InputError, match=message):

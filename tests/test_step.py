@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.couplings import SplitState
+from thermogen.couplings import SplitState, narrowed
 from thermogen.langevin import INTEGRATORS, EulerMaruyama, StochasticHeun, named_integrator
 
 UNITS = tg.Units(visible=12, hidden=7, output=4)
@@ -83,7 +83,7 @@ def test_products_in_bfloat16_are_right_to_eight_bits_and_only_products_are_roun
         "factors": tg.compress(couplings(tg.published), np.eye(UNITS.total), 1e-3).couplings,
     }
     for held in kinds.values():
-        ready = held.prepared().for_split_state().narrowed()
+        ready = narrowed(held.prepared().for_split_state())
         exact = np.asarray(x, float) @ np.asarray(held.matrix(), float)
         size = np.abs(np.asarray(x, float)) @ np.abs(np.asarray(held.matrix(), float))
         error = np.abs(np.asarray(ready.apply(x)) - exact)

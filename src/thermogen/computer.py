@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, Key
 
 from thermogen.couplings import Couplings, NoCouplings, SplitState, Units
 from thermogen.errors import InputError, require
+
+C = TypeVar("C", bound="Control")
 
 
 class EnergyParts(NamedTuple):
@@ -36,7 +39,119 @@ class AlikeUnits(NamedTuple):
     mobility: float
 
 
-class Computer(eqx.Module):
+class Group(NamedTuple):
+    """Samples that may run in one batch: the mark of their files, their control and their numbers."""
+
+    name: str
+    control: Control
+    members: Int[np.ndarray, " members"]
+
+
+class Control(eqx.Module):
+    """What moves the units: their potential as a function of time, and of a class or condition.
+
+    A `Computer` is the constant control. `at` gives the computer in force at a time of generation. A control
+    with several classes or conditions has no such computer until `groups` and `select` have chosen one for
+    every sample of a batch. Mobility and kT are constant in time. A new kind is a subclass.
+    """
+
+    continuous: ClassVar[bool] = False
+    """Whether parameters change at every step."""
+
+    if TYPE_CHECKING:  # fields of some kinds and properties of others, which a property here would hide
+
+        @property
+        def kT(self) -> Float[Array, ""]:
+            """Thermal energy in E0."""
+            ...
+
+        @property
+        def duration(self) -> float | None:
+            """t_f that the control was made for; None for any."""
+            ...
+    else:
+        duration = None
+
+    @property
+    def units(self) -> Units:
+        """The units by role."""
+        return self.uncoupled().units
+
+    @property
+    def segments(self) -> int:
+        """Number of equal parts of the duration in each of which the parameters are constant."""
+        return 1
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Classes that can be requested; none if one set of parameters draws all."""
+        return ()
+
+    def labels_of(self, conditions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The class of each of these conditions. InputError for unknown ones, and without conditions."""
+        raise InputError("conditions are given, but the control has none: leave them out")
+
+    def at(self, t: Float[Array, ""] | float) -> Computer:
+        """The computer in force at time t of generation. InputError before a condition is selected."""
+        raise InputError(
+            f"{type(self).__name__} has computers for classes {', '.join(map(str, self.labels))}: select one "
+            "before asking for a computer, e.g. with generate(..., labels=...)"
+        )
+
+    def prepared(self) -> Control:
+        """The same control laid out for many time steps."""
+        return self
+
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0: what noising and the start of generation use."""
+        raise NotImplementedError
+
+    def computers(self) -> list[Computer]:
+        """The computers in force, in order of generation: one a segment, class by class."""
+        return [self.at(0.0)]
+
+    def map_reference(self, change: Callable[[Computer], Computer]) -> Control:
+        """The same control with other on-site parameters: those of `change(reference)`."""
+        raise NotImplementedError
+
+    def groups(self, labels: Int[np.ndarray, " n"] | None, count: int) -> list[Group]:
+        """The `count` samples with these labels, grouped by what can run in one batch."""
+        return [Group("", self, np.arange(count))]
+
+    def draw(
+        self, key: Key[Array, ""], numbers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"] | None = None
+    ) -> Int[np.ndarray, " n"] | None:
+        """A condition for every sample; None for a control without conditions."""
+        return None
+
+    def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> Control:
+        """The control of a batch of samples with these conditions."""
+        return self
+
+    def spread_conditions(self, count: int) -> Control:
+        """The control of a batch of `count` samples that stand for all conditions."""
+        return self
+
+    @property
+    def operations(self) -> int:
+        """Multiply-adds of computing the parameters of one step, besides the couplings' own."""
+        return 0
+
+    def couplers(self) -> int:
+        """Number of physical couplers: those of the computer that needs most, since the others reuse them."""
+        return max(computer.couplings.count() for computer in self.computers())
+
+    def reverse_gradient(
+        self, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
+    ) -> Float[Array, "steps *batch N"]:
+        """grad V(x_k) under the couplings in force when generation undoes the noising of time t_k.
+
+        That is at time t_f - t_k of generation. Cost: one product J x per state and segment.
+        """
+        raise InputError(f"{type(self).__name__} has no reversed process: give a computer or segments")
+
+
+class Computer(Control):
     """N fluctuating units with quartic on-site potentials, biases and symmetric couplings.
 
         V(x) = sum_i (J2_i x_i^2 + J4_i x_i^4) + sum_i b_i x_i + sum_{i<j} J_ij x_i x_j
@@ -58,7 +173,7 @@ class Computer(eqx.Module):
     bias: Float[Array, "*batch N"]
     couplings: Couplings
     mobility: Float[Array, "*units"]
-    kT: Float[Array, ""]
+    kT: Float[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @property
     def units(self) -> Units:
@@ -133,13 +248,23 @@ class Computer(eqx.Module):
             (NoCouplings(self.units), jnp.zeros(self.units.total, self.bias.dtype)),
         )
 
+    def map_reference(self, change: Callable[[Computer], Computer]) -> Computer:
+        """`change` of the computer itself."""
+        return change(self)
+
+    def reverse_gradient(
+        self, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
+    ) -> Float[Array, "steps *batch N"]:
+        """grad V(x_k): the same at all times."""
+        return self.gradient(x)
+
     def prepared(self) -> Computer:
         """The same computer with its couplings laid out for many products (see `Couplings.prepared`)."""
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
 
 
-def in_float64(control: Any) -> Any:
-    """A computer, or any control, with the same numbers in float64; use it under `jax.enable_x64(True)`."""
+def in_float64(control: C) -> C:
+    """A control with the same numbers in float64; use it under `jax.enable_x64(True)`."""
     return jax.tree.map(
         lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array_like(leaf) else leaf,
         control,

@@ -100,7 +100,6 @@ def train_modes(
     import time
 
     from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.control import couplers
     from thermogen.data import load_split
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.conditional_training import (
@@ -134,7 +133,7 @@ def train_modes(
         control, seconds = result.control, time.perf_counter() - begun
         modes = min(settings.modes, control.units.visible)
         what = f"{len(control.classes)} conditions of {modes} modes, from {len(split.training)} images"
-        print(f"{what}, in {seconds:.1f} s; {couplers(control):,} couplers; model: {out}")
+        print(f"{what}, in {seconds:.1f} s; {control.couplers():,} couplers; model: {out}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from thermogen.cli.stepping import Stepping
 from thermogen.computer import Computer, in_float64
-from thermogen.control import ConditionSet, PerClass, Segments
+from thermogen.control import PerClass, Segments
 from thermogen.errors import InputError, require
 from thermogen.generation import Samples, generate
 from thermogen.ledger import Ledger, Parameters, Workload, make_ledger, measure_joules, workload_of
@@ -101,7 +101,7 @@ def generate_from(
     schedule, method = stepping.schedule(model), stepping.method()
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
     require(
-        label is None or isinstance(model.computer, PerClass | ConditionSet),
+        label is None or bool(model.computer.labels),
         f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
     )
     with jax.enable_x64(stepping.double), stage("generating", count) as tick:

@@ -1,11 +1,10 @@
-"""Couplings and biases that change: with time, and with what is asked for.
+"""Couplings and biases that change with time, and with the class or condition of a sample.
 
-A control is what the simulator takes: something whose `at(t)` is the computer in force at time t of
-generation. A `Computer` is the constant control. `PerClass` and `ConditionSet` controls give such a one for
-a class or a condition.
+`Control` is what the simulator takes; a `Computer` is the constant one. `Segments` changes in time.
+`PerClass` and `ConditionSet` give a control for a class or a condition.
 """
 
-from thermogen.control.base import Control, couplers, parts, reverse_gradient
+from thermogen.computer import Control
 from thermogen.control.clamp import Clamp
 from thermogen.control.condition_set import ConditionSet, LabelFields
 from thermogen.control.modes import ModeTable
@@ -22,7 +21,4 @@ __all__ = [
     "ModeTable",
     "PerClass",
     "Segments",
-    "couplers",
-    "parts",
-    "reverse_gradient",
 ]

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from thermogen.computer import Computer
-from thermogen.control.network import SelectedNetwork
-from thermogen.control.segments import Segments
+from thermogen.computer import Computer, Control
 from thermogen.couplings import Units
 from thermogen.errors import InputError, require
 
@@ -58,12 +56,11 @@ class Clamp:
         """States with the held units at their values."""
         return jnp.where(jnp.asarray(self.units), jnp.asarray(self.values[rows], x.dtype), x)
 
-    def freeze(self, control: Computer | Segments | SelectedNetwork) -> Computer | Segments | SelectedNetwork:
+    def freeze(self, control: Control) -> Control:
         """The control with mobility 0 for the held units."""
-        if isinstance(control, SelectedNetwork):
-            reference = self.freeze(control.control.reference)
-            return eqx.tree_at(lambda c: c.control.reference, control, reference)
-        if isinstance(control, Segments):
-            return eqx.tree_at(lambda c: c.reference, control, self.freeze(control.reference))
-        mobility = jnp.where(jnp.asarray(self.units), 0.0, control.mobility)
-        return eqx.tree_at(lambda c: c.mobility, control, mobility)
+
+        def held(computer: Computer) -> Computer:
+            mobility = jnp.where(jnp.asarray(self.units), 0.0, computer.mobility)
+            return eqx.tree_at(lambda c: c.mobility, computer, mobility)
+
+        return control.map_reference(held)

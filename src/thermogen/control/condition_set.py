@@ -1,9 +1,9 @@
-"""What is drawn on demand: a class is asked for, one of its conditions is drawn, the device is set for it."""
+"""Class-conditional controls: a class has several conditions, of which each sample draws one."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,26 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, Control
 from thermogen.control.per_class import check_label
-from thermogen.couplings import Units
 from thermogen.errors import require
 
 
-class ConditionSet(eqx.Module):
+class ConditionSet(Control):
     """Many conditions on one device: each belongs to a class and is drawn with a probability.
 
-    `select` gives the control of a batch in which every sample has its own condition.
+    `select` gives the control of a batch in which every sample has its own condition. `reference` holds the
+    units.
     """
 
     reference: eqx.AbstractVar[Computer]
     weights: eqx.AbstractVar[Float[Array, " conditions"]]
     classes: eqx.AbstractVar[tuple[int, ...]]
-
-    @property
-    def units(self) -> Units:
-        """The units by role."""
-        return self.reference.units
 
     @property
     def kT(self) -> Float[Array, ""]:
@@ -41,6 +36,15 @@ class ConditionSet(eqx.Module):
     def labels(self) -> tuple[int, ...]:
         """The classes that can be asked for."""
         return tuple(sorted(set(self.classes)))
+
+    def labels_of(self, conditions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The class of each of these conditions. InputError for one that there is not."""
+        known = len(self.classes)
+        require(
+            bool(((conditions >= 0) & (conditions < known)).all()),
+            f"conditions are {conditions.min()} to {conditions.max()}: give numbers of 0 to {known - 1}",
+        )
+        return np.asarray(self.classes)[conditions]
 
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0."""
@@ -63,13 +67,20 @@ class ConditionSet(eqx.Module):
         mass = np.cumsum(np.where(allowed, np.asarray(self.weights, float), 0), 1)
         return (mass <= u[:, None] * mass[:, -1:]).sum(1)
 
-    def first(self) -> Computer:
-        """The computer of the first condition at t = 0: how all are wired."""
-        computer = self.select(np.zeros(1, int)).at(0.0)
-        return computer
+    def map_reference(self, change: Callable[[Computer], Computer]) -> ConditionSet:
+        """The same conditions on units changed by `change`."""
+        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
+
+    def spread_conditions(self, count: int) -> Control:
+        """The control of `count` samples with conditions evenly spaced among all."""
+        return self.select(np.linspace(0, len(self.classes) - 1, count).round().astype(int))
+
+    def computers(self) -> list[Computer]:
+        """The computer of the first condition at t = 0: all others are on the same wiring."""
+        return [self.select(np.zeros(1, int)).at(0.0)]
 
     @abstractmethod
-    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Any:
+    def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> Control:
         """The control of a batch of samples with these conditions."""
 
 
@@ -95,7 +106,7 @@ class LabelFields(ConditionSet):
             f"({len(self.classes)}, {self.units.total})",
         )
 
-    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer:
+    def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> Computer:
         """The computer with a bias of its own for every sample, (n, N)."""
         bias = self.reference.bias - self.fields[jnp.asarray(conditions)]
         return eqx.tree_at(lambda c: c.bias, self.reference, bias)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, Control
 from thermogen.control.condition_set import ConditionSet
 from thermogen.control.segments import Segments
 from thermogen.couplings import ModeCouplings
@@ -28,7 +28,7 @@ class ModeTable(ConditionSet):
     bias: Float[Array, "conditions segments N"]
     weights: Float[Array, " conditions"]
     classes: tuple[int, ...] = eqx.field(static=True)
-    duration: float = eqx.field(static=True)
+    duration: float = eqx.field(static=True)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __check_init__(self) -> None:
         """Refuse tables whose parts belong to different units, modes or conditions."""
@@ -70,7 +70,7 @@ class ModeTable(ConditionSet):
             lambda c: (c.couplings, c.bias), self.reference, (couplings, self.bias[condition, segment])
         )
 
-    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> Computer | Segments:
+    def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> Control:
         """The computers of a batch of samples, each with its own couplings and biases."""
         chosen = jnp.asarray(conditions)
         parts = [self.condition(chosen, segment) for segment in range(self.segments)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, Control
 from thermogen.control.condition_set import ConditionSet
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 
 _HARMONICS = 2
+_TIMES = 5  # at which a control that changes all the time is looked at
 
 
 class ModeNetwork(ConditionSet):
@@ -30,7 +33,8 @@ class ModeNetwork(ConditionSet):
     bias: Float[Array, "q N"]
     weights: Float[Array, " conditions"]
     classes: tuple[int, ...] = eqx.field(static=True)
-    duration: float = eqx.field(static=True)
+    duration: float = eqx.field(static=True)  # pyright: ignore[reportIncompatibleMethodOverride]
+    continuous = True
 
     def __check_init__(self) -> None:
         """Refuse parts for other units, modes or conditions."""
@@ -65,7 +69,7 @@ class ModeNetwork(ConditionSet):
         """a(c, t) for several conditions at one time."""
         return evaluate(self.network, conditions, len(self.classes), jnp.asarray(t) / self.duration)
 
-    def select(self, conditions: Int[Array | np.ndarray, " n"]) -> SelectedNetwork:
+    def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> SelectedNetwork:
         """The control of a batch of samples with these conditions."""
         return SelectedNetwork(self, jnp.asarray(conditions))
 
@@ -81,16 +85,23 @@ def evaluate(
     return jax.vmap(network)(inputs)
 
 
-class SelectedNetwork(eqx.Module):
+class SelectedNetwork(Control):
     """A `ModeNetwork` with the conditions of a batch: the computer in force at any time."""
+
+    continuous = True
 
     control: ModeNetwork
     conditions: Int[Array, " n"]
 
     @property
-    def units(self):
-        """The units by role."""
-        return self.control.units
+    def kT(self) -> Float[Array, ""]:
+        """Thermal energy in E0."""
+        return self.control.kT
+
+    @property
+    def duration(self) -> float:
+        """t_f."""
+        return self.control.duration
 
     def at(self, t: Float[Array, ""] | float) -> Computer:
         """The computer in force at time t, with axes for the samples of the batch."""
@@ -99,10 +110,14 @@ class SelectedNetwork(eqx.Module):
         modes = ModeCouplings(control.units, control.basis, jnp.tensordot(a, control.mixing, 1))
         return eqx.tree_at(lambda c: (c.couplings, c.bias), control.reference, (modes, a @ control.bias))
 
-    def prepared(self) -> SelectedNetwork:
-        """Itself."""
-        return self
+    def computers(self) -> list[Computer]:
+        """The computers in the middle of five equal parts of t_f."""
+        return [self.at((place + 0.5) / _TIMES * self.duration) for place in range(_TIMES)]
 
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0."""
         return self.control.uncoupled()
+
+    def map_reference(self, change: Callable[[Computer], Computer]) -> SelectedNetwork:
+        """The same conditions on units changed by `change`."""
+        return eqx.tree_at(lambda c: c.control, self, self.control.map_reference(change))

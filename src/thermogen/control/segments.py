@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from thermogen.computer import Computer
-from thermogen.couplings import Couplings, Units
+from thermogen.computer import Computer, Control
+from thermogen.couplings import Couplings
 from thermogen.errors import require
 
 
-class Segments(eqx.Module):
+class Segments(Control):
     """Couplings and biases that are constant in each of equal parts of the generation time.
 
     `couplings` and `bias` carry a leading axis of segments, in order of generation; the rest is shared in
@@ -24,7 +24,7 @@ class Segments(eqx.Module):
     reference: Computer
     couplings: Couplings
     bias: Float[Array, "segments *batch N"]
-    duration: float = eqx.field(static=True)
+    duration: float = eqx.field(static=True)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @classmethod
     def from_computers(cls, computers: Sequence[Computer], duration: float) -> Segments:
@@ -52,14 +52,9 @@ class Segments(eqx.Module):
         return cls(first, eqx.combine(stacked, first.couplings), bias, float(duration))
 
     @property
-    def count(self) -> int:
+    def segments(self) -> int:
         """Number of segments."""
         return self.bias.shape[0]
-
-    @property
-    def units(self) -> Units:
-        """The units by role."""
-        return self.reference.units
 
     @property
     def kT(self) -> Float[Array, ""]:
@@ -75,12 +70,12 @@ class Segments(eqx.Module):
 
     def computers(self) -> list[Computer]:
         """The computers of all segments, in order of generation."""
-        return [self.segment(number) for number in range(self.count)]
+        return [self.segment(number) for number in range(self.segments)]
 
     def number_at(self, t: Float[Array, "*times"] | float) -> Array:
         """Which segment is in force at time t of generation; boundaries open the later one."""
-        place = jnp.asarray(t) * (self.count / self.duration)
-        return jnp.clip(jnp.floor(place + 1e-4), 0, self.count - 1).astype(jnp.int32)
+        place = jnp.asarray(t) * (self.segments / self.duration)
+        return jnp.clip(jnp.floor(place + 1e-4), 0, self.segments - 1).astype(jnp.int32)
 
     def at(self, t: Float[Array, ""] | float) -> Computer:
         """The computer in force at time t of generation. Cost: a copy of its couplings."""
@@ -89,9 +84,27 @@ class Segments(eqx.Module):
     def prepared(self) -> Segments:
         """The same with the couplings of every segment laid out for many products."""
         arrays, rest = eqx.partition(self.couplings, eqx.is_inexact_array)
-        couplings = eqx.filter_vmap(lambda one: eqx.combine(one, rest).prepared())(arrays)
+        couplings = eqx.filter_vmap(lambda values: eqx.combine(values, rest).prepared())(arrays)
+        # What is no value of a coupling, such as the numbers of units, is the same in every segment.
+        couplings = jax.tree.map(lambda leaf: leaf if eqx.is_inexact_array(leaf) else leaf[0], couplings)
         return eqx.tree_at(lambda c: c.couplings, self, couplings)
 
     def uncoupled(self) -> Computer:
         """The same units with J = 0 and b = 0."""
         return self.reference.uncoupled()
+
+    def map_reference(self, change: Callable[[Computer], Computer]) -> Segments:
+        """Segments of units changed by `change`."""
+        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
+
+    def reverse_gradient(
+        self, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
+    ) -> Float[Array, "steps *batch N"]:
+        """grad V(x_k) of the segment that generation is in at time t_f - t_k."""
+        number = self.number_at(self.duration - t)
+
+        def add(total, segment):
+            mine = (number == segment).reshape(-1, *(1,) * (x.ndim - 1))
+            return total + jnp.where(mine, self.segment(segment).gradient(x), 0), None
+
+        return jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(self.segments))[0]

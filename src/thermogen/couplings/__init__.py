@@ -5,8 +5,11 @@ from thermogen.couplings.base import (
     MOST_DENSE_UNITS,
     Couplings,
     NoCouplings,
+    PairCouplings,
     Units,
+    as_pairs,
     check_dense,
+    narrowed,
 )
 from thermogen.couplings.blocks import BlockCouplings
 from thermogen.couplings.compression import Compression, compress
@@ -38,9 +41,11 @@ __all__ = [
     "LowRankCouplings",
     "ModeCouplings",
     "NoCouplings",
+    "PairCouplings",
     "SplitState",
     "Units",
     "all_to_all",
+    "as_pairs",
     "check_dense",
     "checked_factors",
     "checked_matrix",
@@ -50,6 +55,7 @@ __all__ = [
     "from_pairs",
     "linked",
     "low_rank",
+    "narrowed",
     "planes",
     "published",
     "quantised",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import singledispatch
 
 import equinox as eqx
 import jax
@@ -92,9 +93,9 @@ def product(x: Float[Array, "*batch m"], matrix: Float[Array, "m n"]) -> Float[A
 
 
 class Couplings(eqx.Module):
-    """A symmetric matrix J with zero diagonal, J_ij = J_ji, held so that only real couplings are multiplied.
+    """A symmetric matrix J, J_ij = J_ji, held so that only real couplings are multiplied.
 
-    A new way of holding couplings implements the five abstract methods; one contract test in
+    A new way of holding couplings implements `apply`, `matrix` and `count`; one contract test in
     `tests/test_couplings.py` then holds it against the dense matrix.
     """
 
@@ -110,23 +111,20 @@ class Couplings(eqx.Module):
         """The product J x, i.e. sum_j J_ij x_j for every unit i of every state in the batch."""
 
     @abstractmethod
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Couplings with entries sum_k (r_ki x_kj + r_kj x_ki) on the coupled pairs, 0 elsewhere.
-
-        This is the local learning signal: a coupling needs only the two units that it joins.
-        """
-
-    @abstractmethod
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J."""
 
     @abstractmethod
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Couplings of the same topology with the values of `matrix` (others are dropped)."""
+    def count(self) -> int:
+        """Number of physical couplers to build."""
 
-    @abstractmethod
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where two units are coupled (symmetric, False on the diagonal)."""
+    def count_full(self) -> int:
+        """Number of pairs of units that are coupled, which as many couplers would join one by one."""
+        return self.count()
+
+    def entries(self) -> int:
+        """Numbers that one product J x multiplies, as the couplings are held."""
+        return 2 * self.count()
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -145,26 +143,39 @@ class Couplings(eqx.Module):
         """The same couplings laid out for many products with `apply`; call it outside the time loop."""
         return self
 
-    def narrowed(self) -> Couplings:
-        """Prepared couplings whose products are those of bfloat16 numbers. InputError if there are none."""
-        raise InputError(
-            f"products in bfloat16 are not available for {type(self).__name__}: use full products"
-        )
-
     def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """Coupling energy sum_{i<j} J_ij x_i x_j = x . J x / 2, in E0."""
         return jnp.sum(x * self.apply(x), -1) / 2
+
+
+class PairCouplings(Couplings):
+    """Couplings with a value of its own for every coupled pair, which can be set and trained; J_ii = 0."""
+
+    @abstractmethod
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> PairCouplings:
+        """Couplings with entries sum_k (r_ki x_kj + r_kj x_ki) on the coupled pairs, 0 elsewhere.
+
+        This is the local learning signal: a coupling needs only the two units that it joins.
+        """
+
+    @abstractmethod
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> PairCouplings:
+        """Couplings of the same topology with the values of `matrix` (others are dropped)."""
+
+    @abstractmethod
+    def mask(self) -> Bool[Array, "N N"]:
+        """True where two units are coupled (symmetric, False on the diagonal)."""
 
     def dot(self, other: Couplings) -> Float[Array, ""]:
         """Scalar product over the coupled pairs, sum_{i<j} J_ij K_ij, with couplings of the same topology."""
         return jnp.sum(self.matrix() * other.matrix()) / 2
 
     def count(self) -> int:
-        """Number of distinct couplings, i.e. of physical couplers to build."""
+        """Number of coupled pairs."""
         return int(self.mask().sum()) // 2
 
 
-class NoCouplings(Couplings):
+class NoCouplings(PairCouplings):
     """J = 0: the units of the noising process, which are independent given their fields."""
 
     units: Units = eqx.field(static=True)
@@ -173,7 +184,7 @@ class NoCouplings(Couplings):
         """Zero, for every unit."""
         return jnp.zeros_like(x)
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
+    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> NoCouplings:
         """No pair is coupled: nothing to learn."""
         return self
 
@@ -181,7 +192,7 @@ class NoCouplings(Couplings):
         """The zero matrix."""
         return jnp.zeros((self.units.total, self.units.total))
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
+    def with_matrix(self, matrix: Float[Array, "N N"]) -> NoCouplings:
         """No pair is coupled: every value is dropped."""
         return self
 
@@ -194,15 +205,18 @@ class NoCouplings(Couplings):
         return jnp.zeros(x.shape[:-1], x.dtype)
 
 
-_READ_ONLY = "prepared couplings are read-only: use the couplings they came from"
+def as_pairs(couplings: Couplings) -> PairCouplings:
+    """The couplings, which must have a value for every pair. Raises InputError if they do not."""
+    if not isinstance(couplings, PairCouplings):
+        raise InputError(
+            f"{type(couplings).__name__} cannot be set or trained pair by pair: train full couplings (e.g. "
+            "published_couplings) and compress them, or train these exactly"
+        )
+    return couplings
 
 
 class Prepared(Couplings):
-    """Couplings for the inner loop of a simulation: `apply`, and the matrix to look at (read-only)."""
-
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: train the couplings this was prepared from."""
-        raise NotImplementedError(_READ_ONLY)
+    """Couplings for the inner loop of a simulation: `apply`, and the matrix to look at."""
 
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J (N, N), in E0. Raises InputError where it does not fit."""
@@ -210,10 +224,14 @@ class Prepared(Couplings):
         dtype = jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array))[0].dtype
         return self.apply(jnp.eye(self.units.total, dtype=dtype)).T
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: change the couplings this was prepared from."""
-        raise NotImplementedError(_READ_ONLY)
+    def count(self) -> int:
+        """Number of pairs with a coupling other than 0."""
+        return int((self.matrix() != 0).sum()) // 2
 
-    def mask(self) -> Bool[Array, "N N"]:
-        """True where J is not zero."""
-        return self.matrix() != 0
+
+@singledispatch
+def narrowed(couplings: Couplings) -> Couplings:
+    """Prepared couplings whose products are those of bfloat16 numbers. InputError if there are none."""
+    raise InputError(
+        f"products in bfloat16 are not available for {type(couplings).__name__}: use full products"
+    )

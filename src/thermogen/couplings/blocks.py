@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from thermogen.couplings.base import ROLES, Couplings, Prepared, Units, product
+from thermogen.couplings.base import ROLES, Couplings, PairCouplings, Prepared, Units, narrowed, product
 from thermogen.couplings.split_state import SplitState
 
 
@@ -18,7 +18,7 @@ def ends(link: str) -> tuple[str, str]:
     return first, second
 
 
-class BlockCouplings(Couplings):
+class BlockCouplings(PairCouplings):
     """J as one dense block per link, e.g. 'visible-hidden' (n_v, n_h) and 'hidden-hidden' (n_h, n_h).
 
     A block within one role is symmetric with a zero diagonal. `masks` holds, for the links that are
@@ -62,6 +62,10 @@ class BlockCouplings(Couplings):
             routes=tuple((role, names) for role, names, _ in products),
             units=self.units,
         )
+
+    def entries(self) -> int:
+        """Entries of the blocks, those between two roles twice."""
+        return sum(block.size * len(set(ends(link))) for link, block in self.blocks.items())
 
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> BlockCouplings:
         """Learning signal by blocks: two products over the steps per link, one for a link within a role."""
@@ -126,7 +130,7 @@ class PreparedBlocks(Prepared):
     routes: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
     units: Units = eqx.field(static=True)
 
-    def for_split_state(self) -> BlocksInParts:
+    def for_split_state(self) -> BlocksForSplitState:
         """One matrix per block, for a state cut by role."""
         roles = tuple(role for role in ROLES if getattr(self.units, role))
         routes, matrices = [], []
@@ -137,7 +141,7 @@ class PreparedBlocks(Prepared):
                 routes.append((roles.index(role), roles.index(name)))
                 matrices.append(matrix[..., row : row + size, :])
                 row += size
-        return BlocksInParts(matrices=tuple(matrices), routes=tuple(routes), units=self.units)
+        return BlocksForSplitState(matrices=tuple(matrices), routes=tuple(routes), units=self.units)
 
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x: one matrix product per receiving role."""
@@ -156,7 +160,7 @@ class PreparedBlocks(Prepared):
         return jnp.concatenate(parts, -1)
 
 
-class BlocksInParts(Prepared):
+class BlocksForSplitState(Prepared):
     """One matrix per receiving and sending role, for a time loop that carries its state cut by role."""
 
     matrices: tuple[Array, ...]
@@ -186,10 +190,11 @@ class BlocksInParts(Prepared):
         )
         return SplitState(_after_all(parts))
 
-    def narrowed(self) -> BlocksInParts:
-        """The same in bfloat16."""
-        matrices = tuple(matrix.astype(jnp.bfloat16) for matrix in self.matrices)
-        return type(self)(matrices=matrices, routes=self.routes, units=self.units)
+
+@narrowed.register
+def _(couplings: BlocksForSplitState) -> BlocksForSplitState:
+    matrices = tuple(matrix.astype(jnp.bfloat16) for matrix in couplings.matrices)
+    return BlocksForSplitState(matrices=matrices, routes=couplings.routes, units=couplings.units)
 
 
 def _after_all(arrays: tuple[Array, ...]) -> tuple[Array, ...]:

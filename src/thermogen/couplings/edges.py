@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from thermogen.couplings.base import Couplings, Units, check_dense
+from thermogen.couplings.base import Couplings, PairCouplings, Units, check_dense
 from thermogen.couplings.layout import Bands, PreparedBands, PreparedRows, Rows, lay_out
 from thermogen.errors import InputError, require
 
 
-class EdgeCouplings(Couplings):
+class EdgeCouplings(PairCouplings):
     """J as values on edges i < j: nothing here has the size N x N.
 
     `values` (edges,), in E0; `pairs` (edges, 2). `layout` says how products are made: shifted slices where

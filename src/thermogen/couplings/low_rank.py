@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from thermogen.couplings.base import Couplings, Prepared, Units, product
+from thermogen.couplings.base import Couplings, Prepared, Units, narrowed, product
 from thermogen.couplings.blocks import ends
 from thermogen.couplings.topology import LINKS
 from thermogen.errors import InputError, require
@@ -28,8 +28,8 @@ class LowRankCouplings(Couplings):
     senses the units on one side and drives those on the other, and the reverse.
 
     The factors are taken as they are; `compress` makes them from full couplings, exact training solves for
-    them directly (`training.exact.low_rank`), `checked_factors` checks others. There is no
-    learning signal of single pairs, so that the rules that follow trajectories do not train them.
+    them directly (`training.exact.low_rank`), `checked_factors` checks others. They have no
+    value of a single pair, so that rules that follow trajectories cannot train them.
 
     Cost of `apply`: two multiply–adds per entry of the factors and direction, instead of one per pair.
     """
@@ -92,13 +92,6 @@ class LowRankCouplings(Couplings):
             units=self.units,
         )
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: a pair of units has no coupling of its own here. Raises InputError."""
-        raise InputError(
-            "low-rank couplings cannot be trained pair by pair: train the full couplings "
-            "(e.g. thermogen.published), then compress them, or train these exactly"
-        )
-
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J: exactly symmetric, with a zero diagonal. Cost: N^2 numbers."""
         matrix = jnp.zeros((self.units.total, self.units.total), self.prepared().diagonal.dtype)
@@ -111,23 +104,10 @@ class LowRankCouplings(Couplings):
             matrix = matrix.at[a, b].set(block).at[b, a].set(block.T)
         return matrix
 
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: the factors hold few matrices, and another one is not what was asked for.
-
-        Raises InputError. Set the values of full couplings and `compress` them to a stated error.
-        """
-        raise InputError(
-            "low-rank couplings cannot take the values of a matrix: set or train the full couplings "
-            "(e.g. thermogen.published), then compress them"
-        )
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True for every pair that a link joins, whatever its rank (symmetric, False on the diagonal)."""
-        mask = jnp.zeros((self.units.total, self.units.total), bool)
-        for link in self.left:
-            a, b = (self.units.slice(role) for role in ends(link))
-            mask = mask.at[a, b].set(True).at[b, a].set(True)
-        return mask & ~jnp.eye(self.units.total, dtype=bool)
+    def entries(self) -> int:
+        """Entries of the factors as they are laid out, and the diagonal."""
+        ready = self.prepared()
+        return ready.sense.size + ready.drive.size + ready.diagonal.size
 
     def count(self) -> int:
         """Number of physical couplers: r (n_a + n_b) per link between two roles, r n_a within one.
@@ -173,10 +153,12 @@ class PreparedLowRank(Prepared):
         driven = [sensed[..., mode, None] * self.drive[mode].astype(x.dtype) for mode in range(modes)]
         return sum(driven[1:], driven[0]) - self.diagonal * x
 
-    def narrowed(self) -> PreparedLowRank:
-        """The same in bfloat16, but for the diagonal."""
-        sense, drive = (factor.astype(jnp.bfloat16) for factor in (self.sense, self.drive))
-        return type(self)(sense=sense, drive=drive, diagonal=self.diagonal, units=self.units)
+
+@narrowed.register
+def _(couplings: PreparedLowRank) -> PreparedLowRank:
+    # The diagonal is no factor of a matrix product: it stays.
+    sense, drive = (factor.astype(jnp.bfloat16) for factor in (couplings.sense, couplings.drive))
+    return PreparedLowRank(sense=sense, drive=drive, diagonal=couplings.diagonal, units=couplings.units)
 
 
 def checked_factors(

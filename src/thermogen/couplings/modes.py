@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from thermogen.couplings.base import Couplings, Units, check_dense, product
+from thermogen.couplings.base import Couplings, Units, check_dense, narrowed, product
 from thermogen.errors import InputError, require
-
-_FIXED = "couplings through modes cannot be set or trained pair by pair: see thermogen.training.train_modes"
 
 
 class ModeCouplings(Couplings):
@@ -42,10 +40,6 @@ class ModeCouplings(Couplings):
         sensed = product(x, self.basis)
         return product(jnp.einsum("...ij,...j->...i", self.mixing, sensed), self.basis.T)
 
-    def narrowed(self) -> ModeCouplings:
-        """The same with a basis in bfloat16."""
-        return type(self)(self.units, self.basis.astype(jnp.bfloat16), self.mixing)
-
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J, with its diagonal. InputError if samples have couplings of their own."""
         if self.batch:
@@ -53,27 +47,24 @@ class ModeCouplings(Couplings):
         check_dense(self.units)
         return self.basis @ self.mixing @ self.basis.T
 
-    def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> Couplings:
-        """Not available: a pair of units has no coupling of its own. Raises InputError."""
-        raise InputError(_FIXED)
-
-    def with_matrix(self, matrix: Float[Array, "N N"]) -> Couplings:
-        """Not available: a basis holds few matrices. Raises InputError."""
-        raise InputError(_FIXED)
-
-    def mask(self) -> Bool[Array, "N N"]:
-        """True for every pair."""
-        check_dense(self.units)
-        return ~jnp.eye(self.units.total, dtype=bool)
-
     def count(self) -> int:
         """Physical couplers: N r between units and nodes, r (r + 1) / 2 among the nodes."""
         modes = self.basis.shape[1]
         return self.units.total * modes + modes * (modes + 1) // 2
 
+    def entries(self) -> int:
+        """2 N r + r^2."""
+        units, modes = self.basis.shape
+        return 2 * units * modes + modes**2
+
     def count_full(self) -> int:
         """Number of pairs of units, which as many couplers would join without the modes."""
         return self.units.total * (self.units.total - 1) // 2
+
+
+@narrowed.register
+def _(couplings: ModeCouplings) -> ModeCouplings:
+    return ModeCouplings(couplings.units, couplings.basis.astype(jnp.bfloat16), couplings.mixing)
 
 
 def through_modes(units: Units, count: int, dtype=jnp.float32) -> ModeCouplings:

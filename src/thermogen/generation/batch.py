@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from thermogen.computer import Computer, EnergyParts
-from thermogen.control import Clamp, ModeTable, Segments
+from thermogen.control import Clamp, Control
 from thermogen.couplings import Units
-from thermogen.errors import InputError, require
+from thermogen.errors import InputError
 from thermogen.langevin import HeatAndWork, Integrator, Observer, TimeSum, sample_uncoupled, simulate
 from thermogen.noising import Schedule
 
@@ -62,20 +62,13 @@ def check_segments(schedule: Schedule, count: int) -> None:
         )
 
 
-def segments_of(control: Any) -> int:
-    """Number of segments of time; 1 for a control that changes at every step or never."""
-    if isinstance(control, ModeTable):
-        return control.segments
-    return control.count if isinstance(control, Segments) else 1
-
-
-def check_horizon(control: Any, schedule: Schedule) -> None:
+def check_horizon(control: Control, schedule: Schedule) -> None:
     """InputError if the control was made for another duration than that of the schedule."""
-    duration = getattr(control, "duration", schedule.t_f)
-    require(
-        bool(np.isclose(duration, schedule.t_f)),
-        f"the control lasts {duration:g}, the schedule t_f = {schedule.t_f:g}: use one duration for both",
-    )
+    duration = control.duration
+    if duration is not None and not np.isclose(duration, schedule.t_f):
+        raise InputError(
+            f"the control lasts {duration:g}, the schedule t_f = {schedule.t_f:g}: use one duration for both"
+        )
 
 
 def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_frames: int) -> Timetable:
@@ -115,7 +108,7 @@ def parted(batches: Batch, count: int) -> list[Batch]:
 
 def run_batch(
     key: Key[Array, ""],
-    control: Any,
+    control: Control,
     rest: Computer,
     numbers: Int[Array, " batch"],
     schedule: Schedule,
@@ -139,12 +132,11 @@ def run_batch(
         x, control = jax.device_put(clamp.start(x, rows), x.sharding), clamp.freeze(control)
         idle = jnp.asarray(_energies(rest, x).total)
     # A control that changes at every step is followed by an observer; others change between stretches.
-    steered = not isinstance(control, Computer | Segments)
-    computers = control.computers() if isinstance(control, Segments) else [control]
-    here = first = _energies(control.at(0.0) if steered else computers[0], x)
+    stages: list[Control] = [control] if control.continuous else [*control.computers()]
+    here = first = _energies(control.at(0.0), x)
     zero = jnp.zeros_like(idle)
     window = jnp.zeros((len(numbers), units.visible), x.dtype) if schedule.readout else None
-    computer, heat, switching = computers[0], zero, zero
+    current, heat, switching = stages[0], zero, zero
 
     def frame(x: Array) -> Array:
         if together == 1:
@@ -155,8 +147,8 @@ def run_batch(
     frames = [frame(x)]
     for low, high in pairwise(table.bounds):
         if low in table.switches[1:]:
-            before, computer = computer, computers[table.switches.index(low)]
-            moved, after = _energies(before, x), _energies(computer, x)
+            before, current = current, stages[table.switches.index(low)]
+            moved, after = _energies(before.at(0.0), x), _energies(current.at(0.0), x)
             heat = heat + here.total - moved.total
             switching = switching + after.total - moved.total
             here = after
@@ -164,11 +156,11 @@ def run_batch(
         observers: dict[str, Observer] = {}
         if reading:
             observers["sum"] = TimeSum(units.slice("visible"))
-        if steered:
+        if control.continuous:
             observers["ledger"] = HeatAndWork()
         result = simulate(
             path_key,
-            computer,
+            current,
             x,
             steps=high - low,
             dt=schedule.dt,
@@ -180,13 +172,13 @@ def run_batch(
         x = result.final
         if reading:
             window = window + result.records["sum"][-1] / schedule.readout_steps
-        if steered:
+        if control.continuous:
             heat = heat + result.records["ledger"]["heat"][-1]
             switching = switching + result.records["ledger"]["work"][-1]
         if high in table.frames:
             frames.append(frame(x))
         tick(high)
-    end = _energies(control.at(schedule.t_f) if steered else computer, x)
-    if not steered:
+    end = _energies(current.at(schedule.t_f), x)
+    if not control.continuous:
         heat = heat + here.total - end.total
     return Batch(x, window, first, end, idle, heat, switching, jnp.stack(frames))

@@ -12,12 +12,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from thermogen.computer import Computer
-from thermogen.control import Clamp, ConditionSet, Control, PerClass, Segments
+from thermogen.computer import Computer, Group
+from thermogen.control import Clamp, Control
 from thermogen.errors import require
-from thermogen.generation.batch import check_horizon, segments_of, timetable
+from thermogen.generation.batch import check_horizon, timetable
 from thermogen.generation.samples import Samples
-from thermogen.generation.shares import Group, SharedBatches
+from thermogen.generation.shares import SharedBatches
 from thermogen.langevin import EulerMaruyama, Integrator
 from thermogen.noising import Schedule
 from thermogen.parallel import agree, process_count
@@ -70,25 +70,19 @@ def generate(
     require(batch >= 1, f"batch = {batch}: give 1 sample or more")
     if hold is not None:
         hold.check(control.units, count)
-    asked = _asked(key, control, count, labels, conditions)
-    for group in asked.groups:
+    request = requested(key, control, count, labels, conditions)
+    groups = control.groups(request.labels, count)
+    for group in groups:
         check_horizon(group.control, schedule)
-    counts = {segments_of(group.control) for group in asked.groups}
+    segments = {group.control.segments for group in groups}
+    tables = [timetable(group.control.segments, segments, schedule, film_frames) for group in groups]
     method = integrator or EulerMaruyama()
-    agree("samples", _digest(key, control, asked, schedule, batch, method))
-    groups = [
-        Group(
-            one.name,
-            one.control,
-            one.members,
-            timetable(segments_of(one.control), counts, schedule, film_frames),
-        )
-        for one in asked.groups
-    ]
+    agree("samples", _digest(key, control, request, groups, schedule, batch, method))
     drawn = SharedBatches(
         key,
         groups,
-        asked.conditions,
+        tables,
+        request.conditions,
         schedule,
         method,
         batch,
@@ -122,26 +116,17 @@ def generate(
         start=start,
         end=end,
         film=np.stack(film, 1),
-        film_times=np.asarray(groups[-1].table.frames) * schedule.dt,
+        film_times=np.asarray(tables[-1].frames) * schedule.dt,
         kT=float(control.kT),
         units=control.units,
-        labels=asked.labels,
-        conditions=asked.conditions,
+        labels=request.labels,
+        conditions=request.conditions,
     )
 
 
-class _Chosen(NamedTuple):
-    """Samples that run together: the mark of their files, their control and their numbers."""
+class Request(NamedTuple):
+    """The label and the condition of every sample; None where the control has none."""
 
-    name: str
-    control: Any
-    members: np.ndarray
-
-
-class _Asked(NamedTuple):
-    """What is to be drawn: groups of samples, and the label and condition of every sample."""
-
-    groups: list[_Chosen]
     labels: Int[np.ndarray, " count"] | None
     conditions: Int[np.ndarray, " count"] | None = None
 
@@ -149,7 +134,8 @@ class _Asked(NamedTuple):
 def _digest(
     key: Key[Array, ""],
     control: Control,
-    asked: _Asked,
+    request: Request,
+    groups: list[Group],
     schedule: Schedule,
     batch: int,
     method: Integrator,
@@ -158,50 +144,41 @@ def _digest(
     if process_count() == 1:
         return []
     known = hashlib.sha256()
-    held = (jax.random.key_data(key), control, asked.labels, asked.conditions)
+    held = (jax.random.key_data(key), control, request.labels, request.conditions)
     for leaf in jax.tree.leaves(eqx.filter(held, eqx.is_array)):
         known.update(np.asarray(leaf).tobytes())
-    sizes = [[one.name, len(one.members)] for one in asked.groups]
+    sizes = [[group.name, len(group.members)] for group in groups]
     return [known.hexdigest(), sizes, repr(schedule), batch, repr(method)]
 
 
-def _asked(
+def requested(
     key: Key[Array, ""],
     control: Control,
     count: int,
-    labels: Sequence[int] | np.ndarray | None,
-    conditions: Sequence[int] | np.ndarray | None,
-) -> _Asked:
-    everything = np.arange(count)
-    require(
-        conditions is None or isinstance(control, ConditionSet),
-        "conditions are given, but the control has none: leave them out",
-    )
-    if isinstance(control, Computer | Segments):
+    labels: Sequence[int] | np.ndarray | None = None,
+    conditions: Sequence[int] | np.ndarray | None = None,
+) -> Request:
+    """The label and condition of each of `count` samples: those given, or all labels in turn.
+
+    The condition of sample n depends on (key, n) and its label alone. Raises InputError for labels or
+    conditions that the control does not have, or that are not one for each sample.
+    """
+    if conditions is not None:
+        require(labels is None, "labels and conditions are both given: conditions have labels; give one")
+        chosen = np.asarray(conditions)
+        require(
+            chosen.shape == (count,),
+            f"conditions have shape {chosen.shape}: give one for each of {count} samples",
+        )
+        return Request(control.labels_of(chosen), chosen)
+    if not control.labels:
         require(
             labels is None, "labels are given, but the couplings do not depend on a label: leave them out"
         )
-        return _Asked([_Chosen("", control, everything)], None)
-    if conditions is not None:
-        assert isinstance(control, ConditionSet)
-        require(labels is None, "labels and conditions are both given: conditions have labels; give one")
-        drawn = np.asarray(conditions)
-        known = len(control.classes)
-        require(
-            drawn.shape == (count,) and bool(((drawn >= 0) & (drawn < known)).all()),
-            f"conditions have shape {drawn.shape}: give one of 0 to {known - 1} for each of {count} samples",
-        )
-        return _Asked([_Chosen("", control, everything)], np.asarray(control.classes)[drawn], drawn)
-    chosen = np.resize(control.labels, count) if labels is None else np.asarray(labels)
+        return Request(None)
+    wanted = np.resize(control.labels, count) if labels is None else np.asarray(labels)
     require(
-        chosen.shape == (count,), f"labels have shape {chosen.shape}: give one for each of {count} samples"
+        wanted.shape == (count,), f"labels have shape {wanted.shape}: give one for each of {count} samples"
     )
-    chosen = chosen.astype(int)
-    if isinstance(control, PerClass):
-        wanted = sorted({int(label) for label in chosen})
-        groups = [
-            _Chosen(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted
-        ]
-        return _Asked(groups, chosen)
-    drawn = control.draw(jax.random.fold_in(key, CONDITIONS), everything, chosen)
-    return _Asked([_Chosen("", control, everything)], chosen, drawn)
+    wanted = wanted.astype(int)
+    return Request(wanted, control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), wanted))

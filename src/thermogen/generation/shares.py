@@ -9,29 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from thermogen.computer import Computer
-from thermogen.control import Clamp, ConditionSet
+from thermogen.computer import Computer, Group
+from thermogen.control import Clamp
 from thermogen.generation.batch import Batch, Timetable, blank, parted, run_batch
 from thermogen.langevin import Integrator
 from thermogen.noising import Schedule
 from thermogen.parallel import deal, first, gather, spread, stacked
 from thermogen.parallel.exchange import Part, arrays_of, tree_of
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
-
-
-class Group(NamedTuple):
-    """Samples that run together: the mark of their files, their control, numbers and timetable."""
-
-    name: str
-    control: Any
-    members: Int[np.ndarray, " members"]
-    table: Timetable
 
 
 class BatchPlace(NamedTuple):
@@ -48,6 +39,7 @@ class SharedBatches:
 
     key: Key[Array, ""]
     groups: list[Group]
+    tables: list[Timetable]
     conditions: Int[np.ndarray, " count"] | None
     schedule: Schedule
     method: Integrator
@@ -110,8 +102,7 @@ class SharedBatches:
         full = [*pieces, *pieces[-1:] * (devices - len(pieces))]
         padded = np.concatenate([np.resize(piece.useful, size) for piece in full])
         control = group.control
-        if isinstance(control, ConditionSet):
-            assert self.conditions is not None
+        if self.conditions is not None:
             control = control.select(spread(self.conditions[padded], devices))
         found = run_batch(
             self.key,
@@ -119,7 +110,7 @@ class SharedBatches:
             group.control.uncoupled() if self.idle is None else self.idle,
             spread(padded, devices),
             self.schedule,
-            group.table,
+            self.tables[pieces[0].group],
             self.method,
             min(self.film_samples, size),
             tick,
@@ -141,4 +132,4 @@ class SharedBatches:
     def _blank(self, piece: BatchPlace) -> Batch:
         size, group = self._size(piece.group), self.groups[piece.group]
         shown = min(self.film_samples, size)
-        return blank(size, group.control.units, shown, self.schedule, group.table)
+        return blank(size, group.control.units, shown, self.schedule, self.tables[piece.group])

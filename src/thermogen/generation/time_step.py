@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from thermogen.control import ConditionSet, Control, PerClass
+from thermogen.control import Control
 from thermogen.errors import require
-from thermogen.generation.batch import check_horizon, segments_of
+from thermogen.generation.batch import check_horizon
 from thermogen.langevin import EulerMaruyama, Integrator, sample_uncoupled
 from thermogen.langevin.relaxation import Rates, relaxation_rates, step_for, whole_division
 from thermogen.noising import Schedule
@@ -42,17 +41,13 @@ def suitable_dt(
     require(samples >= 1, f"samples = {samples}: give 1 or more for the pilot run")
     check_horizon(control, schedule)
     numbers = jnp.arange(samples)
-    parts: list[Any] = [control]
-    if isinstance(control, PerClass):
-        parts = [control.choose(label) for label in control.labels]
-    elif isinstance(control, ConditionSet):
-        chosen = np.linspace(0, len(control.classes) - 1, samples).round().astype(int)
-        parts = [control.select(chosen)]
+    groups = control.groups(np.asarray(control.labels), len(control.labels))
+    parts = [group.control.spread_conditions(samples) for group in groups]
     start_key, path_key = jax.random.split(key)
     found = [
         relaxation_rates(path_key, part, sample_uncoupled(start_key, part.uncoupled(), numbers), schedule.t_f)
         for part in parts
     ]
     rates = Rates(max(one.largest for one in found), max(one.mean for one in found))
-    multiple = math.lcm(*(segments_of(part) for part in parts))
+    multiple = math.lcm(*(part.segments for part in parts))
     return whole_division(schedule.t_f, step_for(rates, integrator or EulerMaruyama(), bias), multiple)

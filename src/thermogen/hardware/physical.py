@@ -12,6 +12,7 @@ on unit i, in amperes or newtons, is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import equinox as eqx
@@ -138,17 +139,24 @@ def _real(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
 
 
+def _scaled(held: Any, factor: float) -> Any:
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, held
+    )
+
+
+@singledispatch
 def _times(couplings: Couplings, factor: float) -> Couplings:
     """Couplings with J times a factor, in float64; positions and masks stay, and what senses the units."""
+    return _scaled(couplings, factor)
 
-    def scaled(held: Any, factor: float) -> Any:
-        return jax.tree.map(
-            lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, held
-        )
 
-    if isinstance(couplings, LowRankCouplings | ModeCouplings):
-        # J is a product: only one of its factors may take the unit.
-        name = "left" if isinstance(couplings, LowRankCouplings) else "mixing"
-        driving = scaled(getattr(couplings, name), factor)
-        return eqx.tree_at(lambda c: getattr(c, name), scaled(couplings, 1.0), driving)
-    return scaled(couplings, factor)
+@_times.register
+def _(couplings: LowRankCouplings, factor: float) -> Couplings:
+    # J is a product: only one of its factors may take the unit.
+    return eqx.tree_at(lambda c: c.left, _scaled(couplings, 1.0), _scaled(couplings.left, factor))
+
+
+@_times.register
+def _(couplings: ModeCouplings, factor: float) -> Couplings:
+    return eqx.tree_at(lambda c: c.mixing, _scaled(couplings, 1.0), _scaled(couplings.mixing, factor))

@@ -8,6 +8,7 @@ With q the variables of the units and G the couplings,
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import NamedTuple
 
 import jax
@@ -62,20 +63,25 @@ class Wiring(NamedTuple):
         return matrix + through @ self.sense.T - np.diag(self.diagonal)
 
 
+@singledispatch
 def wiring(couplings: Couplings) -> Wiring:
     """The wiring of couplings, as they are held: factors by nodes, everything else pair by pair."""
-    total = couplings.units.total
-    no_nodes, no_diagonal = np.zeros((total, 0)), np.zeros(total)
-    if isinstance(couplings, NoCouplings):
-        return Wiring(NO_PAIRS, no_nodes, no_nodes, None, no_diagonal)
-    if isinstance(couplings, LowRankCouplings):
-        return _of_factors(couplings)
-    if isinstance(couplings, ModeCouplings):
-        basis, mixing = (np.asarray(one, float) for one in (couplings.basis, couplings.mixing))
-        return _within_swing(basis, basis, mixing, no_diagonal)
-    matrix = dense(couplings)
+    matrix, no_nodes = dense(couplings), np.zeros((couplings.units.total, 0))
     driven, sensed = np.nonzero(matrix)
-    return Wiring(Pairs(driven, sensed, matrix[driven, sensed]), no_nodes, no_nodes, None, no_diagonal)
+    pairs = Pairs(driven, sensed, matrix[driven, sensed])
+    return Wiring(pairs, no_nodes, no_nodes, None, np.zeros(len(matrix)))
+
+
+@wiring.register
+def _(couplings: NoCouplings) -> Wiring:
+    no_nodes = np.zeros((couplings.units.total, 0))
+    return Wiring(NO_PAIRS, no_nodes, no_nodes, None, np.zeros(len(no_nodes)))
+
+
+@wiring.register
+def _(couplings: ModeCouplings) -> Wiring:
+    basis, mixing = (np.asarray(factor, float) for factor in (couplings.basis, couplings.mixing))
+    return _within_swing(basis, basis, mixing, np.zeros(len(basis)))
 
 
 def dense(couplings: Couplings) -> Float[np.ndarray, "N N"]:
@@ -84,7 +90,8 @@ def dense(couplings: Couplings) -> Float[np.ndarray, "N N"]:
         return np.asarray(couplings.apply(jnp.eye(couplings.units.total)), float).T
 
 
-def _of_factors(couplings: LowRankCouplings) -> Wiring:
+@wiring.register
+def _(couplings: LowRankCouplings) -> Wiring:
     """Nodes of each link: those between two roles once for each direction, idle ones left out."""
     units = couplings.units
     sense, drive = [], []

@@ -11,7 +11,7 @@ from thermogen.langevin.integrators import (
 )
 from thermogen.langevin.noise import sample_keys, standard_normal
 from thermogen.langevin.observers import Energy, HeatAndWork, Observer, Snapshots, TimeSum
-from thermogen.langevin.simulate import Control, Trajectory, integrate, simulate, whole_steps
+from thermogen.langevin.simulate import Trajectory, integrate, simulate, whole_steps
 from thermogen.langevin.stability import check_escape, stable_dt
 
 __all__ = [

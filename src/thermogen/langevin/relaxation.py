@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, Control
 from thermogen.errors import DivergenceError, require
 from thermogen.langevin.integrators import Integrator, LeimkuhlerMatthews
 from thermogen.langevin.observers import Snapshots
-from thermogen.langevin.simulate import Control, simulate
+from thermogen.langevin.simulate import simulate
 from thermogen.langevin.stability import coupling_norm, stable_dt
 
 _TIMES = 10  # of a pilot run, at which the spectrum is taken

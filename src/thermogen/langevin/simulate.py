@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,26 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Control
 from thermogen.errors import InputError, require
 from thermogen.langevin.integrators import EulerMaruyama, Integrator
 from thermogen.langevin.noise import sample_keys
 from thermogen.langevin.observers import Observer, Step
 from thermogen.langevin.stability import check_escape
 from thermogen.langevin.step import time_step
-
-
-@runtime_checkable
-class Control(Protocol):
-    """Parameters as a function of time. A `Computer` is the constant control."""
-
-    def at(self, t: Float[Array, ""] | float) -> Computer:
-        """The computer in force at time t."""
-        ...
-
-    def prepared(self) -> Control:
-        """The same control laid out for many time steps."""
-        ...
 
 
 class Trajectory(NamedTuple):
@@ -120,7 +107,7 @@ def simulate(
 
         dx_i = -mu dV(x, t)/dx_i dt + sqrt(2 mu kT) dW_i
 
-    `control` is a Computer, or anything whose `at(t)` is the computer in force at time t. Observers
+    `control` is a Computer, or any control that has a computer in force at each time. Observers
     record every `every` steps (default: at the end only). `samples` are the numbers of the samples
     (default 0 .. batch - 1): the noise of sample n at step k depends on (key, n, k) alone, so a sample
     has the same noise in any batch; `first_step` continues an earlier run of that many steps. Everything
@@ -133,7 +120,7 @@ def simulate(
     """
     require(bool(np.isfinite(dt)) and dt > 0, f"dt = {dt}: give a positive time step (reference: 0.001)")
     require(steps > 0, f"steps = {steps}: give a positive number of steps")
-    total = control.at(0.0).units.total
+    total = control.units.total
     if x0.ndim != 2 or x0.shape[1] != total:
         raise InputError(f"x0 has shape {x0.shape} but the computer has {total} units: give (batch, {total})")
     every = steps if every is None else every

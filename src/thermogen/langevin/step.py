@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.couplings import Couplings, SplitState
+from thermogen.computer import Control
+from thermogen.couplings import Couplings, SplitState, narrowed
 from thermogen.errors import InputError
 from thermogen.langevin.integrators import Integrator, State
 from thermogen.langevin.noise import NOISES, row_words
@@ -26,7 +27,7 @@ class TimeStep(NamedTuple):
 
 def time_step(
     keys: Key[Array, " batch"],
-    control: Any,
+    control: Control,
     x: Float[Array, "batch N"],
     *,
     dt: Float[Array, ""],
@@ -76,20 +77,20 @@ def time_step(
     return TimeStep(start, advance, whole)
 
 
-def _each_couplings(control: Any, change: Callable[[Couplings], Couplings]) -> Any:
+def _each_couplings(control: Control, change: Callable[[Couplings], Couplings]) -> Control:
     def one(node: Any) -> Any:
         return change(node) if isinstance(node, Couplings) else node
 
     return jax.tree.map(one, control, is_leaf=lambda node: isinstance(node, Couplings))
 
 
-def _for_split_state(control: Any) -> Any:
+def _for_split_state(control: Control) -> Control:
     return _each_couplings(control, lambda couplings: couplings.for_split_state())
 
 
-def _narrowed(control: Any) -> Any:
+def _narrowed(control: Control) -> Control:
     found = []
-    control = _each_couplings(control, lambda couplings: found.append(couplings) or couplings.narrowed())
+    control = _each_couplings(control, lambda couplings: found.append(couplings) or narrowed(couplings))
     if not found:
         raise InputError(
             f"products in bfloat16 are not available for {type(control).__name__}: use full products"

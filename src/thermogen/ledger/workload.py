@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import singledispatch
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import ConditionSet, Control, ModeNetwork, PerClass, Segments, couplers, parts
-from thermogen.couplings import MOST_DENSE_UNITS, Couplings, EdgeCouplings, ModeCouplings
-from thermogen.couplings.blocks import PreparedBlocks
-from thermogen.couplings.low_rank import PreparedLowRank
+from thermogen.control import Control, LabelFields, ModeNetwork, ModeTable, PerClass, Segments
+from thermogen.couplings import MOST_DENSE_UNITS, EdgeCouplings
 from thermogen.generation import Samples
-from thermogen.generation.batch import segments_of
 from thermogen.noising import Schedule
 
 GAUSSIAN_FLOPS = 33
@@ -27,7 +25,6 @@ UNIT_FLOPS = 12
 
 _CONDITIONS = 20  # conditions over which the conductance is averaged
 _ROWS = 512  # units whose couplings stand for those of a large computer
-_TIMES = 5  # times at which a control that changes all the time is looked at
 
 
 class Mean(NamedTuple):
@@ -72,7 +69,7 @@ def workload_of(control: Control, samples: Samples, schedule: Schedule) -> Workl
         heat_kT=_mean(samples.heat_kT),
         beyond_kT=_mean(beyond),
         read=samples.units.visible,
-        couplers=couplers(control),
+        couplers=control.couplers(),
         kept=kept,
         rewritten=rewritten,
         drive=schedule.t_f * float(np.mean([_conductance(one) for one in _in_force(control, samples)])),
@@ -108,9 +105,8 @@ def simulation_flops(control: Control, schedule: Schedule) -> float:
     modes; 12 a unit for the on-site polynomial and the step (`UNIT_FLOPS`), 33 for its noise
     (`GAUSSIAN_FLOPS`). A `ModeNetwork` adds 2 for each multiply–add of its network. Memory is not counted.
     """
-    entries = float(np.mean([_entries(one.couplings) for one in parts(control)]))
-    if isinstance(control, ModeNetwork):
-        entries += control.operations
+    entries = float(np.mean([computer.couplings.entries() for computer in control.computers()]))
+    entries += control.operations
     return schedule.steps * (2 * entries + (UNIT_FLOPS + GAUSSIAN_FLOPS) * control.units.total)
 
 
@@ -120,59 +116,47 @@ def _mean(values: np.ndarray) -> Mean:
     return Mean(float(numbers.mean()), None if n < 2 else float(numbers.std(ddof=1)) / n**0.5)
 
 
-def _entries(couplings: Couplings) -> int:
-    """Entries of J that one product J x multiplies."""
-    if isinstance(couplings, ModeCouplings):
-        units, modes = couplings.basis.shape
-        return 2 * units * modes + modes**2
-    if isinstance(couplings, EdgeCouplings):
-        return 2 * couplings.count()
-    ready = couplings.prepared()
-    if isinstance(ready, PreparedBlocks):
-        return sum(matrix.size for matrix in ready.matrices)
-    if isinstance(ready, PreparedLowRank):
-        return ready.sense.size + ready.drive.size + ready.diagonal.size
-    return 2 * couplings.count()
-
-
+@singledispatch
 def _written(control: Control, schedule: Schedule) -> tuple[float, float]:
     """Values (couplings and biases) that may stay from sample to sample, and those written for each."""
-    units = control.units.total
-    if isinstance(control, PerClass):
-        # Another class, another set: all is written anew.
-        every = [sum(_written(one, schedule)) for one in control.controls]
-        return 0, float(np.mean(every))
-    if isinstance(control, ConditionSet):
-        couplings = control.first().couplings
-        if not isinstance(couplings, ModeCouplings):  # fields that ask for a class
-            fields = getattr(control, "fields", np.zeros((1, units)))
-            return couplings.count() + units, int((np.asarray(fields) != 0).any(0).sum())
-        modes = couplings.basis.shape[1]
-        sets = schedule.steps if isinstance(control, ModeNetwork) else segments_of(control)
-        return units * modes, sets * (modes * (modes + 1) // 2 + units)
-    values = couplers(control) + units
-    if isinstance(control, Segments) and control.count > 1:
-        return 0, control.count * values
-    return values, 0
+    return control.couplers() + control.units.total, 0
 
 
-def _in_force(control: Any, samples: Samples) -> Iterator[Computer]:
+@_written.register
+def _(control: PerClass, schedule: Schedule) -> tuple[float, float]:
+    # Another class, another set: all is written anew.
+    return 0, float(np.mean([sum(_written(each, schedule)) for each in control.controls]))
+
+
+@_written.register
+def _(control: Segments, schedule: Schedule) -> tuple[float, float]:
+    values = control.couplers() + control.units.total
+    return (values, 0) if control.segments == 1 else (0, control.segments * values)
+
+
+@_written.register
+def _(control: LabelFields, schedule: Schedule) -> tuple[float, float]:
+    written = int((np.asarray(control.fields) != 0).any(0).sum())
+    return control.couplers() + control.units.total, written
+
+
+@_written.register(ModeTable)
+@_written.register(ModeNetwork)
+def _(control: ModeTable | ModeNetwork, schedule: Schedule) -> tuple[float, float]:
+    units, modes = control.basis.shape
+    sets = schedule.steps if control.continuous else control.segments
+    return units * modes, sets * (modes * (modes + 1) // 2 + units)
+
+
+def _in_force(control: Control, samples: Samples) -> Iterator[Computer]:
     """Computers in force while the samples were drawn, each standing for an equal share of them."""
-    if isinstance(control, PerClass):
-        labels = control.labels if samples.labels is None else np.unique(samples.labels)
-        for label in labels:
-            yield from _in_force(control.choose(int(label)), samples)
-    elif isinstance(control, ConditionSet):
-        drawn = np.zeros(1, int) if samples.conditions is None else np.asarray(samples.conditions)
-        for condition in drawn[:_CONDITIONS]:
-            yield from _in_force(control.select(np.array([condition])), samples)
-    elif isinstance(control, Segments):
-        yield from control.computers()
-    elif isinstance(control, Computer):
-        yield control
-    else:
-        for place in (np.arange(_TIMES) + 0.5) / _TIMES:
-            yield control.at(float(place) * control.control.duration)
+    labels = np.asarray(control.labels if samples.labels is None else np.unique(samples.labels))
+    for group in control.groups(labels, len(labels)):
+        if samples.conditions is None:
+            yield from group.control.computers()
+        else:
+            for condition in np.asarray(samples.conditions)[:_CONDITIONS]:
+                yield from group.control.select(np.array([condition])).computers()
 
 
 def _conductance(computer: Computer) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer
+from thermogen.computer import Computer, Control
 from thermogen.errors import require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
 
@@ -58,7 +59,7 @@ class Schedule:
         return jnp.maximum(0.0, 1 - t / (self.ramp_fraction * self.t_f))
 
 
-class RampedField(eqx.Module):
+class RampedField(Control):
     """Uncoupled units in a field that is ramped away: the control of the noising process.
 
         V(x, t) = sum_i (J2 x_i^2 + J4 x_i^4) - a(t) sum_i f_i x_i
@@ -69,15 +70,30 @@ class RampedField(eqx.Module):
     reference: Computer
     field: Float[Array, "*batch N"]
     schedule: Schedule = eqx.field(static=True)
+    continuous = True
+
+    @property
+    def kT(self) -> Float[Array, ""]:
+        """Thermal energy in E0."""
+        return self.reference.kT
+
+    @property
+    def duration(self) -> float:
+        """t_f."""
+        return self.schedule.t_f
 
     def at(self, t: Float[Array, ""] | float) -> Computer:
         """The uncoupled computer with bias -a(t) f."""
         bias = self.reference.bias - self.schedule.ramp(t) * self.field
         return eqx.tree_at(lambda c: c.bias, self.reference, bias)
 
-    def prepared(self) -> RampedField:
-        """Itself: there are no couplings to lay out."""
-        return self
+    def uncoupled(self) -> Computer:
+        """The units without the field."""
+        return self.reference.uncoupled()
+
+    def map_reference(self, change: Callable[[Computer], Computer]) -> RampedField:
+        """The same field on units changed by `change`."""
+        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
 
 
 def noising_start(

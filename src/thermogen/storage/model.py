@@ -18,8 +18,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from thermogen.control import Control, couplers, parts
-from thermogen.couplings import Couplings, LowRankCouplings, ModeCouplings, Units
+from thermogen.control import Control
+from thermogen.couplings import Units
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.storage.arrays import kind, pack, shape, unpack
@@ -71,8 +71,8 @@ class Model:
             "units": asdict(self.computer.units),
             "couplings": kind(self.computer),
             "control": shape(self.computer),
-            "couplers": couplers(self.computer),
-            "couplers_full": _full_count(parts(self.computer)[0].couplings),
+            "couplers": self.computer.couplers(),
+            "couplers_full": self.computer.computers()[0].couplings.count_full(),
             "image_shape": list(self.image_shape),
             "schedule": asdict(self.schedule),
             "data": self.data,
@@ -172,9 +172,3 @@ def read_card(folder: Path) -> dict[str, Any]:
 def _card_digest(card: dict[str, Any]) -> str:
     content = {name: value for name, value in card.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _full_count(couplings: Couplings) -> int:
-    """Number of pairs that the mask joins, without building it."""
-    held_in_factors = isinstance(couplings, LowRankCouplings | ModeCouplings)
-    return couplings.count_full() if held_in_factors else couplings.count()

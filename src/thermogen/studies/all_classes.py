@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thermogen.control import ModeTable, couplers
+from thermogen.control import ModeTable
 from thermogen.data import Split
 from thermogen.errors import InputError
 from thermogen.generation import Samples
@@ -92,7 +92,7 @@ def reproduce_all_classes(
             "units": control.units.visible,
             "conditions": len(control.classes),
             "modes": control.basis.shape[1],
-            "couplers": couplers(control),
+            "couplers": control.couplers(),
             "values": control.parameters,
         },
         "images": {

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Array
 
 from thermogen.computer import Computer
-from thermogen.control import ConditionSet, PerClass, Segments
 from thermogen.errors import require
 from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
 from thermogen.hardware.imperfect.defect_map import defect_map, with_defects
@@ -52,34 +51,28 @@ def make_circuit_model(
     seed; one whose couplings change in time needs the number of the segment. Raises InputError where these
     are missing or make no sense, and what `to_physical` and the platform's record refuse.
     """
-    control: Any = model.computer
-    if isinstance(control, PerClass | ConditionSet):
+    control = model.computer
+    if control.labels:
         require(
             label is not None,
             f"this model draws classes {', '.join(map(str, control.labels))}: name one with --label",
         )
+        labels = np.full(1, label)
+        control = control.groups(labels, 1)[0].control
+        control = control.select(control.draw(jax.random.key(seed), np.zeros(1, int), labels))
     else:
         require(label is None, f"label = {label}: this model draws all with one computer; leave --label out")
-    if isinstance(control, PerClass):
-        assert label is not None
-        control = control.choose(label)
-    elif isinstance(control, ConditionSet):
-        drawn = control.draw(jax.random.key(seed), np.zeros(1, int), np.full(1, label))
-        control = control.select(drawn)
-    schedule = model.schedule
-    if isinstance(control, Segments):
-        count = control.count
+    schedule, count = model.schedule, control.segments
+    if count > 1:
         require(
             segment is not None and 0 <= segment < count,
             f"segment = {segment}: couplings change in time, name one of 0 to {count - 1} with --segment",
         )
-        assert segment is not None
-        control = control.segment(segment)
-        whole = schedule.t_f / count
-        schedule = replace(schedule, t_f=whole, readout=min(schedule.readout, whole / 2))
+        duration = schedule.t_f / count
+        schedule = replace(schedule, t_f=duration, readout=min(schedule.readout, duration / 2))
     else:
         require(segment is None, f"segment = {segment}: couplings do not change in time; leave --segment out")
-    computer = _single(control)
+    computer = _single(control.computers()[segment or 0])
     physical = to_physical(computer, record.platform(changed))
     record.check(physical)
     return CircuitModel(model, computer, schedule, record, physical)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from thermogen.computer import Computer, make_computer
 from thermogen.couplings import (
     Units,
+    as_pairs,
     checked_matrix,
     from_mask,
 )
@@ -145,7 +146,7 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
         matrix = checked_matrix(
             _read_matrix(settings.couplings), units, f"coupling matrix {settings.couplings}"
         )
-        couplings = couplings.with_matrix(jnp.asarray(matrix, jnp.float32))
+        couplings = as_pairs(couplings).with_matrix(jnp.asarray(matrix, jnp.float32))
     force = fields(
         images.standardised(),
         images.labels,
@@ -161,7 +162,7 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
     if chip is not None:
         values = read_defect_map(chip, units)
         dead = values.pop("dead")
-        couplings = from_mask(units, np.asarray(couplings.mask()) & ~dead)
+        couplings = from_mask(units, np.asarray(as_pairs(couplings).mask()) & ~dead)
         known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}
     computer = make_computer(couplings, kT=settings.kT, **values)
     return Experiment(settings, images, computer, force, schedule, rule, known)

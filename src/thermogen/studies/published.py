@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Segments, parts
+from thermogen.control import Segments
 from thermogen.errors import InputError, require
 from thermogen.generation import BATCH, Samples, generate
 from thermogen.langevin import Snapshots, named_integrator, simulate
@@ -188,7 +188,7 @@ def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, 
 def connection_fields(experiment: Experiment, result: TrainingResult, count: int = 32) -> np.ndarray:
     """Couplings to the visible units, (count, pixels), of the hidden units with the strongest ones."""
     units = experiment.computer.units
-    matrix = np.asarray(parts(result.computer)[-1].couplings.matrix())
+    matrix = np.asarray(result.computer.computers()[-1].couplings.matrix())
     matrix = matrix[units.slice("hidden"), units.slice("visible")]
     strongest = np.argsort(-np.linalg.norm(matrix, axis=1), kind="stable")[:count]
     return matrix[np.sort(strongest)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
-from thermogen.control import Segments
+from thermogen.control import Control
 from thermogen.langevin import Integrator
 from thermogen.langevin.step import time_step
 
@@ -33,7 +33,7 @@ class Motion(NamedTuple):
 @eqx.filter_jit
 def advance(
     keys: Key[Array, " n"],
-    control: Any,
+    control: Control,
     motion: Motion,
     first: Int[Array, ""],
     count: Int[Array, ""],
@@ -54,7 +54,7 @@ def advance(
     `reading_from` on are added up in `read`. Cost: one force a step more than the integrator's own.
     """
     step = time_step(keys, control, motion.x, dt=dt, integrator=integrator)
-    laid, changing = control.prepared(), not isinstance(control, Computer)
+    laid, changing = control.prepared(), control.continuous
 
     def one(k, carried):
         (state, noise), x, force, motion = carried
@@ -79,7 +79,7 @@ def advance(
 
 
 @eqx.filter_jit
-def energy(control: Any, x: Float[Array, "n N"], t: Float[Array, ""] | float) -> Float[Array, " n"]:
+def energy(control: Control, x: Float[Array, "n N"], t: Float[Array, ""] | float) -> Float[Array, " n"]:
     """V(x, t), in E0."""
     return control.at(t).energy(x)
 
@@ -91,15 +91,11 @@ def couplings_of(computer: Computer, unit: Int[Array, ""], rows: Float[Array, "n
     return computer.couplings.apply(there)
 
 
-def at_temperature(control: Any, kT: float) -> Any:
-    """A computer, segments or a steered control at another temperature."""
-    if isinstance(control, Computer):
-        return eqx.tree_at(lambda c: c.kT, control, jnp.full_like(control.kT, kT))
-    if isinstance(control, Segments):
-        return eqx.tree_at(lambda c: c.reference, control, at_temperature(control.reference, kT))
-    return eqx.tree_at(lambda c: c.control.reference, control, at_temperature(control.control.reference, kT))
+def with_temperature(computer: Computer, kT: float) -> Computer:
+    """The computer at another temperature."""
+    return eqx.tree_at(lambda c: c.kT, computer, jnp.full_like(computer.kT, kT))
 
 
-def in_turn(control: Any) -> list[Any]:
+def in_turn(control: Control) -> list[Control]:
     """The computers in force in equal parts of t_f; a control that changes at every step stays whole."""
-    return control.computers() if isinstance(control, Segments) else [control]
+    return [control] if control.continuous else [*control.computers()]

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from thermogen.control import ConditionSet, PerClass
 from thermogen.langevin import mean_in_field
 from thermogen.noising import fields
 from thermogen.storage.model import Model
@@ -69,7 +68,7 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
     labels = model.data.get("labels")
     if (
         not hidden
-        or isinstance(model.computer, PerClass | ConditionSet)
+        or model.computer.labels
         or model.prototypes is None
         or labels is None
         or len(labels) != len(model.prototypes)

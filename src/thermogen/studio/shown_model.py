@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from thermogen.control import ConditionSet, PerClass
 from thermogen.langevin import StochasticHeun
 from thermogen.storage.model import Model
 from thermogen.studies.completion import Survey, survey
@@ -39,8 +38,7 @@ class ShownModel:
     @property
     def labels(self) -> tuple[int, ...]:
         """What can be asked for: classes of a control with conditions, or pictures held on hidden units."""
-        control = self.model.computer
-        return control.labels if isinstance(control, PerClass | ConditionSet) else self.standing.labels
+        return self.model.computer.labels or self.standing.labels
 
     @cached_property
     def survey(self) -> Survey:

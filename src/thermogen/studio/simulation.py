@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -95,7 +96,7 @@ class Simulation:
         start_key, self._path_key = jax.random.split(key)
         numbers = jnp.arange(self.count)
         self._keys = sample_keys(self._path_key, numbers)
-        rest = engine.at_temperature(self.loaded.model.computer.uncoupled(), self.kT)
+        rest = engine.with_temperature(self.loaded.model.computer.uncoupled(), self.kT)
         self._choose(key)
         self._motion = Motion.at_rest(self._with_held(sample_uncoupled(start_key, rest, numbers)))
         self._idle = rest.energy(self._motion.x)
@@ -104,7 +105,7 @@ class Simulation:
 
     def _choose(self, key: Array) -> None:
         """The couplings of this run: what was asked for, what a drawing suggests, or all classes in turn."""
-        control: Any = self.loaded.model.computer
+        control = self.loaded.model.computer
         self.labels: Int[np.ndarray, " n"] | None = None
         self._conditions = None
         if isinstance(control, ConditionSet):
@@ -335,7 +336,7 @@ class Simulation:
     def _clamp(self) -> None:
         """The computers in turn at this temperature, held units with mobility 0."""
         held = self._holding()
-        control = engine.at_temperature(self._control, self.kT)
+        control = self._control.map_reference(partial(engine.with_temperature, kT=self.kT))
         if held.any():
             control = Clamp(held, np.zeros((self.count, self.units.total), np.float32)).freeze(control)
         self._parts = engine.in_turn(control)

@@ -14,16 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thermogen.computer import Computer
-from thermogen.control import Segments, reverse_gradient
-from thermogen.couplings import Couplings
-from thermogen.langevin import Control
+from thermogen.computer import Computer, Control
+from thermogen.couplings import PairCouplings, as_pairs
 
 
 class Gradient(NamedTuple):
     """Gradient of the reverse action with respect to couplings and biases."""
 
-    couplings: Couplings
+    couplings: PairCouplings
     bias: Float[Array, " N"]
 
 
@@ -51,11 +49,11 @@ def _forward_gradients(control: Control, path: Array, dt: Array, first_step: Arr
 
 
 def _reverse_gradients(
-    control: Computer | Segments, path: Array, dt: Array | float, first_step: Array | int = 0
+    control: Control, path: Array, dt: Array | float, first_step: Array | int = 0
 ) -> Array:
     """grad V(x_{k+1}) at the end of every step: (K, batch, N)."""
     middles = (first_step + jnp.arange(path.shape[0] - 1) + 0.5) * jnp.asarray(dt, path.dtype)
-    return reverse_gradient(control, path[1:], middles)
+    return control.reverse_gradient(path[1:], middles)
 
 
 def _shared_out(terms: Array, scale: Array) -> Array:
@@ -87,7 +85,7 @@ def forward_action(
 
 
 def reverse_action(
-    computer: Computer | Segments,
+    computer: Control,
     path: Float[Array, "stored batch N"],
     dt: Float[Array, ""] | float,
     first_step: Int[Array, ""] | int = 0,
@@ -127,7 +125,8 @@ def gradient_of_residuals(
     """The local gradient from residuals, summed over steps and trajectories (see `local_gradient`)."""
     total = r.shape[-1]
     flat = r.reshape(-1, total)
-    return Gradient(computer.couplings.outer(flat, path[1:].reshape(-1, total)), jnp.sum(flat, 0))
+    couplings = as_pairs(computer.couplings)
+    return Gradient(couplings.outer(flat, path[1:].reshape(-1, total)), jnp.sum(flat, 0))
 
 
 def local_gradient(
@@ -146,7 +145,7 @@ def local_gradient(
 
 def log_ratio(
     reference: Control,
-    computer: Computer | Segments,
+    computer: Control,
     path: Float[Array, "stored batch N"],
     dt: Float[Array, ""] | float,
     first_step: Int[Array, ""] | int = 0,

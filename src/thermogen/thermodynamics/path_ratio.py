@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from thermogen.computer import Computer
-from thermogen.control import Segments
+from thermogen.computer import Control
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
 from thermogen.noising.stretches import rows_that_fit
@@ -21,7 +20,7 @@ from thermogen.thermodynamics.path import PathRatio, log_ratio
 
 def noising_path_ratio(
     key: Key[Array, ""],
-    computer: Computer | Segments,
+    computer: Control,
     fields: Float[Array, "P N"],
     count: int,
     schedule: Schedule | None = None,

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 
 from thermogen.computer import Computer
 from thermogen.control import Control
-from thermogen.couplings import BlockCouplings, EdgeCouplings, Units, from_mask
+from thermogen.couplings import PairCouplings, Units, as_pairs, from_mask
 from thermogen.errors import InputError, require
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import Imperfections
@@ -37,11 +37,11 @@ def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfecti
     if not isinstance(computer, Computer):
         raise InputError(f"a defect map is of one computer, not of {type(computer).__name__}")
     couplings = computer.couplings
-    require(
-        isinstance(couplings, BlockCouplings | EdgeCouplings),
-        "a defect map is of couplers pair by pair, these go through summing nodes: use a model that was not "
-        "compressed",
-    )
+    if not isinstance(couplings, PairCouplings):
+        raise InputError(
+            "a defect map is of couplers pair by pair, these go through summing nodes: use a model that was "
+            "not compressed"
+        )
     # Looked at through couplers that are all set to 1: one that was set to 0 may be dead too.
     wired = couplings.mask()
     probe = couplings.with_matrix(wired.astype(computer.bias.dtype))
@@ -57,8 +57,8 @@ def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfecti
 
 def with_defects(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
     """A computer as it is on a chip that it was not trained for: units of the chip, dead couplers gone."""
-    mask = np.asarray(computer.couplings.mask()) & ~defects["dead"]
-    couplings = from_mask(computer.units, mask).with_matrix(computer.couplings.matrix())
+    mask = np.asarray(as_pairs(computer.couplings).mask()) & ~defects["dead"]
+    couplings = as_pairs(from_mask(computer.units, mask)).with_matrix(computer.couplings.matrix())
     values = (jnp.asarray(defects[name], computer.bias.dtype) for name in ("J2", "J4", "mobility"))
     return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), computer, (couplings, *values))
 

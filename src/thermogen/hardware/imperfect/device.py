@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
 from thermogen.control import Control, LabelFields, ModeTable
-from thermogen.couplings import ModeCouplings, NoCouplings, Units
+from thermogen.couplings import Couplings, ModeCouplings, NoCouplings, Units
 from thermogen.errors import InputError, require
 from thermogen.hardware.imperfect.couplers import DirectedModes, imperfect_couplings, on_grid
 from thermogen.hardware.imperfect.imperfections import Imperfections, places, spread, stream
@@ -138,7 +139,7 @@ def make_device(
     Raises InputError for a control that changes in time, and for couplings that no coupler holds.
     """
     wrong = imperfections or Imperfections()
-    units, couplings, bias = _parts(computer)
+    units, couplings, bias = _programmed(computer)
     units.check_quartic("a device")
     total, dtype = units.units.total, units.J2.dtype
     wires = imperfect_couplings(key, couplings, wrong)
@@ -169,21 +170,38 @@ def make_device(
     return Device(computer, wrong, dynamics)
 
 
-def _parts(control: Control) -> tuple[Computer, Any, Array]:
-    """The units, the couplings (of all conditions) and the biases of all conditions."""
-    if isinstance(control, ModeTable):
-        require(
-            control.segments == 1,
-            f"a device holds one set of couplings per condition, this control has {control.segments} "
-            "segments of time: train with 1",
-        )
-        units = control.reference
-        return units, ModeCouplings(control.units, control.basis, control.mixing[:, 0]), control.bias[:, 0]
-    if isinstance(control, LabelFields):
-        units = control.reference
-        return units, units.couplings, units.bias - control.fields
-    if isinstance(control, Computer):
-        return control, control.couplings, control.bias
+class _Programmed(NamedTuple):
+    """What a device is set to: its units, the couplings and the biases of all conditions."""
+
+    units: Computer
+    couplings: Couplings
+    bias: Array
+
+
+@singledispatch
+def _programmed(control: Control) -> _Programmed:
     raise InputError(
         f"a device cannot follow {type(control).__name__}: give a computer whose couplings stay as they are"
     )
+
+
+@_programmed.register
+def _(control: Computer) -> _Programmed:
+    return _Programmed(control, control.couplings, control.bias)
+
+
+@_programmed.register
+def _(control: LabelFields) -> _Programmed:
+    units = control.reference
+    return _Programmed(units, units.couplings, units.bias - control.fields)
+
+
+@_programmed.register
+def _(control: ModeTable) -> _Programmed:
+    require(
+        control.segments == 1,
+        f"a device holds one set of couplings per condition, this control has {control.segments} "
+        "segments of time: train with 1",
+    )
+    couplings = ModeCouplings(control.units, control.basis, control.mixing[:, 0])
+    return _Programmed(control.reference, couplings, control.bias[:, 0])

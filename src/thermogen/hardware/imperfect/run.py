@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.control import ConditionSet, Control
 from thermogen.errors import DivergenceError, require
-from thermogen.generation import BATCH, CONDITIONS
+from thermogen.generation import BATCH
+from thermogen.generation.generate import requested
 from thermogen.hardware.imperfect.device import Device, Dynamics
 from thermogen.langevin import sample_keys, standard_normal
 from thermogen.noising import Schedule
@@ -148,7 +148,7 @@ def run_device(
         bool(np.isclose(duration, schedule.t_f)),
         f"the control lasts {duration:g}, the schedule t_f = {schedule.t_f:g}: use one duration for both",
     )
-    asked, conditions = _asked(key, device.control, count, labels)
+    request = requested(key, device.control, count, labels)
     path_key = jax.random.split(key)[1]
     reading, size = device.imperfections.readout_noise, min(batch, count)
     averaged = schedule.readout_steps if schedule.readout else 1
@@ -159,7 +159,7 @@ def run_device(
         numbers = np.resize(useful, size)  # one shape for all batches
         chosen = jnp.asarray(numbers)
         x0 = device.start(key, chosen)
-        dynamics = device.select(None if conditions is None else conditions[numbers])
+        dynamics = device.select(None if request.conditions is None else request.conditions[numbers])
         x, window, heat, work = _run(
             dynamics,
             sample_keys(path_key, chosen),
@@ -177,24 +177,7 @@ def run_device(
         found.append([np.asarray(one)[: len(useful)] for one in (visible, x, heat, work)])
     visible, x, heat, work = (np.concatenate(parts) for parts in zip(*found, strict=True))
     _check(device, x, schedule)
-    return DeviceSamples(visible, x, heat, work, asked, conditions)
-
-
-def _asked(
-    key: Key[Array, ""], control: Control, count: int, labels: Sequence[int] | np.ndarray | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Labels and conditions of all samples, as `generate` draws them."""
-    if not isinstance(control, ConditionSet):
-        require(
-            labels is None, "labels are given, but the couplings do not depend on a label: leave them out"
-        )
-        return None, None
-    chosen = np.resize(control.labels, count) if labels is None else np.asarray(labels)
-    require(
-        chosen.shape == (count,), f"labels have shape {chosen.shape}: give one for each of {count} samples"
-    )
-    chosen = chosen.astype(int)
-    return chosen, control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), chosen)
+    return DeviceSamples(visible, x, heat, work, request.labels, request.conditions)
 
 
 def _check(device: Device, x: np.ndarray, schedule: Schedule) -> None:

@@ -10,26 +10,29 @@ import numpy as np
 
 from thermogen.control import ConditionSet, Control
 from thermogen.couplings import Units
-from thermogen.storage.arrays import condition_sets as conditioned
-from thermogen.storage.arrays import couplings
+from thermogen.storage.arrays import condition_sets, couplings
 from thermogen.storage.arrays.couplings import Arrays
 
 __all__ = ["Arrays", "digest", "kind", "pack", "shape", "unpack"]
 
 
+def _module(control: Control) -> Any:
+    return condition_sets if isinstance(control, ConditionSet) else couplings
+
+
 def kind(control: Control) -> str:
     """How the couplings are held, by name; InputError for couplings that cannot be saved."""
-    return conditioned.kind(control) if isinstance(control, ConditionSet) else couplings.kind(control)
+    return _module(control).kind(control)
 
 
 def shape(control: Control) -> dict[str, Any]:
     """Number of segments and labels, and what else the arrays do not say."""
-    return conditioned.shape(control) if isinstance(control, ConditionSet) else couplings.shape(control)
+    return _module(control).shape(control)
 
 
 def pack(control: Control) -> Arrays:
     """All arrays by name."""
-    return conditioned.pack(control) if isinstance(control, ConditionSet) else couplings.pack(control)
+    return _module(control).pack(control)
 
 
 def digest(control: Control) -> str:
@@ -45,5 +48,5 @@ def unpack(
     units: Units, kind: str, shape: Mapping[str, Any], duration: float, arrays: Arrays, source: str
 ) -> Control:
     """The control from its arrays; InputError, naming `source`, for what cannot be."""
-    part = conditioned if conditioned.is_conditioned(kind) else couplings
-    return part.unpack(units, kind, shape, duration, arrays, source)
+    module = condition_sets if condition_sets.is_condition_set(kind) else couplings
+    return module.unpack(units, kind, shape, duration, arrays, source)

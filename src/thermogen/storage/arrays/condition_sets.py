@@ -30,16 +30,12 @@ def kind(control: ConditionSet) -> str:
 
 def shape(control: ConditionSet) -> dict[str, Any]:
     """What the card says of a control besides its arrays."""
-    said = {
-        "segments": control.segments if isinstance(control, ModeTable) else 1,
+    return {
+        "segments": control.segments,
         "labels": list(control.labels),
         "classes": list(control.classes),
+        **_KINDS[kind(control)].describe(control),
     }
-    if isinstance(control, ModeNetwork):
-        said["network"] = {"width": control.network.width_size, "depth": control.network.depth}
-    if isinstance(control, LabelFields):
-        said["couplings"] = couplings.kind(control.reference)
-    return said
 
 
 def pack(control: ConditionSet) -> Arrays:
@@ -49,7 +45,7 @@ def pack(control: ConditionSet) -> Arrays:
     return {name: np.asarray(value, order="C") for name, value in arrays.items()}
 
 
-def is_conditioned(kind: str) -> bool:
+def is_condition_set(kind: str) -> bool:
     """Whether a card's kind of couplings is one of these."""
     return kind in _KINDS
 
@@ -102,6 +98,10 @@ def _table(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, sou
     return ModeTable(**common, **_modes(arrays))
 
 
+def _network_size(control: ModeNetwork) -> dict[str, Any]:
+    return {"network": {"width": control.network.width_size, "depth": control.network.depth}}
+
+
 def _packed_network(control: ModeNetwork) -> dict[str, Any]:
     layers = {}
     for number, layer in enumerate(control.network.layers):
@@ -124,6 +124,10 @@ def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, s
     return ModeNetwork(**common, **_modes(arrays), network=network)
 
 
+def _reference_kind(control: LabelFields) -> dict[str, Any]:
+    return {"couplings": couplings.kind(control.reference)}
+
+
 def _packed_fields(control: LabelFields) -> dict[str, Any]:
     return {**couplings.pack(control.reference), "fields": control.fields}
 
@@ -142,15 +146,16 @@ def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, so
 
 
 class _Kind(NamedTuple):
-    """A kind of control in model folders: to arrays by name, and back from them."""
+    """A kind of control in model folders: what the card says of it, to arrays by name, and back from them."""
 
     type: type[ConditionSet]
+    describe: Callable[[Any], dict[str, Any]]
     pack: Callable[[Any], dict[str, Any]]
     unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays, str], ConditionSet]
 
 
 _KINDS = {
-    "mode-table": _Kind(ModeTable, _packed_modes, _table),
-    "mode-network": _Kind(ModeNetwork, _packed_network, _network),
-    "label-fields": _Kind(LabelFields, _packed_fields, _fields),
+    "mode-table": _Kind(ModeTable, lambda control: {}, _packed_modes, _table),
+    "mode-network": _Kind(ModeNetwork, _network_size, _packed_network, _network),
+    "label-fields": _Kind(LabelFields, _reference_kind, _packed_fields, _fields),
 }

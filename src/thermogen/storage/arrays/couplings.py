@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import Control, PerClass, Segments, parts
+from thermogen.control import Control, PerClass, Segments
 from thermogen.couplings import (
     BlockCouplings,
     Couplings,
@@ -29,7 +29,7 @@ _SHARED = ("J2", "J4", "mobility", "kT")
 
 def kind(control: Control) -> str:
     """How the couplings are held, by name; InputError for couplings that cannot be saved."""
-    computer = parts(control)[0]
+    computer = control.computers()[0]
     computer.check_quartic("a model folder")
     held = type(computer.couplings)
     for name, one in _KINDS.items():
@@ -40,14 +40,12 @@ def kind(control: Control) -> str:
 
 def shape(control: Control) -> dict[str, Any]:
     """Number of segments, and the labels if there is one control per label."""
-    first = control.controls[0] if isinstance(control, PerClass) else control
-    labels = list(control.labels) if isinstance(control, PerClass) else None
-    return {"segments": first.count if isinstance(first, Segments) else 1, "labels": labels}
+    return {"segments": control.segments, "labels": list(control.labels) or None}
 
 
 def pack(control: Control) -> Arrays:
     """All arrays by name; those of several computers carry the number of the computer, '3/bias'."""
-    computers = parts(control)
+    computers = control.computers()
     arrays: dict[str, Any] = {name: getattr(computers[0], name) for name in _SHARED}
     packed = _KINDS[kind(control)].pack
     for number, one in enumerate(computers):

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from thermogen.computer import Computer
-from thermogen.couplings import BlockCouplings
+from thermogen.couplings import BlockCouplings, as_pairs
 from thermogen.couplings.base import ROLES
 from thermogen.errors import InputError, require
 from thermogen.langevin import sample_keys
@@ -123,7 +123,7 @@ def _updated(
 
 def _zero_gradient(computer: Computer) -> Gradient:
     zero = jnp.zeros((1, computer.units.total), computer.bias.dtype)
-    return Gradient(computer.couplings.outer(zero, zero), zero[0])
+    return Gradient(as_pairs(computer.couplings).outer(zero, zero), zero[0])
 
 
 def _sum(a: Gradient, b: Gradient) -> Gradient:
