@@ -207,8 +207,8 @@ def _noise(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"r_0 = {UNIT:.3g}, the thermal noise of a residual. Accumulated update noise is a random matrix. "
         "The heat rises steeply when its couplings, of about 0.06 E0, exceed the stiffness of the units. "
         "The crossover is therefore proportional to the inverse square root of the number of cycles. "
-        f"Offsets and AR(1) errors accumulate over the steps of a trajectory, here of dt = {plan.dt:g}: more steps give "
-        "larger errors.",
+        f"Offsets and AR(1) errors accumulate over the steps of a trajectory, here of dt = {plan.dt:g}: more "
+        "steps give larger errors.",
     )
 
 
