@@ -100,14 +100,13 @@ def write_page(figures: dict[str, Any]) -> None:
     three, ten = figures["three"], figures["ten"]
     for name in ("three", "ten"):
         (DOCS / "images" / f"tolerance-{name}.png").write_bytes(tolerance_figure(figures[name]["alone"]))
-    alone = [tolerance_markdown(one["alone"]) for one in (three, ten)]
-    overview, tables = zip(*(text.split("\n\n", 1) for text in alone), strict=True)
     words = {
         "three_count": THREE, "ten_count": TEN, "devices": DEVICES, "step": STEP, "fine": FINE,
-        "three_step": _step(three), "ten_step": _step(ten), "three_overview": overview[0],
-        "ten_overview": overview[1], "three_tables": tables[0], "ten_tables": tables[1],
+        "steps": "\n".join(_step("three digits", three) + _step("ten digits", ten)),
+        "three_overview": tolerance_markdown(three["alone"]).split("\n\n", 1)[0],
+        "ten_overview": tolerance_markdown(ten["alone"]).split("\n\n", 1)[0],
         "three_together": _together(three), "ten_together": _together(ten),
-        "seen": "\n".join(_seen(three["alone"], ten["alone"])),
+        "conclusions": "\n".join(_conclusions(three["alone"], ten["alone"])),
         "versions": f"thermogen {figures['versions']['thermogen']}, jax {figures['versions']['jax']}",
     }  # fmt: skip
     page = _PAGE
@@ -116,75 +115,56 @@ def write_page(figures: dict[str, Any]) -> None:
     (DOCS / "tolerance.md").write_text(page)
 
 
-def _step(one: dict[str, Any]) -> str:
-    """What the step changes: each figure with its paired interval."""
+def _step(computer: str, figures: dict[str, Any]) -> list[str]:
+    """What the step changes: a row for each figure, with its paired interval."""
     named = {"heat_kT": "heat, kT", "work_kT": "work, kT", "frechet": "Fréchet"}
-    return "; ".join(
-        f"{named.get(name, name)} {with_interval(change, 1 if abs(change['mean']) > 1 else 3)}"
-        for name, change in one["change_with_the_step"].items()
-    )
+    rows = []
+    for name, change in figures["change_with_the_step"].items():
+        digits = 1 if abs(change["mean"]) > 1 else 3
+        rows.append(f"| {computer} | {named.get(name, name)} | {with_interval(change, digits)} |")
+    return rows
 
 
-def _together(one: dict[str, Any]) -> str:
+def _together(figures: dict[str, Any]) -> str:
     """The table of everything at once, without its line of limits."""
-    return tolerance_markdown([one["together"]]).split("\n\n", 1)[1]
+    return tolerance_markdown([figures["together"]]).split("\n\n", 1)[1]
 
 
-def _row(sweeps: list[dict[str, Any]], name: str, value: float) -> dict[str, Any]:
-    found = next(one for one in sweeps if one["flaw"] == name)
-    return next(row for row in found["rows"] if abs(row["value"] - value) < 1e-9)
+CONCLUSIONS = (
+    ("three", "coupling_error", 0.2), ("ten", "coupling_error", 0.2), ("three", "asymmetry", 0.2),
+    ("ten", "asymmetry", 0.2), ("three", "linear_range", 0.44), ("three", "coupling_limit", 0.7),
+    ("three", "bits", 5), ("three", "bits", 4), ("three", "dead", 0.1), ("three", "noise_time", 0.3),
+    ("three", "switching_time", 0.1),
+)  # fmt: skip
+"""The rows behind the conclusions of the page."""
 
 
-def _seen(three: list[dict[str, Any]], ten: list[dict[str, Any]]) -> list[str]:
-    """What the tables show, in figures of their own."""
-
-    def say(name: str, value: float, figure: str, sweeps: list[dict[str, Any]], times: float = 100) -> str:
-        return with_interval(_row(sweeps, name, value)[figure], 1 if times == 100 else 2, times)
-
-    sensed = next(one for one in three if one["flaw"] == "linear_range")
-    middle = sensed["rows"][2]
-    dead, slow = _row(three, "dead", 0.1), _row(three, "switching_time", 0.1)
+def _conclusions(three: list[dict[str, Any]], ten: list[dict[str, Any]]) -> list[str]:
+    """A row for each of CONCLUSIONS, and one for each perfect device."""
+    rows = [(name, "none", sweeps[0]["perfect"]) for name, sweeps in (("three", three), ("ten", ten))]
+    for name, imperfection, value in CONCLUSIONS:
+        sweeps = {held["flaw"]: held for held in (three if name == "three" else ten)}
+        row = min(sweeps[imperfection]["rows"], key=lambda row: abs(row["value"] - value))
+        rows.append((name, f"`{imperfection}` {row['value']:g}", row))
     return [
-        "- Errors that differ from coupler to coupler average out over the hundreds that drive a unit. At",
-        f"  20 % of error {say('coupling_error', 0.2, 'quality_share', three)} % of correlation and",
-        f"  {say('coupling_error', 0.2, 'quality_share', ten)} % of accuracy are left; at 20 % of asymmetry",
-        f"  {say('asymmetry', 0.2, 'quality_share', three)} % and",
-        f"  {say('asymmetry', 0.2, 'quality_share', ten)} %. Finer measures feel them sooner:",
-        "  with 20 % of error the Fréchet distance of ten digits is",
-        f"  {with_interval(_row(ten, 'coupling_error', 0.2)['beside'], 1)} instead of",
-        f"  {with_interval(ten[0]['perfect']['beside'], 1)}, and heat is",
-        f"  {say('coupling_error', 0.2, 'heat_ratio', ten)} % of the perfect one's: there an entry of M",
-        "  acts on every pair of units, one of B on every pair of its unit.",
-        f"- Errors that all couplers share do not average out. A linear range of {middle['value']:g} leaves",
-        f"  {with_interval(middle['quality_share'], 1, 100)} % of correlation and",
-        f"  {with_interval(middle['heat_ratio'], 1, 100)} % of heat, three digits.",
-        "- Correlation alone can hide a collapse. With couplings clipped to 70 % of the largest, samples",
-        f"  keep {say('coupling_limit', 0.7, 'quality_share', three)} % of it, but their balance is",
-        f"  {say('coupling_limit', 0.7, 'beside', three, 1)},",
-        "  where 1 is all prototypes drawn alike and 0 always the same one. With 5 bits correlation is",
-        f"  {say('bits', 5, 'quality_share', three)} % of the perfect one's and balance",
-        f"  {say('bits', 5, 'beside', three, 1)}: the exact couplings take few different values,",
-        "  whose rounding errors add up instead of averaging out.",
-        "- Quality and heat part ways. A tenth of dead couplers leaves",
-        f"  {with_interval(dead['quality_share'], 1, 100)} % of correlation and",
-        f"  {with_interval(dead['heat_ratio'], 1, 100)} % of heat; 4 bits leave",
-        f"  {say('bits', 4, 'quality_share', three)} % at {say('bits', 4, 'heat_ratio', three)} % of heat.",
-        "- Correlated noise of the same intensity at zero frequency moves a unit less than white noise",
-        "  does, for stiffness k by 1 / (1 + k mu tau) in variance. At a correlation time",
-        f"  of 0.3 correlation is {say('noise_time', 0.3, 'quality_share', three)} % of the perfect one's.",
-        "- Couplings that come on slowly do negative work, since the units follow: with a time of 0.1",
-        f"  {with_interval(slow['work_kT'], 0)} kT, three digits. Heat falls with it.",
+        f"| {name} | {imperfection} | {with_interval(row['quality_share'], 1, 100)} "
+        f"| {with_interval(row['beside'], 3) if name == 'three' else '-'} "
+        f"| {with_interval(row['beside'], 1) if name == 'ten' else '-'} "
+        f"| {with_interval(row['heat_ratio'], 1, 100)} | {with_interval(row['work_kT'], 1)} |"
+        for name, imperfection, row in rows
     ]
 
 
-_PAGE = r"""# What imperfect devices tolerate
+_PAGE = r"""# Imperfect devices
 
-A trained computer is built <<devices>> times with parts that are not as they should be, and draws its
-samples from the noise of the perfect one. Each imperfection is a change of the computer or of its dynamics,
-and any of them combine: `hardware.imperfect.imperfections.Imperfections` names them with their equations.
+This page measures image quality and heat against one imperfection at a time, and against many at once. A trained
+computer is built <<devices>> times with imperfect elements. Each device generates its samples with the noise of the
+perfect device. An imperfection changes the computer or its dynamics.
+[`Imperfections`](../src/thermogen/hardware/imperfect/imperfections.py#Imperfections) lists all of them with their
+equations, and any of them combine.
 
-    thermogen sweep MODEL --flaw mismatch_J2 --values 0,0.05,0.1
-    thermogen sweep MODEL --flaw dead --with bits=6 --with asymmetry=0.02
+    thermogen sweep MODEL --imperfection mismatch_J2 --values 0,0.05,0.1
+    thermogen sweep MODEL --imperfection dead --with bits=6 --with asymmetry=0.02
     python -m benchmarks tolerance        # this page
 
 $$
@@ -192,44 +172,61 @@ dx_i = \mu_i F_i\,dt + \sqrt{2\mu_i\,kT_i (1+e)}\,dW_i , \qquad
 F_i = -2 J_{2,i} x_i - 4 J_{4,i} x_i^3 + o_i - s(t) \left[ b_i + \sum_j J_{ij}\,\varphi(x_j) \right]
 $$
 
-with $\varphi(x) = L \tanh(x/L)$ and $s(t) = 1 - e^{-t/\tau}$. Where $J_{ij} \ne J_{ji}$, or where couplers
-saturate, no energy exists. Heat is then force times displacement along the path, in the Stratonovich sense,
-in kT at the nominal temperature. Where there is an energy it equals $V(x(0)) - V(x(t_f))$ to rounding
-(`hardware.imperfect.run.run_device`). A device without imperfections gives what `generate` gives.
-
 Computed by [`hardware.run_device`](../src/thermogen/hardware/imperfect/run.py#run_device).
 
-## How it was measured
+The couplers saturate as $\varphi(x) = L \tanh(x/L)$ and are switched on as $s(t) = 1 - e^{-t/\tau}$. If $J_{ij} \ne
+J_{ji}$, or if couplers saturate, no energy exists. Heat is then force times displacement along the path, in the
+Stratonovich sense, in kT at the nominal temperature. If an energy exists, this heat equals $V(x(0)) - V(x(t_f))$ to
+rounding. A device without imperfections gives the samples of `generate`.
 
-*Three digits*: 784 + 512 units, exact training with a code; it draws no random numbers, so every seed
-gives the same computer; <<devices>> devices, <<three_count>> samples each. Quality is the correlation
-with the nearest prototype, and *balance* the entropy of how often each prototype is the nearest, 1 if all
-are alike.
+## Method
 
-*Ten digits*: 784 units and 128 modes trained on 2,000 MNIST images a class; <<devices>> devices of one
-training, <<ten_count>> samples each. Quality is the accuracy, and *Fréchet* the distance from the held-out
-images in the classifier's features.
+| | three digits | ten digits |
+|---|---|---|
+| computer | 784 + 512 units, $kT = 0.1$ | 784 units and 128 modes, $kT = 5 \times 10^{-4}$ |
+| training | exact, imprint `code`; it uses no random numbers, so every seed gives the same computer | one training on 2,000 MNIST images a class |
+| devices for each value | <<devices>> | <<devices>> |
+| samples of each device | <<three_count>> | <<ten_count>> |
+| quality | correlation with the nearest prototype | accuracy of the classifier |
+| second measure | balance: the entropy of the frequencies of the nearest prototypes; 1 if they are equal, 0 if one prototype takes all | Fréchet distance from the held-out images in the features of the classifier |
 
-Intervals are Student-t at 95 % over devices, paired where they are shares of the perfect device. dt =
-<<step>>; a device with a unit too fast for that step is run at a tenth of it. What this step does to the
-perfect device, dt = <<step>> minus <<fine>>, whose noise differs:
+Intervals are Student-t at 95 % over devices. They are paired where a figure is a share of the perfect device. The time
+step is <<step>>. A device with a unit too fast for that step runs at a tenth of it. The next table states what the step
+changes in the perfect device, dt = <<step>> minus dt = <<fine>>. The noise of the two differs.
 
-- three digits: <<three_step>>
-- ten digits: <<ten_step>>
+| computer | figure | change |
+|---|---|---|
+<<steps>>
 
-Limits. In circuits errors of neighbours are alike; here they are independent. Read-out noise is added to
-each value read, after averaging. Devices are not trained again around their errors. Numbers in units of $x$
-and $E_0$ belong to the units of a computer: $kT = 0.1$ for three digits, $5 \times 10^{-4}$ for ten.
+**Limits.** Errors of neighbours are independent here. In circuits they are correlated. Read-out noise is added to each
+value after averaging. The devices are not retrained; [repair](exact-training.md) does that. Values in units of $x$ and
+$E_0$ belong to the units of one computer.
 
-## What is seen
+## Conclusions
 
-<<seen>>
+- **Independent errors of couplers average out.** Hundreds of couplers drive a unit, so correlation and accuracy
+  tolerate errors and asymmetry of 20 %. The Fréchet distance and the heat of ten digits are more sensitive. The reason
+  is the mode wiring: an entry of $M$ acts on every pair of units, and an entry of $B$ on every pair of its unit.
+- **Common errors do not average out.** An example is the linear range of all couplers.
+- **Correlation alone can hide a collapse.** With couplings clipped to 70 % of the largest, correlation stays high while
+  almost all samples resemble one prototype. At 5 bits correlation is unchanged but the balance falls. The exact
+  couplings take few different values, so their rounding errors add up instead of averaging out.
+- **Quality and heat are different.** Dead couplers lower the heat much more than the quality. Four bits raise the heat.
+- **Correlated noise moves a unit less than white noise** of the same intensity at zero frequency. For stiffness $k$ the
+  variance falls by $1 / (1 + k \mu \tau)$.
+- **Slow switching makes the work negative,** since the units follow the couplings. The heat falls with it.
+
+| digits | imperfection | quality, % of perfect | balance | Fréchet | heat, % of perfect | work, kT |
+|---|---|---|---|---|---|---|
+<<conclusions>>
 
 ## Three digits
 
 ![Quality, balance and heat of the three-digit computer against each imperfection](images/tolerance-three.png)
 
-The last column is heat where quality falls to 95 %, or at the worst value if it does not.
+The table states the value at which a measure falls to 95 % of that of the perfect device. *To 0.8 and beyond* means that
+it stays above up to 0.8, the worst value measured. *Not at 0.9* means that it is lower at 0.9, the best value measured.
+The last column is the heat at the limit of quality, or at the worst value if quality does not fall that far.
 
 <<three_overview>>
 
@@ -237,24 +234,24 @@ The last column is heat where quality falls to 95 %, or at the worst value if it
 
 ![Accuracy, Fréchet distance and heat of the ten-digit computer](images/tolerance-ten.png)
 
+The limit of the Fréchet distance is 1 / 0.95 of that of the perfect device, since smaller is better.
+
 <<ten_overview>>
 
-## Everything at once
+## All imperfections at once
 
-Almost everything wrong together, and an error of couplers on top. Three digits:
+These devices have almost every imperfection, and an error of couplers in addition. Three digits:
 
 <<three_together>>
 Ten digits:
 
 <<ten_together>>
-## Every figure, three digits
+## Raw rows
 
-<<three_tables>>
-## Every figure, ten digits
-
-<<ten_tables>>
-<<versions>>.
-"""
+[`benchmarks/results/tolerance.json`](../benchmarks/results/tolerance.json) holds every row of every sweep: `three.alone`,
+`ten.alone` and `together`, each value with mean, interval and number of devices. `thermogen sweep` writes such a table for
+any model into `sweep.md`. The figures come from <<versions>>.
+"""  # noqa: E501 - rows of tables
 
 
 if __name__ == "__main__":

@@ -335,3 +335,14 @@ def test_the_page_of_benchmarks_is_what_their_results_make():
     from benchmarks.page import page
 
     assert page() == (DOCS / "benchmarks.md").read_text(), "write it anew: python -m benchmarks.page"
+
+
+def test_the_page_of_commands_is_what_the_help_texts_make(capsys, tmp_path, monkeypatch):
+    import make_commands
+
+    assert make_commands.main(["--check"]) == 0, make_commands.REMEDY
+    monkeypatch.setattr(make_commands, "PAGE", tmp_path / "commands.md")
+    assert make_commands.main(["--check"]) == 1
+    assert "run python scripts/make_commands.py" in capsys.readouterr().err
+    assert make_commands.main([]) == make_commands.main(["--check"]) == 0
+    assert make_commands.main(["--chekc"]) == 2

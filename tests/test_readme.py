@@ -26,11 +26,15 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_every_link_and_picture_exists():
-    targets = re.findall(r"\]\(([^)]+)\)", README.read_text())
+    targets = re.findall(r"(?:\]\(|src=\")([^)\"#]+)", README.read_text())
     assert len(targets) > 8
     for target in targets:
         if not target.startswith("http"):
             assert (README.parent / target).exists(), target
+
+
+def test_it_fits_three_screens():
+    assert len(README.read_text().splitlines()) <= 110
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])

@@ -77,9 +77,9 @@ def _stored(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"heat changes by {say(change[4], 2)} % at 4 bits, {say(change[5], 2)} % at 5, "
         f"{say(change[2], 3)} % at 2",
         figures,
-        "Largest coupling of each block as full scale, mirrored pairs alike, nearest level; paired with the "
-        "unquantised computer on the same noise. Kept means: heat within 10 %, correlation with the nearest "
-        "prototype within 0.02.",
+        "The full scale is the largest coupling of each block. Both couplings of a pair are equal. Rounding "
+        "is to the nearest level. The unquantised computer has the same noise. Heat and quality are kept if "
+        "heat changes by at most 10 % and correlation with the nearest prototype by at most 0.02.",
     )
 
 
@@ -131,9 +131,9 @@ def _trained(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"{say(fine['heat_over_exact'], 3)} of exact storage; stochastic 8 bits: "
         f"{say(helped[8]['heat_over_exact'], 3)}, loss {say(exact_loss, 2)} above",
         figures,
-        "Full scale 0.25 E0, more than twice the largest trained coupling; an update of the online rule "
-        "moves a coupling by about 3e-5 E0, a level at 8 bits is 2e-3: to the nearest level it is lost. "
-        "Stochastic rounding keeps it on average and pays with noise.",
+        "The full scale is 0.25 E0, more than twice the largest trained coupling. An update of the online "
+        "rule changes a coupling by about 3e-5 E0, but a level at 8 bits is 2e-3. Rounding to the nearest "
+        "level loses the update. Stochastic rounding keeps it on average and adds noise.",
     )
 
 
@@ -202,13 +202,13 @@ def _noise(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"{say(heat('residual 1'), 3)}, the same as AR(1) 0.9 {say(heat('AR(1) 0.9'), 3)}; offset of r_0/10 "
         f"{say(heat('offset 0.1'), 3)}",
         figures,
-        "Update noise is read as white noise of standard deviation sigma on the gradient of every coupling "
-        f"at every step of {plan.cycles} cycles at dt = 1e-3; residual noise and offsets are in units of "
-        f"r_0 = {UNIT:.3g}, the thermal noise of a residual. Accumulated update noise is a random matrix: "
-        "heat rises steeply once its couplings, of about 0.06 E0, outweigh the stiffness of the units, so "
-        "the place of the crossover goes as the inverse square root of the number of cycles. Offsets and "
-        f"AR(1) errors add up along the steps of a trajectory, here of dt = {plan.dt:g}: more steps do more "
-        "harm.",
+        "Here update noise is white noise of standard deviation sigma on the gradient of every coupling, at "
+        f"every step of {plan.cycles} cycles at dt = 1e-3. Residual noise and offsets are in units of "
+        f"r_0 = {UNIT:.3g}, the thermal noise of a residual. Accumulated update noise is a random matrix. "
+        "The heat rises steeply when its couplings, of about 0.06 E0, exceed the stiffness of the units. "
+        "The crossover is therefore proportional to the inverse square root of the number of cycles. "
+        f"Offsets and AR(1) errors accumulate over the steps of a trajectory, here of dt = {plan.dt:g}: more "
+        "steps give larger errors.",
     )
 
 

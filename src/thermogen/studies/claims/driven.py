@@ -122,15 +122,17 @@ def _judge(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"{say(uneven['share_error'], 2)}; digits clear: {say(driven['clear_percent'], 3)} % units alone, "
         f"{say(coded['clear_percent'], 3)} % with hidden units",
         figures,
-        f"Couplings, biases and stiffness constant in each of {STEPS_OF_TIME} (plane), 10 and 4 (digits) "
-        "parts of t_f; nothing asks for a class. In the plane the dependence on time is what tells 0.3 from "
-        f"0.7 (a constant potential is wrong by {say(rigid['share_error'], 2)}), and quartic walls are what "
-        "makes two wells, a little too wide. Of digits, 12 x 12 units alone under a driven potential draw "
-        f"both, but also mixtures; a constant potential draws {say(constant['clear_percent'], 3)} % clear "
-        f"ones, {say(constant['inverted_percent'], 2)} % inverted: linear forces in every part cannot follow "
-        "the split into two classes. Hidden units that felt the class while noising, and nothing while "
-        "drawing, make a driven potential draw them clear, none inverted. Clear: the shipped classifier is "
-        "sure of 0 or 1 after enlarging to 28 x 28, and a learnt image correlates above 0.7.",
+        f"Couplings, biases and stiffness are constant in each of {STEPS_OF_TIME} (plane), 10 and 4 (digits) "
+        "segments of t_f. No class is requested. In the plane the dependence on time distinguishes 0.3 from "
+        f"0.7 (a constant potential has an error of {say(rigid['share_error'], 2)}). The quartic potential "
+        "makes the two wells, which are a little too wide. For digits, 12 x 12 units alone in a driven "
+        "potential generate both classes and also mixtures. A constant potential generates "
+        f"{say(constant['clear_percent'], 3)} % clear digits, {say(constant['inverted_percent'], 2)} % "
+        "inverted, since linear forces in every segment cannot follow the split into two classes. With "
+        "hidden units that have the field of the class during noising, and no field during generation, a "
+        "driven potential generates clear digits, none inverted. A digit is clear if the shipped classifier "
+        "is sure of 0 or 1 after enlargement to 28 x 28, and if its correlation with a training image "
+        "exceeds 0.7.",
     )
 
 

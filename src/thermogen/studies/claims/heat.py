@@ -71,9 +71,9 @@ def _heat(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"{say(unit, unit='kT')} (images of unit variance); {say(large, unit='kT')}, sd {spread['mean']:.0f} "
         f"(of norm {SCALE})",
         figures,
-        "The paper does not print the scale of its images, and the heat follows it. "
+        "The paper does not print the scale of its images, and the heat depends on it. "
         + (f"Images of {SCALE} times unit norm give" if at_large else "Neither scale tried here gives")
-        + f" the published mean; from sample to sample the heat spreads by {spread['mean']:.0f} kT "
+        + f" the published mean. The standard deviation between samples is {spread['mean']:.0f} kT "
         f"(published {PAPER_SD:.0f}).",
     )
 
@@ -90,8 +90,8 @@ def _denoiser(plan: Plan, results: dict[str, Figures]) -> Finding:
         HOLDS if close else FAILS,
         f"{kT:.3g} kT = {rival.joules:.3g} J (exact arithmetic)",
         figures,
-        f"{rival.macs_per_step:,} multiply–accumulates a pass, {rival.steps} passes, 1 pJ each, at 300 K. It "
-        "counts arithmetic alone: memory traffic comes on top. Quality is not matched.",
+        f"{rival.macs_per_step:,} multiply–accumulates a pass, {rival.steps} passes, 1 pJ each, at 300 K. "
+        "Only arithmetic is counted, without memory traffic. Image quality is not matched.",
     )
 
 
@@ -129,9 +129,9 @@ def _ratio(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"heat alone 10^{say(unit)} (unit variance), 10^{say(large)} (norm {SCALE}); whole device "
         f"10^{say(whole)}",
         {"log10_ratio": logs[1.0], f"log10_ratio_norm_{SCALE}": logs[SCALE]},
-        "Above 1e11 if heat alone is counted on one side and arithmetic alone on the other. What a device "
-        "spends beside heat decides: every line of the ledger, with its price and source, is in energy.md; "
-        "`thermogen ledger` takes other prices.",
+        "The ratio exceeds 1e11 if only heat counts on one side and only arithmetic on the other. The other "
+        "energy of a device dominates. energy.md has every line of the ledger, with its price and source. "
+        "`thermogen ledger` accepts other prices.",
     )
 
 
@@ -170,9 +170,9 @@ def _path(plan: Plan, results: dict[str, Figures]) -> Finding:
         HOLDS if silent else FAILS,
         f"ln ratio {say(total, 3)} = heat part {say(heat, 3)} + force part {say(force, 3)}",
         {"total": total, "heat_part": heat, "force_part": force, "largest_identity_residual": residual},
-        f"The force-squared part, which the statement leaves out, is {abs(force['mean'] / heat['mean']):.2f} "
-        "times the heat part in size: it vanishes only if both processes run in one landscape. With it the "
-        f"identity is exact (largest violation {residual:.0e}).",
+        f"The statement omits the force part. Its size is {abs(force['mean'] / heat['mean']):.2f} times the "
+        "heat part. It vanishes only if both processes have the same potential. With it the identity is "
+        f"exact (largest violation {residual:.0e}).",
     )
 
 
@@ -249,13 +249,13 @@ def _minimal(plan: Plan, results: dict[str, Figures]) -> Finding:
         f"all parameters times 0.9 release {say(cooler, 3)} % less",
         figures,
         (
-            "Minimising the loss is not minimising heat: along training heat and loss move against each "
-            f"other in every seed (rank correlation {max(ranks):.2f} or below), and at the minimum of the "
-            "loss the heat is not stationary: weaker couplings give less heat and more loss. What training "
-            "minimises is the log-ratio of claim 5. An untrained computer releases no heat on average."
+            "Training minimises the log-ratio of claim 5, not the heat. During training the heat rises while "
+            f"the loss falls, in every seed (rank correlation {max(ranks):.2f} or below). The heat is not "
+            "stationary at the minimum of the loss: weaker couplings give less heat and more loss. An "
+            "untrained computer releases no heat on average."
             if opposite
-            else f"Heat and loss do not move against each other in every seed (rank correlations up to "
-            f"{max(ranks):.2f}), or weaker couplings do not save heat."
+            else f"The heat does not rise with falling loss in every seed (rank correlations up to "
+            f"{max(ranks):.2f}), or weaker couplings do not lower the heat."
         ),
     )
 

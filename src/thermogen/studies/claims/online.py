@@ -40,8 +40,8 @@ def _lower(plan: Plan, results: dict[str, Figures]) -> Finding:
         HOLDS if everywhere and close else CONDITION if everywhere else FAILS,
         f"lower by {say(lower, 3)} %, in {count} of {plan.pairs} pairs; batch {say(interval(batch))} kT",
         {"lower_percent": lower, "lower_kT": interval(batch - after), "pairs_lower": count},
-        "Paired by seed: the same noising paths, the same noise of generation."
-        + ("" if close else f" The published {LOWER} % lies outside our interval."),
+        "The pairs have the same seed: the same noising paths and the same noise of generation."
+        + ("" if close else f" The published {LOWER} % lies outside the measured interval."),
     )
 
 
@@ -53,8 +53,8 @@ def _loss(plan: Plan, results: dict[str, Figures]) -> Finding:
         HOLDS if percent < 1 else FAILS,
         f"online minus batch {say(difference, 3)} of {batch.mean():.2f}: at most {percent:.2g} %",
         {"difference": difference, "batch": interval(batch), "online": interval(after)},
-        "The difference is far below the noise floor of the loss, N / 2, but not zero: on the same noising "
-        "paths the online rule's loss is lower in every pair."
+        "The difference is far below the noise floor of the loss, N / 2, but it is not zero. On the same "
+        "noising paths the loss of the online rule is lower in every pair."
         if (after < batch).all()
         else "The difference is far below the noise floor of the loss, N / 2.",
     )

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-_HEAD = """# Published claims, tested
+_HEAD = """# Published claims
 
-Each quantitative claim of *Generative thermodynamic computing* (S. Whitelam, PRL 136, 037101) and of the
-papers that follow it: the published figure, what this library measures, and a verdict.
+This page tests each quantitative claim of *Generative thermodynamic computing* (S. Whitelam, PRL 136, 037101)
+and of the papers that follow it. It states the published figure, the measured figure, and a verdict.
 
     thermogen claims --quick       # minutes: three seeds, five pairs, dt = 5e-3
-    thermogen claims               # the setting of this page; interrupted, it goes on where it was
-    thermogen claims 12 --json     # one claim, for machines
+    thermogen claims               # the setting of this page; continues after an interruption
+    thermogen claims 12 --json     # one claim, for other programs
 
-Every run is kept as a JSON file with its settings; a claim is judged on independent trainings, paired where
-two settings share their noise, never on one seed. *Holds*: the figure, or the order of figures, is ours
-too. *Holds with a condition*: under a condition that the publication does not name. *Does not hold*:
-measured otherwise. *Not testable here*: why is said.
+| verdict | meaning |
+|---|---|
+| holds | the measured figure, or the order of figures, is the published one |
+| holds with a condition | it needs a condition that the publication does not name |
+| does not hold | the measurement contradicts the claim |
+| not testable here | the text states the reason |
 
-Errors of training hardware (claims 11 and 12) are those of `thermogen.TrainingNoise`; storage (claim 10) is
-`thermogen.quantised`. The publications do not print the scale of their images, the full scale of stored
-couplings, or the unit of update noise: what we took is said at each claim.
+Every verdict uses independent trainings. They are paired if two settings share their noise. Every run is a
+JSON file with its settings.
+
+`training.TrainingNoise` describes the errors of training hardware (claims 11 and 12), and
+`couplings.quantised` the storage (claim 10). The publications do not state the scale of their images, the
+full scale of stored couplings, or the unit of update noise. Each claim states the assumption.
 """
 
 
@@ -32,7 +37,7 @@ def markdown(content: dict[str, Any]) -> str:
         _HEAD,
         "## The table",
         "",
-        "| | claim | published | ours, 95 % interval | verdict |",
+        "| | claim | published | measured, 95 % interval | verdict |",
         "|---|---|---|---|---|",
     ]
     for row in content["claims"]:

@@ -40,11 +40,12 @@ def _judge(plan: Plan, results: dict[str, Figures]) -> Finding:
     counts = results[names[0]]
     return Finding(
         UNTESTABLE,
-        f"label units read {say(right, 3)} % of {counts['shown']} held-out images, {counts['learnt']} learnt",
+        f"label units classify {say(right, 3)} % of {counts['shown']} held-out images correctly, after "
+        f"training on {counts['learnt']}",
         {"right_percent": right, "learnt": counts["learnt"], "shown": counts["shown"]},
-        "Its teacher–student training of a classifier is not part of this library. What is here: the label "
-        "units of an exactly trained generator read the class of a clamped image. Interval over seeds of "
-        "clusters and noise, on the same held-out images.",
+        "The teacher–student training of that classifier is not part of this library. Here the label units "
+        "of an exactly trained generator classify a clamped image. The interval is over seeds of clusters "
+        "and noise, on the same held-out images.",
     )
 
 

@@ -19,7 +19,7 @@ from thermogen.training import train
 
 SHUFFLES = 100
 LATER = 8
-"""Durations t_f over which a computer is followed after its appointed time."""
+"""Durations t_f over which a computer is followed after its read-out time."""
 
 
 # --- 4: fields of the hidden units -----------------------------------------------------------------------
@@ -126,21 +126,21 @@ def _fields(plan: Plan, results: dict[str, Figures]) -> Finding:
     return Finding(
         (HOLDS if telling else CONDITION) if local and alike else FAILS,
         f"of the hidden units {say(percent['digit_like'], 3)} % are digit-like, "
-        f"{say(percent['concentrated'], 3)} % localised; in a computer that learnt nothing "
+        f"{say(percent['concentrated'], 3)} % localised; without hidden fields in training "
         f"{say(noise['digit_like'], 3)} % and {say(noise['concentrated'], 3)} %",
         {**percent, **sizes, "likeness": likeness, "learnt_nothing": noise},
-        f"Beyond every one of {SHUFFLES} shuffles of their own pixels. The fields are as wide as the digits "
-        f"({sizes['extent']['mean']:.1f} pixels, digits {sizes['extent_of_digits']['mean']:.1f}, shuffled "
-        f"{sizes['extent_shuffled']['mean']:.1f}): localised where the ink is, not on parts of a digit. But "
-        "a computer whose hidden units never felt the image has such fields too: the noise of its residuals "
-        "times visible units that carry the image. They are weaker (rms "
-        f"{noise['rms']['mean']:.2g} against {sizes['rms']['mean']:.2g} E0, likeness "
-        f"{noise['likeness']['mean']:.2f} against {likeness['mean']:.2f}). So digit-like fields alone are no "
-        "sign of learning.",
+        f"A field counts if it exceeds all of {SHUFFLES} shuffles of its own pixels. The fields are about as "
+        f"wide as the digits ({sizes['extent']['mean']:.1f} pixels, digits "
+        f"{sizes['extent_of_digits']['mean']:.1f}, shuffled {sizes['extent_shuffled']['mean']:.1f}). They "
+        "cover the digits, not strokes of them. A computer trained without fields on its hidden units has "
+        "such fields too, from the noise of its residuals times visible units that carry the image. They are "
+        f"weaker (rms {noise['rms']['mean']:.2g} against {sizes['rms']['mean']:.2g} E0, correlation "
+        f"{noise['likeness']['mean']:.2f} against {likeness['mean']:.2f}). Digit-like fields alone therefore "
+        "do not show that training worked.",
     )
 
 
-# --- 7: an appointed time ----------------------------------------------------------------------------------
+# --- 7: a read-out time ----------------------------------------------------------------------------------
 
 
 def _time_run(plan: Plan, seed: int, kind: str) -> Run:
@@ -200,16 +200,16 @@ def _time(plan: Plan, results: dict[str, Figures]) -> Finding:
         away = after["low"] > 0 or after["high"] < 0
         verdicts.append(away and curves[:, 4].min() > curves[:, 0].max())
         parts.append(
-            f"{kind}: likeness {curves[:, 4].mean():.2f} at t_f (noise {curves[:, 0].mean():.2f}), "
-            f"{say(after, 3)} kT still to release"
+            f"{kind}: correlation {curves[:, 4].mean():.2f} at t_f (noise {curves[:, 0].mean():.2f}), "
+            f"{say(after, 3)} kT released after t_f"
         )
     return Finding(
         HOLDS if all(verdicts) else CONDITION if any(verdicts) else FAILS,
         "; ".join(parts),
         figures,
-        f"The images stand at t_f while the energy still falls: over the next {LATER - 1} t_f the computers "
-        "release the heat given, beside what they released before. So t_f is an appointed time, not "
-        "equilibrium. What waiting does to the images is in the figures (likeness in time).",
+        "The images are complete at t_f while the energy still falls. The figures give the heat released up "
+        f"to t_f and over the next {LATER - 1} t_f. The computer is therefore not in equilibrium at the "
+        "read-out time t_f. The figures also give the change of the images after t_f (likeness in time).",
     )
 
 
@@ -217,7 +217,5 @@ CLAIMS = (
     Claim(
         4, "Hidden units have localised, digit-like fields", "shown as figures", PAPER, _fields_runs, _fields
     ),
-    Claim(
-        7, "Computation at an appointed time, without equilibration", "t_f = 2.5", PAPER, _time_runs, _time
-    ),
+    Claim(7, "Computation at a read-out time, without equilibration", "t_f = 2.5", PAPER, _time_runs, _time),
 )
