@@ -1,4 +1,4 @@
-"""How large a step, which noise and products leave heat and images as they are: the convergence table."""
+"""Convergence of heat and images with time step, method, noise and precision of products."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COARSE = (500, 250, 125, 83, 62, 50)
 
 
 def cells(steps: tuple[int, ...], others: int) -> list[tuple[str, Integrator, int | None]]:
-    """All methods at all steps and at the step chosen for them; weak noise and bfloat16 at `others` steps."""
+    """All methods at all steps and at the step of `--dt auto`; weak noise and bfloat16 at `others` steps."""
     found: list[tuple[str, Integrator, int | None]] = [
         (name, named_integrator(name), count) for name in METHODS for count in steps
     ]

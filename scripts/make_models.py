@@ -80,8 +80,8 @@ TEXT = {
     ),
     "ten-digits": (
         "A class-conditional computer: one wiring of 784 units and 64 modes, 200 conditions, trained exactly "
-        "on all of MNIST. The computer of [all ten digits](all-classes.md) is larger: 1,000 conditions of 128 "
-        "modes."
+        "on all of MNIST. The computer of [all ten digits](all-classes.md) is larger: 1,000 conditions of "
+        "128 modes."
     ),
     "published": (
         "The setting of the paper: three digits, tiled imprint, 100 cycles of sampled trajectories at the "
