@@ -106,7 +106,7 @@ def sources() -> set[str]:
 
 
 def check_contents(wheel: Path, sdist: Path) -> None:
-    """Check that the wheel holds the package alone, and the sdist also build files, tests and documentation."""
+    """Check that the wheel holds the package alone, and the sdist also build, tests and docs."""
     known = sources()
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The noising path and its reverse
 #
-# How does a computer learn to draw? By watching pictures being destroyed, and asking which couplings would
-# most probably run the film backwards. This notebook follows a digit into noise, writes down the probability
-# of that path and of its reverse, and checks three exact statements about them.
+# Training finds the couplings that most probably reverse the noising of images. This notebook follows a digit
+# into noise, states the probability of the path and of its reverse, and checks four exact statements about
+# them.
 
 # %%
 import jax
@@ -22,15 +22,16 @@ plt.rcParams.update(
 )
 
 # %% [markdown]
-# ## An image as a force, ramped away
+# ## An image as a ramped force
 #
 # An image $s$ (zero mean, unit variance) is imprinted on uncoupled units as a force $f_i = A s_i$ with
-# $A = 2$. The force is then turned down, and heat takes over:
+# $A = 2$. A ramp then reduces the force to zero:
 #
 # $$V_0(x, t) = \sum_i (J_2 x_i^2 + J_4 x_i^4) - a(t) \sum_i f_i x_i , \qquad
 # a(t) = \max\left(0, 1 - \frac{t}{0.75\,t_f}\right).$$
 #
-# `tg.RampedField` is this control, `tg.Schedule` its times, `tg.fields` the force of each image.
+# `tg.noising.RampedField` is this control, `tg.Schedule` holds its times, and `tg.imprint_fields` gives the
+# force of each image.
 
 # %%
 digits = tg.load_digits([0, 1, 2])
@@ -56,9 +57,9 @@ for spine in axis.spines.values():
 plt.show()
 
 # %% [markdown]
-# How much of the image is left? The correlation of the state with the image falls from 0.9 to 0.1, not far
-# from the $1/\sqrt{784} = 0.036$ of pure chance. In the last quarter no force acts and the units relax in
-# their own wells; what they still remember at $t_f$ is the small part that a longer quarter would erase too.
+# The correlation of the state with the image falls from 0.9 to 0.1, close to the chance level
+# $1/\sqrt{784} = 0.036$. In the last quarter no force acts, and the units relax in their own wells. A longer
+# quarter would also remove the small remaining correlation.
 
 # %%
 t = np.arange(schedule.steps + 1) * schedule.dt
@@ -78,22 +79,22 @@ assert (np.abs(correlation[-1]) < 0.2).all()
 # %% [markdown]
 # ## The probability of a path
 #
-# A step $x \to x' = x + \Delta x$ is Gaussian (Onsager and Machlup). Made by the noising process, and made
-# backwards by a computer with couplings $\theta$, its probabilities are
+# A step $x \to x' = x + \Delta x$ is Gaussian (Onsager and Machlup). Its probabilities under the noising
+# process and, reversed, under a computer with couplings $\theta$ are
 #
 # $$-\ln P_0 = \sum_i \frac{(\Delta x_i + \mu\,\partial_i V_0\,\Delta t)^2}{4\mu kT\,\Delta t} + c , \qquad
 # -\ln \tilde P_\theta =
 # \sum_i \frac{(-\Delta x_i + \mu\,\partial_i V_\theta(x')\,\Delta t)^2}{4\mu kT\,\Delta t} + c .$$
 #
-# `tg.forward_action` and `tg.reverse_action` sum them along a path. The ratio splits, by algebra alone, into
-# a part that looks like heat and a part of squared forces, with $g^+ = \nabla V_\theta(x_{k+1})$ and
-# $g^- = \nabla V_0(x_k, t_k)$:
+# `tg.thermodynamics.forward_action` and `tg.thermodynamics.reverse_action` sum them along a path. The ratio
+# splits, by algebra alone, into a heat-like part and a part of squared forces, with
+# $g^+ = \nabla V_\theta(x_{k+1})$ and $g^- = \nabla V_0(x_k, t_k)$:
 #
 # $$\ln \frac{P_0}{\tilde P_\theta} = -\frac{1}{2kT} \sum_k \Delta x_k \cdot (g^+_k + g^-_k)
 # + \frac{\mu\Delta t}{4kT} \sum_k \left(|g^+_k|^2 - |g^-_k|^2\right) .$$
 #
-# **First check: the identity holds for every path, every computer, every step.** Even for a computer that has
-# nothing to do with the images. `tg.noising_path_ratio` follows many paths and judges them in float64.
+# **First check: the identity holds for every path, computer and step**, also for a random computer.
+# `tg.noising_path_ratio` simulates many paths and evaluates them in float64.
 
 # %%
 rng = np.random.default_rng(0)
@@ -113,17 +114,17 @@ axis.set(xlabel="heat part", ylabel="force part", title="30 noising paths, colou
 plt.show()
 
 # %% [markdown]
-# The force part is not small: noising (forces, no couplings) and generation (couplings, no forces) run in
-# different landscapes. So the log-ratio is *not* the heat over $kT$, and a computer trained to make the ratio
-# small is not trained to release little heat.
+# The force part is not small, because noising (forces, no couplings) and generation (couplings, no forces)
+# have different landscapes. So the log-ratio is *not* the heat over $kT$. Training that makes the ratio small
+# does not minimise the heat.
 #
 # ## When the ratio is the heat: detailed balance
 #
-# If both directions run in one constant landscape, the ratio must be the energy difference of the ends,
+# If both directions have one constant landscape, the ratio is the energy difference of the ends,
 #
 # $$\ln \frac{P[\omega \mid x_0]}{P[\tilde\omega \mid x_K]} = -\frac{V(x_K) - V(x_0)}{kT} ,$$
 #
-# up to the error of a finite step. **Second check**, on two coupled units: the error falls in proportion to
+# up to the error of a finite step. **Second check**, on two coupled units: the error is proportional to
 # $\Delta t$.
 
 # %%
@@ -161,8 +162,8 @@ plt.show()
 # \right\rangle_{\omega \sim P_0} = 1 ,$$
 #
 # with $p_0$ the equilibrium under the full force. This is the Crooks relation of the pair (noising,
-# generation). Its logarithm, averaged, is the bound that training lowers: it can never be negative. **Third
-# check**, on two units, where the average of an exponential can be trusted.
+# generation). Training lowers the average of the negative logarithm, a bound that is never negative.
+# **Third check**, on two units, for which the average of an exponential converges.
 
 # %%
 count, field = 20_000, jnp.array([0.6, -0.4])
@@ -185,7 +186,7 @@ assert abs(weight.mean() - 1) < 4 * error
 assert bound.mean() > 0
 
 # %% [markdown]
-# ## What the unit has to know
+# ## The gradient is local
 #
 # The gradient of the reverse action is local: with the residual
 # $r_i = (-\Delta x_i + \mu\,\partial_i V_\theta(x')\,\Delta t)/2kT$ of each unit,
@@ -193,8 +194,8 @@ assert bound.mean() > 0
 # $$\frac{\partial}{\partial J_{ij}} \left(-\ln \tilde P_\theta\right) =
 # \sum_k \left(r_i x'_j + r_j x'_i\right) .$$
 #
-# A coupler needs the two units that it joins, and nothing else. **Last check**: `tg.local_gradient` is what
-# automatic differentiation finds.
+# A coupler needs only its two units. **Fourth check**: `tg.thermodynamics.local_gradient` equals the result
+# of automatic differentiation.
 
 
 # %%
