@@ -89,9 +89,9 @@ plt.show()
 # with the same noise, but without couplings.
 
 # %%
-scores = tg.prototype_scores(samples.visible, model.prototypes)
+scores = tg.quality.prototype_scores(samples.visible, model.prototypes)
 idle = tg.generate(jax.random.key(7), computer.uncoupled(), 100, schedule, film_samples=1)
-null = tg.prototype_scores(idle.visible, model.prototypes)
+null = tg.quality.prototype_scores(idle.visible, model.prototypes)
 error = scores.best.std(ddof=1) / 10
 print(f"best correlation: {scores.best.mean():.3f} ± {error:.3f} (n = 100)")
 print(f"above 0.7: {np.mean(scores.best > 0.7):.0%}")

@@ -56,7 +56,7 @@ plt.show()
 # `tg.make_computer` builds the same unit. `Computer.energy` and `Computer.force` are the two formulas.
 
 # %%
-unit = tg.make_computer(tg.NoCouplings(tg.Units(visible=1)), J2=J2, J4=J4, bias=-1.0, kT=kT)
+unit = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=1)), J2=J2, J4=J4, bias=-1.0, kT=kT)
 states = jnp.asarray(x[:, None], jnp.float32)
 np.testing.assert_allclose(unit.energy(states), energy(x, -1.0), atol=2e-6)
 np.testing.assert_allclose(unit.force(states)[:, 0], force(x, -1.0), atol=2e-6)
@@ -91,7 +91,7 @@ run = tg.simulate(
     jnp.zeros((copies, 1)),
     steps=steps,
     dt=dt,
-    observers={"x": tg.Snapshots()},
+    observers={"x": tg.langevin.Snapshots()},
     every=10,
 )
 x_lib = np.asarray(run.final[:, 0])
@@ -143,7 +143,7 @@ for name, sample in (("by hand", x_hand), ("library", x_lib)):
 def pair(J):
     """Two units with the coupling J, made by the library."""
     matrix = jnp.array([[0.0, J], [J, 0.0]])
-    return tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(matrix), kT=kT)
+    return tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(matrix), kT=kT)
 
 
 grid = np.linspace(-1.3, 1.3, 161)
@@ -187,7 +187,7 @@ runs = {
             jnp.full((copies_of_pair, 2), np.sqrt((-J - 2 * J2) / (4 * J4))),
             steps=6000,
             dt=dt,
-            observers={"x": tg.Snapshots()},
+            observers={"x": tg.langevin.Snapshots()},
             every=20,
         ).records["x"]
     )
@@ -232,7 +232,7 @@ assert abs(z) < 4
 # $$\left\langle e^{-W/kT} \right\rangle = \frac{Z_J}{Z_0} .$$
 
 # %%
-start = tg.sample_uncoupled(jax.random.key(4), pair(0.0).uncoupled(), jnp.arange(100_000))
+start = tg.langevin.sample_uncoupled(jax.random.key(4), pair(0.0).uncoupled(), jnp.arange(100_000))
 work_kT = -2.0 * np.asarray(start, float).prod(-1) / kT
 found = free_energy_of_work(work_kT)
 exact = log_partition(pair(0.0)) - log_partition(pair(-2.0))

@@ -36,9 +36,9 @@ plt.rcParams.update(
 # %%
 digits = tg.load_digits([0, 1, 2])
 schedule = tg.Schedule(dt=5e-3)
-idle = tg.make_computer(tg.NoCouplings(tg.Units(visible=784)))
-force = tg.fields(digits.standardised(), digits.labels, hidden=0)
-control = tg.RampedField(idle, force, schedule)
+idle = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=784)))
+force = tg.imprint_fields(digits.standardised(), digits.labels, hidden=0)
+control = tg.noising.RampedField(idle, force, schedule)
 
 samples = jnp.arange(3)
 start = noising_start(jax.random.key(0), idle, force, samples)  # exact equilibrium under the full force
@@ -100,7 +100,7 @@ assert (np.abs(correlation[-1]) < 0.2).all()
 rng = np.random.default_rng(0)
 matrix = rng.normal(0, 0.5 / np.sqrt(784), (784, 784))
 matrix = np.triu(matrix, 1) + np.triu(matrix, 1).T
-couplings = tg.all_to_all(tg.Units(visible=784)).with_matrix(jnp.asarray(matrix))
+couplings = tg.couplings.all_to_all(tg.Units(visible=784)).with_matrix(jnp.asarray(matrix))
 random_computer = tg.make_computer(couplings)
 ratio = tg.noising_path_ratio(jax.random.key(2), random_computer, force, 30, schedule)
 print(f"ln P0/P~ = {ratio.total.mean():.1f}, mean of 30")
@@ -129,16 +129,16 @@ plt.show()
 
 # %%
 J = jnp.array([[0.0, -1.5], [-1.5, 0.0]])
-two = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(J))
+two = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(J))
 x0 = 0.8 * jax.random.normal(jax.random.key(4), (500, 2))
 errors = {}
 for dt in (0.02, 0.005, 0.00125):
     steps = round(1 / dt)
     run = tg.simulate(
-        jax.random.key(3), two, x0, steps=steps, dt=dt, observers={"x": tg.Snapshots()}, every=1
+        jax.random.key(3), two, x0, steps=steps, dt=dt, observers={"x": tg.langevin.Snapshots()}, every=1
     )
     way = run.records["x"]
-    found = tg.log_ratio(two, two, way, dt).total
+    found = tg.thermodynamics.log_ratio(two, two, way, dt).total
     balance = -(two.energy(way[-1]) - two.energy(way[0])) / two.kT
     errors[dt] = float(jnp.sqrt(jnp.mean((found - balance) ** 2)))
 print({dt: round(error, 4) for dt, error in errors.items()})
@@ -169,16 +169,16 @@ plt.show()
 count, field = 20_000, jnp.array([0.6, -0.4])
 small = tg.Schedule(t_f=1.0, dt=0.02)
 lone = two.uncoupled()
-held = tg.make_computer(tg.NoCouplings(tg.Units(visible=2)), bias=-np.asarray(field))
-weak = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(J / 5))
+held = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=2)), bias=-np.asarray(field))
+weak = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(J / 5))
 numbers = jnp.arange(count)
-ramp = tg.RampedField(lone, jnp.tile(field, (count, 1)), small)
+ramp = tg.noising.RampedField(lone, jnp.tile(field, (count, 1)), small)
 begin = noising_start(jax.random.key(5), lone, ramp.field, numbers)
 noised = noising_stretch(sample_keys(jax.random.key(6), numbers), ramp, begin, 0, small.steps)
 
 log_p0 = -np.asarray(held.energy(noised[0]), float) / 0.1 - log_partition(held)
 log_rho = -np.asarray(lone.energy(noised[-1]), float) / 0.1 - log_partition(lone)
-bound = log_p0 - log_rho + np.asarray(tg.log_ratio(ramp, weak, noised, small.dt).total, float)
+bound = log_p0 - log_rho + np.asarray(tg.thermodynamics.log_ratio(ramp, weak, noised, small.dt).total, float)
 weight = np.exp(-bound)
 error = weight.std(ddof=1) / np.sqrt(count)
 print(f"<weight> = {weight.mean():.3f} ± {error:.3f}, and <-ln weight> = {bound.mean():.2f} > 0")
@@ -202,12 +202,12 @@ assert bound.mean() > 0
 def action(value):
     """Reverse action of the stored paths of two units, as a function of their one coupling."""
     matrix = jnp.array([[0.0, 1.0], [1.0, 0.0]]) * value
-    computer = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(matrix))
-    return jnp.sum(tg.reverse_action(computer, noised[:, :100], small.dt))
+    computer = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(matrix))
+    return jnp.sum(tg.thermodynamics.reverse_action(computer, noised[:, :100], small.dt))
 
 
 automatic = float(jax.grad(action)(-0.3))
-local = float(tg.local_gradient(weak, noised[:, :100], small.dt).couplings.matrix()[0, 1])
+local = float(tg.thermodynamics.local_gradient(weak, noised[:, :100], small.dt).couplings.matrix()[0, 1])
 print(f"automatic {automatic:.4f}, local {local:.4f}")
 assert abs(automatic - local) < 1e-3 * abs(automatic)
 

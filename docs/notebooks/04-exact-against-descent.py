@@ -32,8 +32,8 @@ plt.rcParams.update(
 # %%
 digits = tg.load_digits([0, 1, 2])
 schedule = tg.Schedule(dt=5e-3)
-computer = tg.make_computer(tg.published(tg.Units(visible=784, hidden=512)))
-fields = tg.fields(digits.standardised(), digits.labels, hidden=512, imprint="tile")
+computer = tg.make_computer(tg.published_couplings(tg.Units(visible=784, hidden=512)))
+fields = tg.imprint_fields(digits.standardised(), digits.labels, hidden=512, imprint="tile")
 
 # %% [markdown]
 # ## Descent
@@ -76,7 +76,7 @@ unseen, paths = jax.random.key(99), jnp.arange(60)
 
 def loss(one):
     """Loss of a computer on sixty noising paths, in the same order for all."""
-    return np.asarray(tg.path_loss(unseen, one, fields, schedule, paths), float)
+    return np.asarray(tg.training.path_loss(unseen, one, fields, schedule, paths), float)
 
 
 untrained, after_descent, at_optimum = loss(computer), loss(descent.computer), loss(exact.computer)
@@ -176,7 +176,7 @@ plt.show()
 pictures = []
 for name, one in (("descent", descent.computer), ("exact", exact.computer)):
     drawn = tg.generate(jax.random.key(5), one, 16, schedule, film_samples=1)
-    scores = tg.prototype_scores(drawn.visible, digits.standardised())
+    scores = tg.quality.prototype_scores(drawn.visible, digits.standardised())
     correlation = np.abs(scores.correlation).max(1).mean()
     print(f"{name}: heat {drawn.heat_kT.mean():.0f} kT, mean |correlation| {correlation:.2f}")
     pictures.append(drawn.visible)

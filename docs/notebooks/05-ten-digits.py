@@ -56,8 +56,8 @@ plt.show()
 # to the chosen digit.
 
 # %%
-judge = tg.load_classifier()
-verdict = judge.judge(samples.visible).label
+classifier = tg.quality.load_classifier()
+verdict = classifier.judge(samples.visible).label
 confusion = np.zeros((10, 10), int)
 np.add.at(confusion, (asked, verdict), 1)
 figure, axis = plt.subplots(figsize=(3.8, 3.4))
@@ -84,7 +84,7 @@ assert confusion.diagonal().min() / 50 > 0.85
 
 # %%
 split = tg.load_split()
-reference = Reference.of(judge, split.training.grey(), split.held_out.grey(), split.held_out.labels)
+reference = Reference.of(classifier, split.training.grey(), split.held_out.grey(), split.held_out.labels)
 key = jax.random.key(1)
 drawn, seconds = {}, {}
 

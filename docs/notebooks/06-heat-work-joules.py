@@ -79,12 +79,12 @@ assert abs(value) < 4 * error
 
 # %%
 count, every = 40, 10
-start = tg.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(count))
+start = tg.langevin.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(count))
 digits = tg.load_digits([0, 1, 2])
-fields = tg.fields(
+fields = tg.imprint_fields(
     digits.standardised(), digits.labels, 512, imprint="code", amplitude=2.5, hidden_amplitude=5.0
 )
-ramp = tg.RampedField(computer.uncoupled(), fields[jnp.arange(count) % 3], schedule)
+ramp = tg.noising.RampedField(computer.uncoupled(), fields[jnp.arange(count) % 3], schedule)
 imprinted = noising_start(jax.random.key(6), computer.uncoupled(), ramp.field, jnp.arange(count))
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.9))
 for axis, control, x0, title in (
@@ -97,7 +97,7 @@ for axis, control, x0, title in (
         x0,
         steps=schedule.steps,
         dt=schedule.dt,
-        observers={"flow": tg.HeatAndWork(), "V": tg.Energy()},
+        observers={"flow": tg.langevin.HeatAndWork(), "V": tg.langevin.Energy()},
         every=every,
     ).records
     heat, work = (np.asarray(records["flow"][name], float) / 0.1 for name in ("heat", "work"))
@@ -147,7 +147,7 @@ assert abs(production.change_bound) < production.heat / 5
 rng = np.random.default_rng(0)
 matrix = np.triu(rng.normal(0, 0.8, (3, 3)), 1)
 triple = tg.make_computer(
-    tg.all_to_all(tg.Units(visible=3)).with_matrix(jnp.asarray(matrix + matrix.T)),
+    tg.couplings.all_to_all(tg.Units(visible=3)).with_matrix(jnp.asarray(matrix + matrix.T)),
     bias=np.array([0.3, -0.2, 0.1]),
 )
 quench = tg.generate(jax.random.key(8), triple, 20_000, tg.Schedule(t_f=0.01, dt=0.01), batch=20_000)
@@ -170,7 +170,7 @@ assert whole.effective < 10
 # lists every line with its kind of evidence.
 
 # %%
-ledger = tg.make_ledger(tg.workload_of(computer, samples, schedule), tg.load_parameters())
+ledger = tg.make_ledger(tg.ledger.workload_of(computer, samples, schedule), tg.ledger.load_parameters())
 for line in ledger.lines:
     if line.counted:
         print(f"{line.joules:9.2e} J  {line.evidence:9}  {line.name}")

@@ -53,7 +53,9 @@ print("ngspice is installed" if ngspice else "ngspice is not installed: its part
 for one in records().values():
     print(f"{one.name:16} {one.title}")
 
-unit = to_physical(tg.make_computer(tg.NoCouplings(tg.Units(visible=1))), record("cmos-1fF").platform())
+unit = to_physical(
+    tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=1))), record("cmos-1fF").platform()
+)
 print(f"\none unit of x is {1e3 * unit.scale:.2f} mV, one unit of time {1e9 * unit.time_unit:.2f} ns")
 
 # %% [markdown]
@@ -158,7 +160,7 @@ if ngspice:
     axis.imshow(plate(grey(both), (28, 28), count), cmap="gray")
     axis.set(xticks=[], yticks=[18, 50], yticklabels=["ngspice", "thermogen"])
     plt.show()
-    correlation = tg.prototype_scores(theirs.visible, model.prototypes).best
+    correlation = tg.quality.prototype_scores(theirs.visible, model.prototypes).best
     error = np.hypot(theirs.heat_kT.std(ddof=1) / count**0.5, ours.heat_kT.std(ddof=1) / 200**0.5)
     difference = theirs.heat_kT.mean() - ours.heat_kT.mean()
     print(f"heat: ngspice {theirs.heat_kT.mean():.0f} kT, thermogen {ours.heat_kT.mean():.0f} kT")

@@ -62,10 +62,10 @@ show(images.standardised(), images.shape, 4, "training images")
 hidden = 256
 units = tg.Units(visible=images.shape[0] * images.shape[1], hidden=hidden)
 schedule = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
-fields = tg.fields(
+fields = tg.imprint_fields(
     images.standardised(), images.labels, hidden, imprint="code", amplitude=2.5, hidden_amplitude=5.0
 )
-computer = tg.make_computer(tg.published(units))
+computer = tg.make_computer(tg.published_couplings(units))
 trained = tg.train_exact(jax.random.key(0), computer, fields, schedule, visible_biases=True)
 samples = tg.generate(jax.random.key(1), trained.computer, 200, schedule, film_samples=1)
 show(samples.visible[:40], images.shape, 20, "the first forty, without selection")
@@ -74,7 +74,7 @@ show(samples.visible[:40], images.shape, 20, "the first forty, without selection
 # **Check.** Nearly all samples are close to one of the four letters, and each letter is drawn.
 
 # %%
-scores = tg.prototype_scores(samples.visible, images.standardised())
+scores = tg.quality.prototype_scores(samples.visible, images.standardised())
 share = np.mean(scores.best > 0.7)
 print(f"above 0.7: {share:.1%} of 200; drawn: {dict(zip('COLD', scores.counts.tolist(), strict=True))}")
 assert share > 0.85
@@ -113,7 +113,7 @@ hold = tg.Clamp(shown, np.repeat(rest, each, 0))
 finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, hold=hold, film_samples=1)
 show(finished.visible, images.shape, 20, "lower halves clamped, upper halves completed")
 upper = slice(0, units.visible // 2)
-found = tg.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])
+found = tg.quality.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])
 right = found.nearest == np.repeat(np.arange(4), each)
 print(f"upper half right: {right.sum()} of {right.size}; by letter {right.reshape(4, each).sum(1)}")
 assert right.mean() > 0.5  # one in four by chance
