@@ -1,7 +1,7 @@
-"""Tolerance of trained computers to imperfections: each is swept over five devices.
+"""How much imperfection trained computers tolerate: every imperfection swept over five devices.
 
-Three digits: the exactly trained computer, which does not depend on the training seed. Ten digits: trained
-on 2,000 images a class. Every finished device is stored: an interrupted run continues.
+Three digits: the exactly trained computer, which is the same for every seed of its training. Ten digits:
+trained on 2,000 images a class. Every finished device is kept: interrupted, it goes on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TOGETHER = Imperfections(
 
 
 def three_digits(place: Path) -> Model:
-    """The stored, exactly trained computer. Its training is deterministic."""
+    """The exactly trained computer, kept. Its training draws nothing: every seed gives this one."""
     if not place.exists():
         experiment = prepare(Settings.of("exact", dt=FINE))
         experiment.model(experiment.train()).save_pretrained(place)
@@ -48,7 +48,7 @@ def three_digits(place: Path) -> Model:
 
 
 def together(control: Any) -> Imperfections:
-    """All imperfections together, for a computer."""
+    """Everything wrong at once, for a computer."""
     middle = {name: default_values(name, control) for name in ("offset", "linear_range", "readout_noise")}
     base = Imperfections.named("offset", middle["offset"][0], TOGETHER)
     base = Imperfections.named("linear_range", middle["linear_range"][-1], base)
@@ -73,7 +73,7 @@ def measured(model: Model, count: int, reference: Any, folder: Path) -> dict[str
 
 
 def main(images: str = MNIST, folder: str = "runs/tolerance") -> None:
-    """Measure, store, and write docs/tolerance.md with its figures."""
+    """Measure, keep, and write docs/tolerance.md with its figures."""
     begun, place = time.perf_counter(), Path(folder)
     three = measured(three_digits(place / "three"), THREE, None, place / "devices")
     jax.clear_caches()
@@ -96,7 +96,7 @@ def _brief(figures: Any) -> Any:
 
 
 def write_page(figures: dict[str, Any]) -> None:
-    """Write docs/tolerance.md and its pictures from the stored figures."""
+    """docs/tolerance.md and its pictures from the kept figures."""
     three, ten = figures["three"], figures["ten"]
     for name in ("three", "ten"):
         (DOCS / "images" / f"tolerance-{name}.png").write_bytes(tolerance_figure(figures[name]["alone"]))
@@ -117,7 +117,7 @@ def write_page(figures: dict[str, Any]) -> None:
 
 
 def _step(one: dict[str, Any]) -> str:
-    """Effect of the step: each figure with its paired interval."""
+    """What the step changes: each figure with its paired interval."""
     named = {"heat_kT": "heat, kT", "work_kT": "work, kT", "frechet": "Fréchet"}
     return "; ".join(
         f"{named.get(name, name)} {with_interval(change, 1 if abs(change['mean']) > 1 else 3)}"
@@ -126,7 +126,7 @@ def _step(one: dict[str, Any]) -> str:
 
 
 def _together(one: dict[str, Any]) -> str:
-    """The table of all imperfections together, without its line of limits."""
+    """The table of everything at once, without its line of limits."""
     return tolerance_markdown([one["together"]]).split("\n\n", 1)[1]
 
 
@@ -136,7 +136,7 @@ def _row(sweeps: list[dict[str, Any]], name: str, value: float) -> dict[str, Any
 
 
 def _seen(three: list[dict[str, Any]], ten: list[dict[str, Any]]) -> list[str]:
-    """Figures that summarise the tables."""
+    """What the tables show, in figures of their own."""
 
     def say(name: str, value: float, figure: str, sweeps: list[dict[str, Any]], times: float = 100) -> str:
         return with_interval(_row(sweeps, name, value)[figure], 1 if times == 100 else 2, times)

@@ -35,8 +35,7 @@ class Work(NamedTuple):
 
 WORKS = {
     "reproduce": Work(
-        ((*THERMOGEN, "reproduce", "--second-trainer", "exact", "--out", str(RUNS / "reproduce"),
-          "--resume"),),
+        ((*THERMOGEN, "reproduce", "--beside", "exact", "--out", str(RUNS / "reproduce"), "--resume"),),
         RUNS / "reproduce" / "results.json",
     ),
     "compare": Work(

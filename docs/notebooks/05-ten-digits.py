@@ -41,8 +41,8 @@ model = tg.Model.from_pretrained("ten-digits")
 table = model.computer
 print(f"{len(table.classes)} conditions, r = {table.basis.shape[1]} modes, kT = {float(table.kT):g}")
 
-asked = np.resize(np.arange(10), 500)
-samples = tg.generate(jax.random.key(0), table, 500, model.schedule, labels=asked, film_samples=1)
+chosen = np.resize(np.arange(10), 500)
+samples = tg.generate(jax.random.key(0), table, 500, model.schedule, labels=chosen, film_samples=1)
 figure, axis = plt.subplots(figsize=(5.6, 5.8))
 axis.imshow(plate(grey(samples.visible[:100]), (28, 28), 10), cmap="gray")
 axis.set(title="a column for each digit, without selection", xticks=[], yticks=[])
@@ -59,14 +59,14 @@ plt.show()
 classifier = tg.quality.load_classifier()
 verdict = classifier.judge(samples.visible).label
 confusion = np.zeros((10, 10), int)
-np.add.at(confusion, (asked, verdict), 1)
+np.add.at(confusion, (chosen, verdict), 1)
 figure, axis = plt.subplots(figsize=(3.8, 3.4))
 shown = axis.imshow(confusion, cmap="Blues")
 axis.set(xlabel="classified as", ylabel="chosen digit", xticks=range(10), yticks=range(10))
 figure.colorbar(shown, label="samples")
 plt.show()
-print(f"{np.mean(verdict == asked):.1%} of 500 right; worst class {confusion.diagonal().min() / 50:.0%}")
-assert np.mean(verdict == asked) > 0.97
+print(f"{np.mean(verdict == chosen):.1%} of 500 right; worst class {confusion.diagonal().min() / 50:.0%}")
+assert np.mean(verdict == chosen) > 0.97
 assert confusion.diagonal().min() / 50 > 0.85
 
 # %% [markdown]
@@ -100,19 +100,19 @@ def thermodynamic():
     """Match mean and a share of the variance in closed form, then generate samples."""
     settings = ConditionalSettings.of(clusters=20, modes=64, match=0.3)
     control = train_conditional(split.training, settings).control
-    return tg.generate(key, control, 500, settings.schedule, labels=asked, film_samples=1).visible
+    return tg.generate(key, control, 500, settings.schedule, labels=chosen, film_samples=1).visible
 
 
 ink, labels = split.training.grey(), split.training.labels
 timed("thermodynamic", thermodynamic)
-timed("denoiser, 10 steps", lambda: fit_denoiser(key, ink, labels, steps=10, updates=1500).draw(key, asked))
-timed("Gaussians, one a class", lambda: fit_mixture(ink, labels, components=1).draw(key, asked))
-timed("Gaussians, 20 a class", lambda: fit_mixture(ink, labels).draw(key, asked))
+timed("denoiser, 10 steps", lambda: fit_denoiser(key, ink, labels, steps=10, updates=1500).draw(key, chosen))
+timed("Gaussians, one a class", lambda: fit_mixture(ink, labels, components=1).draw(key, chosen))
+timed("Gaussians, 20 a class", lambda: fit_mixture(ink, labels).draw(key, chosen))
 
-measures = {name: evaluate(images, reference, asked) for name, images in drawn.items()}
+measures = {name: evaluate(images, reference, chosen) for name, images in drawn.items()}
 rng = np.random.default_rng(0)
 noise = rng.normal(size=(500, 784)).astype(np.float32)
-measures["noise"] = evaluate(noise, reference, asked)
+measures["noise"] = evaluate(noise, reference, chosen)
 measures["training images"] = evaluate(ink[:500], reference)
 print(f"{'':24} {'right':>7} {'Fréchet':>13} {'seconds':>8}")
 for name, one in measures.items():

@@ -79,16 +79,18 @@ assert abs(width / equipartition - 1) < 1e-6
 
 # %%
 model = tg.Model.from_pretrained("three-digits")
-chip = make_circuit_model(model, record("cmos-1fF"))
-for name, (value, unit_name) in figures(chip.physical, chip.schedule, 2821.0, chip.record.active).items():
+circuit = make_circuit_model(model, record("cmos-1fF"))
+for name, (value, unit_name) in figures(
+    circuit.physical, circuit.schedule, 2821.0, circuit.record.active
+).items():
     print(f"{name:40} {value:10.3g} {unit_name}")
 
 # %% [markdown]
 # The conversion is reversible: `PhysicalComputer.computer` gives the dimensionless computer, bit for bit.
 
 # %%
-back = chip.physical.computer()
-for there, here in zip(jax.tree.leaves(back), jax.tree.leaves(chip.computer), strict=True):
+back = circuit.physical.computer()
+for there, here in zip(jax.tree.leaves(back), jax.tree.leaves(circuit.computer), strict=True):
     assert np.array_equal(there, here)
 
 # %% [markdown]
@@ -103,7 +105,7 @@ start = np.array([[0.5, -0.5]])
 text = netlist(two, start, Transient(), seeds=np.array([1]))
 print("\n".join(line[:100] for line in text.splitlines()[:24]))
 
-deck = deck_of(chip, 1, transient_of(chip))
+deck = deck_of(circuit, 1, transient_of(circuit))
 print(f"\nthe three-digit computer takes {len(deck.splitlines()):,} such lines")
 assert sum(line.startswith("C") for line in deck.splitlines()) == 1296
 
@@ -146,15 +148,15 @@ if ngspice:
     count, key = 8, jax.random.key(0)
     theirs = generate_in_circuit(
         key,
-        chip.computer,
-        chip.physical,
+        circuit.computer,
+        circuit.physical,
         count,
-        chip.schedule,
-        transient_of(chip),
+        circuit.schedule,
+        transient_of(circuit),
         Bench.at(folder, runs_of_deck=4),
     )
     coarse = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
-    ours = tg.generate(key, chip.computer, 200, coarse, integrator=tg.StochasticHeun(), film_samples=1)
+    ours = tg.generate(key, circuit.computer, 200, coarse, integrator=tg.StochasticHeun(), film_samples=1)
     both = np.concatenate([np.asarray(one.visible[:count], float) for one in (theirs, ours)])
     figure, axis = plt.subplots(figsize=(7, 1.9))
     axis.imshow(plate(grey(both), (28, 28), count), cmap="gray")
