@@ -1,1 +1,1 @@
-"""The figures of the documentation, each by one command: python -m benchmarks NAME."""
+"""Measure the figures of the documentation: python -m benchmarks NAME."""

@@ -1,4 +1,4 @@
-"""Run benchmarks by name: python -m benchmarks [NAME ...] (all of them without a name)."""
+"""Run benchmarks by name: python -m benchmarks [NAME ...] (without a name: all)."""
 
 import sys
 from importlib import import_module
@@ -30,7 +30,7 @@ NAMES = (
 
 
 def main() -> None:
-    """Run the named benchmarks, or all."""
+    """Run the named benchmarks, or all of them."""
     unknown = [name for name in sys.argv[1:] if name not in NAMES]
     if unknown:
         sys.exit(f"unknown benchmark {unknown[0]!r}: choose among {', '.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""`thermogen bench` at three batch sizes, added to the history of this machine: docs/speed.md."""
+"""Run `thermogen bench` at three batch sizes and add it to the history of this machine: docs/speed.md."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ HISTORY = Path(__file__).parent / "history.jsonl"
 
 
 def main() -> None:
-    """Measure and print what changed."""
+    """Measure and print the changes."""
     found = {}
     for batch, samples in ((250, 2000), (256, 0), (1000, 0)):
         one = bench(Bench(batch=batch, samples=samples))

@@ -1,4 +1,4 @@
-"""The circuit against the computer: paths, averages, digits, and how large a deck ngspice finishes."""
+"""Compare ngspice with thermogen: paths, averages, digits, and the largest deck that ngspice finishes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ IMAGES = Path("docs/images")
 
 
 def paths(bench: Bench) -> list[dict[str, Any]]:
-    """The same path in both engines: 2, 16 and 96 units, five computers each, at four tolerances."""
+    """Compare one path in both engines: 2, 16 and 96 units, five computers each, at four tolerances."""
     rows = []
     for units in (2, 16, 96):
         for noisy in (True, False):
@@ -77,7 +77,7 @@ def averages(bench: Bench) -> list[dict[str, Any]]:
 
 
 def held(bench: Bench) -> list[dict[str, Any]]:
-    """What holding the noise does: heat and variance of ngspice against our own at a small step."""
+    """Effect of piecewise-constant noise: heat and variance of ngspice against thermogen at a small step."""
     key = jax.random.fold_in(jax.random.key(0), 16)
     one = random_computer(key, 16)
     rows = []
@@ -104,7 +104,7 @@ def dense(bench: Bench) -> list[dict[str, Any]]:
 
 
 def engines(count: int = 400) -> list[dict[str, Any]]:
-    """Heat of the 28 x 28 computer by our own engine alone: integrators, steps, and noise that is held."""
+    """Heat of the 28 x 28 computer by thermogen: integrators, steps and piecewise-constant noise."""
     settings = Settings.of("exact", compress=1e-3, dt=5e-3)
     experiment = prepare(settings)
     computer, rows = experiment.train().computer, []
@@ -132,7 +132,7 @@ def engines(count: int = 400) -> list[dict[str, Any]]:
 
 
 def through_nodes(bench: Bench) -> list[dict[str, Any]]:
-    """Seconds of one path through summing nodes: three digits, and one of ten classes behind 64 modes."""
+    """Seconds of one path through summing nodes: three digits, and ten classes with 64 modes."""
     settings = Settings.of("exact", compress=1e-3, dt=5e-3)
     experiment = prepare(settings)
     three = make_circuit_model(experiment.model(experiment.train()), record("cmos-1fF"))
@@ -155,7 +155,7 @@ def through_nodes(bench: Bench) -> list[dict[str, Any]]:
 
 
 def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
-    """Digits 0, 1, 2 by ngspice and by our own engine, five trainings: 8 x 8 pixels, or 28 x 28 low-rank."""
+    """Digits 0, 1, 2 by ngspice and by thermogen, five trainings: 8 x 8 pixels, or 28 x 28 low-rank."""
     rows = []
     for seed in SEEDS:
         if small:
@@ -196,7 +196,7 @@ def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
 
 
 def digits8() -> Path:
-    """The first image of 0, 1 and 2 of scikit-learn's digits, as an image file."""
+    """Write the first image of 0, 1 and 2 of scikit-learn's digits to an image file."""
     found = load_digits()
     chosen = [int(np.flatnonzero(found.target == digit)[0]) for digit in range(3)]
     path = FOLDER / "digits8.npz"
@@ -205,7 +205,7 @@ def digits8() -> Path:
 
 
 def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
-    """Every digit asked for, 784 units behind shared modes, a deck for each sample, judged."""
+    """Generate and classify every digit: 784 units with shared modes, a deck for each sample."""
     images = load_split(None).training
     settings = ConditionalSettings.of(modes=64)
     model = conditional_model(images, settings, train_conditional(images, settings))
@@ -244,12 +244,12 @@ def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
 
 
 def platform():
-    """Voltages on femtofarads."""
+    """The platform: voltages on femtofarad capacitors."""
     return record("cmos-1fF").platform()
 
 
 def main() -> None:
-    """Measure all and keep it."""
+    """Measure and store all figures."""
     bench = Bench.at(FOLDER)
     IMAGES.mkdir(exist_ok=True)
     keep(

@@ -1,4 +1,4 @@
-"""Every published claim in its full setting: the page docs/claims.md. Interrupted, it goes on."""
+"""Test every published claim in its full setting: docs/claims.md. An interrupted run continues."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "claims.md"
 
 
 def main(folder: Path = Path("runs/claims")) -> None:
-    """Run what is missing, then write page and figures."""
+    """Run the missing parts, then write page and figures."""
     run_claims(Plan.of(False, load_split(MNIST)), folder, stage=stage)
     PAGE.write_text((folder / "claims.md").read_text())
     (RESULTS / "claims.json").write_text((folder / "claims.json").read_text())

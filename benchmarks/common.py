@@ -1,4 +1,4 @@
-"""What the benchmarks share: trained computers, intervals, and where the figures are kept."""
+"""Shared functions of the benchmarks: trained computers, intervals and stored figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _cores() -> int:
 
 
 def trained_and_sampled(settings: Settings, count: int) -> tuple[Samples, PrototypeScores, dict[str, Any]]:
-    """Train with `settings`, generate `count` samples, judge them against the prototypes."""
+    """Train with `settings`, generate `count` samples and compare them with the prototypes."""
     experiment = prepare(settings)
     result = experiment.train()
     samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
@@ -60,6 +60,6 @@ def best_of(work: Callable[[], Any], repeats: int) -> dict[str, float]:
 
 
 def medians(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median wall seconds of several works, taken in turns so that all meet the same machine."""
+    """Median wall seconds of several functions, in turns so that all see the same load."""
     times, _ = in_turns(works, repeats)
     return {name: float(np.median(values)) for name, values in times.items()}

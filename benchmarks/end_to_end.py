@@ -1,4 +1,4 @@
-"""The full main job in a fresh process, as a user runs it: wall seconds, peak memory, its own account."""
+"""Time the main job in a fresh process: wall seconds, peak memory, its own timing."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""What each choice of the exact trainer's defaults contributes, and whether they serve other digits."""
+"""Contribution of each default of the exact trainer, and results for other digits."""
 
 from dataclasses import replace
 from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""Statistics and solution for many images: seconds, memory, and the cost per image."""
+"""Exact training of many images: seconds, memory, and cost per image."""
 
 import resource
 import time

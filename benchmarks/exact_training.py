@@ -1,4 +1,4 @@
-"""Exact training of three digits: seconds, heat, structure, rank, and its loss against descent."""
+"""Exact training of three digits: seconds, heat, correlation, rank, and its loss against descent."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ IMPRINTS = ("tile", "projection", "code")
 
 
 def figures(settings: Settings, count: int = 300) -> dict:
-    """Train with `settings`, draw `count` samples, and say how good they are."""
+    """Train with `settings`, generate `count` samples and measure their quality."""
     experiment = prepare(settings)
     result = experiment.train()
     samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
@@ -45,7 +45,7 @@ def said(name: str, f: dict) -> None:
 
 
 def held_out(experiment, computers: list, paths: int) -> list[np.ndarray]:
-    """The loss of computers on the same noising paths, which no training has seen."""
+    """Loss of computers on the same noising paths, which no training used."""
     return [
         np.concatenate(
             [

@@ -1,4 +1,4 @@
-"""Heat of generation against the scale of the images: which scale would give the published 2.9e3 kT?"""
+"""Heat of generation against the scale of the images, compared with the published 2.9e3 kT."""
 
 from benchmarks.common import keep, trained_and_sampled
 from thermogen.studies.measures import interval

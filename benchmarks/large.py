@@ -1,6 +1,6 @@
 """Large computers: seconds a step and memory against N, and digits of 256 x 256 on 131,072 units.
 
-Every case runs in a process of its own, so that its largest memory is its own.
+Every case runs in a separate process, so that its peak memory is measured alone.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def enlarged(digits: Images, side: int) -> Images:
 
 
 def random_values(couplings: Couplings, size: float) -> Couplings:
-    """Values that leave the units near rest, so that steps are those of ordinary states."""
+    """Couplings so weak that the units stay near rest."""
     rng = np.random.default_rng(0)
     values, rest = eqx.partition(couplings, eqx.is_inexact_array)
     return eqx.combine(
@@ -104,7 +104,7 @@ def scaling(kind: str, side: int) -> dict[str, Any]:
 
 
 def layouts(kind: str) -> dict[str, Any]:
-    """Bands against look-up of as many random edges, and both against a plain pass over the state."""
+    """Compare bands, rows of as many random edges, and a plain pass over the state."""
     units = Units(SIDE**2, SIDE**2)
     couplings = planes(units, SIDE, SIDE, radius=float(kind))
     bands = random_values(couplings, 0.1)
@@ -164,7 +164,7 @@ def layouts(kind: str) -> dict[str, Any]:
 
 
 def drawn(topology: str) -> dict[str, Any]:
-    """Train on three digits of 256 x 256, draw samples, write them to results/large_NAME.png."""
+    """Train on three digits of 256 x 256, generate samples and write them to results/large_NAME.png."""
     digits = enlarged(load_digits([0, 1, 2]), SIDE)
     units = Units(SIDE**2, SIDE**2)
     computer = make_computer(wiring(topology, units, digits.shape))
@@ -219,7 +219,7 @@ def peak() -> float:
 
 
 def apart(*arguments: str) -> dict[str, Any]:
-    """One case in a fresh process."""
+    """Run one case in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.large", *arguments]
     root = Path(__file__).parent.parent
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)

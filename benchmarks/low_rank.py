@@ -1,4 +1,4 @@
-"""Time per step of full and low-rank couplings, where it goes, and the heat of both."""
+"""Time per step of full and low-rank couplings, its parts, and the heat of both."""
 
 import jax
 import jax.numpy as jnp

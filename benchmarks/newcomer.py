@@ -1,4 +1,4 @@
-"""The first minutes: from a clone to moving units and to digits read; the notebooks, each in a fresh process.
+"""Time from a clone to moving units and to the first digits; time of each notebook in a fresh process.
 
 Packages come from pip's cache where it has them. The clone is of the last commit.
 """
@@ -22,7 +22,7 @@ TURNS = 3
 
 
 def first_digits(browser) -> tuple[float, float]:
-    """Seconds from `git clone` through `make studio` to the first frame, and to the first pictures read."""
+    """Seconds from `git clone` through `make studio` to the first frame, and to the first digits."""
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "thermogen"
@@ -36,7 +36,7 @@ def first_digits(browser) -> tuple[float, float]:
 
 
 def seconds(notebook: Path) -> float:
-    """What a notebook takes as a script, figures drawn but not shown."""
+    """Seconds of a notebook as a script, with figures drawn but not shown."""
     begun = time.perf_counter()
     subprocess.run(
         [sys.executable, notebook.name],

@@ -1,4 +1,4 @@
-"""The page docs/benchmarks.md: history of benches, every figure that is kept. `python -m benchmarks.page`."""
+"""Write docs/benchmarks.md from the history of benches and stored figures: `python -m benchmarks.page`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 
-# Where each benchmark's figures are read.
+# The page with the figures of each benchmark.
 PAGES = {
     "bench": "speed",
     "steps": "speed",
@@ -23,8 +23,8 @@ PAGES = {
     "exact_choices": "exact-training",
     "exact_mnist": "exact-training",
     "repair": "exact-training",
-    "ten_digits": "ten-digits",
-    "refinement": "ten-digits",
+    "ten_digits": "all-classes",
+    "refinement": "all-classes",
     "low_rank": "speed",
     "large": "large",
     "claims": "claims",
@@ -91,7 +91,7 @@ def _kept() -> str:
                 kept.get("machine", {}).get("cores", "–"),
             ]
         )
-    return table(["benchmark", "what it measures", "figures", "versions", "cores"], rows)
+    return table(["benchmark", "measures", "figures", "versions", "cores"], rows)
 
 
 def table(head: list[Any], rows: list[list[Any]]) -> str:
@@ -102,16 +102,16 @@ def table(head: list[Any], rows: list[list[Any]]) -> str:
 
 _TEXT = """# Benchmark history
 
-Written by `python -m benchmarks.page` from `benchmarks/history.jsonl` and `benchmarks/results/`; a test
-holds it to them. `python -m benchmarks NAME` measures anew. `thermogen bench --history FILE.jsonl` keeps a
-history of your own machine and says what has changed since its last bench. Times of different machines, or
-of one machine on different days, are no measure of a change: quote ratios within one run.
+`python -m benchmarks.page` writes this page from `benchmarks/history.jsonl` and `benchmarks/results/`. A test
+compares them. `python -m benchmarks NAME` repeats a measurement. `thermogen bench --history FILE.jsonl` keeps
+a history of your own machine and prints the changes since its last bench. Do not compare times of different
+machines or days: quote ratios within one run.
 
 ## Steps
 
-784 + 512 units, milliseconds a step of all samples of the batch, medians over turns. *Of its products*: the
-speed of the step beside its three matrix products alone. What the rows mean:
-[speed.md](speed.md#the-step-beside-its-bounds).
+784 + 512 units, milliseconds a step of all samples of the batch, medians over turns. *Of its products* is the
+speed of the step relative to its three matrix products alone. [Speed](speed.md#the-step-beside-its-bounds)
+explains the columns.
 
 {history}
 
@@ -121,9 +121,9 @@ Three digits, trained exactly.
 
 {samples}
 
-## Every figure that is kept
+## Stored figures
 
-Raw numbers with their versions are in `benchmarks/results/NAME.json`.
+`benchmarks/results/NAME.json` holds the raw numbers with their versions.
 
 {kept}
 """

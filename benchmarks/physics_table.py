@@ -1,4 +1,4 @@
-"""Heat and structure of the published setting, batch rule, for each imprint: five seeds, 200 samples each."""
+"""Heat and correlation of the published setting, batch rule, for each imprint: five seeds of 200 samples."""
 
 from benchmarks.common import keep, trained_and_sampled
 from thermogen.studies.measures import interval

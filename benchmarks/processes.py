@@ -1,4 +1,4 @@
-"""One process on one core against two processes on one core each: samples and statistics, shared."""
+"""Compare one process on one core with two processes on one core each: samples and statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNTS = {"full": 2000, "low rank": 8000, "statistics": 40_000}
 
 
 def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
-    """Seconds of each repeat, by the clock and of a core, and checksums of the results; in every process."""
+    """Wall and core seconds of each repeat, and checksums of the results, in every process."""
     import jax
 
     import thermogen as tg
@@ -67,7 +67,7 @@ def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
 
 
 def measured(kind: str, processes: int, count: int, repeats: int, model: Path) -> dict[str, Any]:
-    """Run `work` in so many processes, each on a core of its own."""
+    """Run `work` in several processes, each on a separate core."""
     from thermogen.parallel.launcher import launch_python
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Refinement on a computer's own states: does it converge, does it overfit, what does it bring."""
+"""Refinement on a computer's own states: convergence, overfitting and gain in quality."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""A damaged chip and its repair: trained for a perfect chip, run on the damaged one, trained anew for it.
+"""Imperfect devices: run with couplings of a perfect device, and with exact training for the defect map.
 
-Damage: a share of the couplers dead in both directions; J2, J4 and mobility of every unit times exp(s z),
-each with a z of its own. The map of the damage is known: exact training for the chip as it is. Five chips,
-the noise of samples and paths the same for all computers of a chip.
+Imperfections: a share of dead couplers in both directions; J2, J4 and mobility of every unit times exp(s z),
+with independent z. Five devices. All computers of a device share the noise of samples and paths.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ FIGURES = ("correlation", "heat_kT", "loss")
 
 
 def chip(perfect: Computer, dead: float, mismatch: float, seed: int, only: str | None = None) -> Computer:
-    """A damaged chip without couplings; `only` one of `APART`."""
+    """An imperfect device without couplings; `only` one of `APART`."""
     random = np.random.default_rng(seed)
     total = perfect.units.total
     broken = np.triu(random.random((total, total)) < dead)
@@ -54,7 +53,7 @@ def chip(perfect: Computer, dead: float, mismatch: float, seed: int, only: str |
 
 
 def moved(trained: Computer, to: Computer) -> Computer:
-    """Couplings and biases of one computer on another chip: those of dead couplers are lost."""
+    """Couplings and biases of one computer on another device, without dead couplers."""
     values = to.couplings.with_matrix(trained.couplings.matrix()), trained.bias
     return eqx.tree_at(lambda c: (c.couplings, c.bias), to, values)
 
@@ -71,7 +70,7 @@ def likeness(experiment: Experiment, computer: Computer, seed: int, count: int) 
 
 
 def rescaled(damaged: Computer, dead: float) -> Computer:
-    """The simplest repair, without a map: the couplers that are left, stronger by 1 / (1 - share of dead)."""
+    """Correction without a map: remaining couplings times 1 / (1 - share of dead ones)."""
     matrix = damaged.couplings.matrix() / (1 - dead)
     return eqx.tree_at(lambda c: c.couplings, damaged, damaged.couplings.with_matrix(matrix))
 
@@ -79,7 +78,7 @@ def rescaled(damaged: Computer, dead: float) -> Computer:
 def measured(
     experiment: Experiment, computer: Computer, seed: int, count: int, paths: int
 ) -> dict[str, float]:
-    """`likeness`, and the loss on the chip's own noising paths."""
+    """`likeness`, and the loss on the device's own noising paths."""
     losses = [
         path_loss(
             jax.random.key(100 + seed),
@@ -95,7 +94,7 @@ def measured(
 
 
 def retrained(experiment: Experiment, on: Computer) -> tuple[Computer, dict[str, Any]]:
-    """Exact training for a chip, and what it took."""
+    """Exact training for a device, with its cost."""
     begun = time.perf_counter()
     known = statistics(on, experiment.fields, experiment.schedule)[0]
     took = time.perf_counter() - begun
@@ -110,10 +109,10 @@ def retrained(experiment: Experiment, on: Computer) -> tuple[Computer, dict[str,
 def compared(
     rows: list[dict[str, Any]], repaired: str = "repaired", optimum: str = "repaired"
 ) -> dict[str, Any]:
-    """Means over the chips, what was lost, and the share of it that came back, with intervals.
+    """Means over the devices, loss, and recovered share, with intervals.
 
-    Excess loss is that over `optimum`, the computer trained exactly for the chip; the share is of what
-    training gains over no couplings at all.
+    Excess loss is relative to `optimum`, the computer trained exactly for the device, as a share of what
+    training gains over no couplings.
     """
     found: dict[str, Any] = {}
     for name in (*FIGURES, "above_0.7"):
@@ -155,7 +154,7 @@ def said(name: str, found: dict[str, Any]) -> None:
 
 
 def exact(count: int, paths: int, seeds: int) -> dict[str, Any]:
-    """The exactly trained computer at every level of damage, and each kind of damage apart."""
+    """The exactly trained computer at every level, and with each imperfection alone."""
     experiment = prepare(Settings.of("exact", dt=STEP))
     clean, _ = retrained(experiment, experiment.computer)
     whole = [measured(experiment, clean, seed, count, paths) for seed in range(seeds)]
@@ -204,7 +203,7 @@ def exact(count: int, paths: int, seeds: int) -> dict[str, Any]:
 
 
 def louder(count: int, seeds: int) -> dict[str, Any]:
-    """At the mildest damage: repair with stronger fields, and with couplings and biases times a factor."""
+    """At the lowest level: stronger fields, and couplings and biases times a factor."""
     experiment = prepare(Settings.of("exact", dt=STEP))
     clean, _ = retrained(experiment, experiment.computer)
     dead, mismatch = next(iter(LEVELS.values()))
@@ -227,7 +226,7 @@ def louder(count: int, seeds: int) -> dict[str, Any]:
 
 
 def of_one_mobility(count: int, seeds: int) -> dict[str, Any]:
-    """At the mildest damage, but with one mobility for all units: what couplings can undo."""
+    """At the lowest level with one mobility for all units, which couplings can correct."""
     experiment = prepare(Settings.of("exact", dt=STEP))
     clean, _ = retrained(experiment, experiment.computer)
     dead, mismatch = next(iter(LEVELS.values()))
@@ -242,7 +241,7 @@ def of_one_mobility(count: int, seeds: int) -> dict[str, Any]:
 
 
 def of_tries(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What each try brought back, and its heat over that of the perfect chip, with intervals."""
+    """Recovered share of each trial and its heat relative to the perfect device, with intervals."""
     found: dict[str, Any] = {}
     lost = np.array([row["clean"]["correlation"] - row["damaged"]["correlation"] for row in rows])
     for name in [name for name in rows[0] if name not in ("clean", "damaged")]:
@@ -255,7 +254,7 @@ def of_tries(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def descended(count: int, paths: int, seeds: int, cycles: int = 100) -> dict[str, Any]:
-    """The published computer, trained by descent: repaired by descent, and by exact training."""
+    """The published computer, trained by descent; retrained by descent and by exact training."""
     experiment = prepare(Settings(dt=STEP, cycles=cycles))
     rows = []
     for seed in range(seeds):

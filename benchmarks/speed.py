@@ -1,4 +1,4 @@
-"""Time of a training cycle, of a sample, and of a second batch; compilation apart. Peak memory."""
+"""Time of a training cycle, of a sample, and of a second batch, without compilation. Peak memory."""
 
 import resource
 import time

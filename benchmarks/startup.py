@@ -1,4 +1,4 @@
-"""How soon it answers: import, help, every public name, the first pictures; each in a fresh process."""
+"""Start-up time: import, help, every public name, first images; each in a fresh process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How large a step, which noise and products leave heat and images as they are: the convergence table."""
+"""Convergence of heat and images with time step, method, noise and precision of products."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COARSE = (500, 250, 125, 83, 62, 50)
 
 
 def cells(steps: tuple[int, ...], others: int) -> list[tuple[str, Integrator, int | None]]:
-    """All methods at all steps and at the step chosen for them; weak noise and bfloat16 at `others` steps."""
+    """All methods at all steps and at the step of `--dt auto`; weak noise and bfloat16 at `others` steps."""
     found: list[tuple[str, Integrator, int | None]] = [
         (name, named_integrator(name), count) for name in METHODS for count in steps
     ]
@@ -129,7 +129,7 @@ def tables(found: dict[str, list[dict[str, Any]]]) -> str:
             lines.append(f"| {steps} | {dt:.3g} | {' | '.join(cells)} |")
         lines += [
             "",
-            "| asked for | steps | heat / kT | against the finest Heun | " + measure + " |",
+            "| method | steps | heat / kT | difference from the finest Heun | " + measure + " |",
             "|---|---|---|---|---|",
         ]
         for row in rows:
@@ -144,10 +144,10 @@ def tables(found: dict[str, list[dict[str, Any]]]) -> str:
 
 def _cell(row: dict[str, Any], measure: str) -> str:
     if "diverged" in row:
-        return "breaks"
+        return "diverges"
     if "against_heun" in row:
         bias, sem = (100 * row["against_heun"][key] / row["heat_kT"] for key in ("heat_kT", "sem"))
-        heat = f"{bias:+.2f} ± {sem:.2f} %" if abs(bias) < 50 else "meaningless"
+        heat = f"{bias:+.2f} ± {sem:.2f} %" if abs(bias) < 50 else "unstable"
     else:
         heat = f"{row['heat_kT']:.0f} ± {row['sem']:.0f} kT"
     return f"{heat}, {row[measure]:.3f}"

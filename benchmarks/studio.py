@@ -1,7 +1,7 @@
-"""The live page: frames a second with 16 samples, seconds to the first, bytes of the page; and NiceGUI's.
+"""Live page: frames a second with 16 samples, seconds to the first, bytes of the page; the same for NiceGUI.
 
-Headless Chromium draws on the same cores that simulate. The other page, in an environment of its own that is
-made for it, shows 16 pictures of noise and simulates nothing.
+Headless Chromium draws on the same cores that simulate. The NiceGUI page runs in a separate environment. It
+shows 16 images of noise and simulates nothing.
 """
 
 import json
@@ -48,7 +48,7 @@ ui.run(port=int(sys.argv[1]), show=False, reload=False)
 
 
 class Transfers:
-    """Bytes and requests of a page until now, from the browser's own protocol."""
+    """Bytes and requests of a page so far, from the browser's protocol."""
 
     def __init__(self, page: Page):
         self.bytes, self.requests = 0, 0
@@ -88,7 +88,7 @@ def first_frame(browser: Browser) -> float:
 
 
 def ours(browser: Browser) -> dict:
-    """The studio as a visitor meets it: each model at each pace."""
+    """Frame rates of the studio for each model and speed."""
     found: dict = {"first_frame_s": interval([first_frame(browser) for _ in range(TURNS)]), "rates": {}}
     with studio() as (address, server):
         page = opened(browser, viewport={"width": 1300, "height": 1000})
@@ -112,7 +112,7 @@ def ours(browser: Browser) -> dict:
 
 
 def rival(browser: Browser) -> dict:
-    """A page of NiceGUI with 16 pictures, thirty times a second."""
+    """A page of NiceGUI with 16 images, thirty times a second."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = str(Path(folder) / "bin" / "python")
@@ -143,7 +143,7 @@ def rival(browser: Browser) -> dict:
 
 
 def asked_and_law() -> dict:
-    """Of 100 samples of each asked digit, how many are judged right; the largest gap of the first law."""
+    """Share of 100 samples of each digit that are classified right; largest gap of the first law."""
     shelf, found = Models.of(), {}
     for name in MODELS:
         loaded, right, gaps, heats = shelf.load(name), [], [], []

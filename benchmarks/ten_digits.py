@@ -1,4 +1,4 @@
-"""What each choice of a generator of all ten digits contributes: one change at a time, on MNIST."""
+"""Contribution of each choice of the class-conditional computer: one change at a time, on MNIST."""
 
 from __future__ import annotations
 

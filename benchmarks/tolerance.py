@@ -1,7 +1,7 @@
-"""How much imperfection trained computers tolerate: every imperfection swept over five devices.
+"""Tolerance of trained computers to imperfections: each is swept over five devices.
 
-Three digits: the exactly trained computer, which is the same for every seed of its training. Ten digits:
-trained on 2,000 images a class. Every finished device is kept: interrupted, it goes on.
+Three digits: the exactly trained computer, which does not depend on the training seed. Ten digits: trained
+on 2,000 images a class. Every finished device is stored: an interrupted run continues.
 """
 
 from __future__ import annotations

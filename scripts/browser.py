@@ -1,4 +1,4 @@
-"""The studio in headless Chromium from the system's packages: for tests, benchmarks and screenshots."""
+"""Open the studio in the system's headless Chromium, for tests, benchmarks and screenshots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE = 120_000
 def studio(
     errors: IO[str] | int | None = None, words: Sequence[str] = COMMAND
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of the studio and its process, which Ctrl-C ends, with all that `words` have started."""
+    """Address and process of the studio that `words` start. The process ends with all its children."""
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
     ) as process:
@@ -61,14 +61,14 @@ def chromium() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, **settings) -> Page:
-    """An empty page of a new visitor, on which scripts of ours may look at what is drawn."""
+    """An empty page of a new visitor, whose drawing our scripts can inspect."""
     page = browser.new_context(bypass_csp=True, **settings).new_page()
     page.set_default_timeout(PATIENCE)
     return page
 
 
 def shown(page: Page, address: str) -> Page:
-    """The page of the studio once it has drawn a frame."""
+    """The page of the studio after its first frame."""
     page.goto(address)
     page.wait_for_function("document.body.dataset.ready && document.body.dataset.frame > 0")
     return page

@@ -2,8 +2,8 @@
 
 Usage: python scripts/make_figures.py [NAME ...] [--images MNIST.npz]
 
-Without names all are made, which takes hours; with names those alone, and what they need. A run that is kept
-in runs/figures is not repeated. Grids show the first samples of a run, none chosen.
+Without names the script makes all pictures, which takes hours. A run that is stored in runs/figures is not
+repeated. Grids show the first samples of a run, without selection.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MNIST = "MNIST"  # stands for the file that is given
 
 
 class Work(NamedTuple):
-    """Commands, one after the other, and the file that says that they are done (None: always run them)."""
+    """Commands in order, and the file that marks them as done (None: always run them)."""
 
     commands: tuple[tuple[str, ...], ...]
     done: Path | None
@@ -78,7 +78,7 @@ FIGURES = {
     "studio-finish": ("studio", IMAGES / "studio-finish.png"),
     "studio-phone": ("studio", IMAGES / "studio-phone.png"),
 }
-"""Picture by name: the work that makes it, and the file it leaves."""
+"""Picture by name: the work that makes it, and the resulting file."""
 
 
 SHORT = ("digits", "digits-exact")
@@ -100,7 +100,7 @@ def four_rows(grid: Path, target: Path, columns: int = 15) -> None:
 
 
 def main() -> None:
-    """Make the named pictures, or all."""
+    """Make the named pictures, or all of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(FIGURES)}")
     parser.add_argument("--images", default="../shared/data/mnist.npz", help="MNIST as .npz")

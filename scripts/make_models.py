@@ -2,7 +2,7 @@
 
 Usage: python scripts/make_models.py [MNIST.npz [NAME ...]]
 
-Without any argument only docs/models.md is written anew, from the cards.
+Without arguments the script only writes docs/models.md from the cards.
 
 three-digits   exact training on the shipped digits 0, 1, 2, couplings compressed to low rank
 published      the published rule, 100 cycles of sampled trajectories, full couplings
@@ -26,12 +26,12 @@ from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import summary
 from thermogen.studies.settings import Settings
 
-TARGET = Path(__file__).parent.parent / "src" / "thermogen" / "models"
+TARGET = Path(__file__).parent.parent / "src" / "thermogen" / "shipped" / "models"
 SAMPLES = 1000
 
 
 def three_digits(mnist: str) -> tg.Model:
-    """A computer that anyone can look into: 5,424 couplers through summing nodes."""
+    """Three digits, trained exactly: 5,424 couplers through summing nodes."""
     return _trained(Settings.of(trainer="exact", compress=1e-4))
 
 
@@ -41,7 +41,7 @@ def published(mnist: str) -> tg.Model:
 
 
 def ten_digits(mnist: str) -> tg.Model:
-    """Any asked digit."""
+    """The class-conditional computer."""
     images = replace(tg.load_images(mnist), source="MNIST, 60,000 training images")
     settings = ConditionalSettings.of(clusters=20, modes=64)
     return conditional_model(images, settings, train_conditional(images, settings))
@@ -60,7 +60,7 @@ MAKERS: dict[str, Callable[[str], tg.Model]] = {
 
 
 def figures(model: tg.Model) -> dict[str, Any]:
-    """Heat, and how many samples show what they should, measured with a key of their own."""
+    """Heat and share of correct samples, measured with a separate key."""
     samples = tg.generate(jax.random.key(2026), model.computer, SAMPLES, model.schedule)
     found: dict[str, Any] = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT)}
     if model.prototypes is not None:
@@ -72,44 +72,43 @@ def figures(model: tg.Model) -> dict[str, Any]:
     return found
 
 
-PAGE = TARGET.parents[2] / "docs" / "models.md"
+PAGE = TARGET.parents[3] / "docs" / "models.md"
 TEXT = {
     "three-digits": (
-        "The computer to look into: three digits, learnt exactly, its couplings compressed to low "
-        "rank. 784 visible and 512 hidden units; the hidden ones carry a code for the digit, so a "
-        "digit can be asked for by holding them (the live page does)."
+        "Three digits, trained exactly, with couplings compressed to low rank. The hidden units carry a "
+        "code for the digit. Clamping them selects the digit, as the live page does."
     ),
     "ten-digits": (
-        "Any asked digit: one wiring of 784 units and 64 modes, 200 conditions, learnt exactly from "
-        "all of MNIST. A small version of the computer of [all ten digits](ten-digits.md), which has "
-        "1,000 conditions of 128 modes."
+        "A class-conditional computer: one wiring of 784 units and 64 modes, 200 conditions, trained exactly "
+        "on all of MNIST. The computer of [all ten digits](all-classes.md) is larger: 1,000 conditions of "
+        "128 modes."
     ),
     "published": (
-        "The setting of the paper: three digits, tiled imprint, 100 cycles of sampled trajectories at"
-        " the published rate, full couplings. Weaker pictures, mixtures and inverted digits included,"
-        " as published."
+        "The setting of the paper: three digits, tiled imprint, 100 cycles of sampled trajectories at the "
+        "published rate, full couplings. Its images are weaker and include mixtures and inverted digits, as "
+        "published."
     ),
 }
 FIRST = (
-    "Three trained computers come with the package. Every command that takes a model folder takes "
-    "their names, and so does `Model.from_pretrained`; a folder of the same name goes first."
+    "Three trained computers come with the package. Every command that takes a model folder, and "
+    "`Model.from_pretrained`, also take their names. A folder of the same name takes precedence."
 )
 FIGURES = (
-    f"Figures: {SAMPLES:,} samples with a key of their own, by each model's own schedule and Euler–Maruyama;"
-    " ± is one standard error, brackets are 95 % (Wilson). `python scripts/make_models.py MNIST.npz` "
-    "makes them again."
+    f"Figures: {SAMPLES:,} samples with a separate key, by the schedule of each model and Euler–Maruyama; "
+    "± is one standard error, brackets are 95 % (Wilson). *Correlation* is the correlation with the nearest "
+    "prototype. `python scripts/make_models.py MNIST.npz` makes the models again."
 )
 LAST = (
-    "**Made for** seeing, teaching and testing. **Not for** judging handwriting: `ten-digits` draws "
-    "200 kinds of digits, and little between them. Trained on MNIST (LeCun, Cortes & Burges), CC "
-    "BY-SA 3.0; the models are under the same licence."
+    "**Use** them for demonstration, teaching and testing. **Do not use** them to assess handwriting: "
+    "`ten-digits` draws 200 clusters of digits, and little between them. The training data is MNIST (LeCun, "
+    "Cortes & Burges), CC BY-SA 3.0. The models have the same licence."
 )
 
 
 def page() -> str:
     """The page of the models, from their cards."""
     lines = [
-        "# Models that ship with it",
+        "# Shipped models",
         "",
         fill(FIRST, 120),
         "",
@@ -128,16 +127,16 @@ def page() -> str:
         rows = {
             "units": f"{units['visible']} visible, {units['hidden']} hidden",
             "couplers": f"{card['couplers']:,} (the full matrix: {card['couplers_full']:,})",
-            "learnt": f"{card['data']['source']}, {card['data']['prototypes']:,} images",
+            "data": f"{card['data']['source']}, {card['data']['prototypes']:,} images",
             "time": f"t_f = {schedule['t_f']:g}, dt = {schedule['dt']:g}, read-out {schedule['readout']:g}",
             "heat": f"{known['heat_kT']['mean']:,.0f} ± {known['heat_kT']['sem']:.0f} kT a sample",
         }
         if "class_right" in known:
             rows["class right"] = _interval(known["class_right"])
         if "above_0.7" in known:
-            likeness = known["prototype_correlation"]
-            rows["likeness to the nearest digit"] = f"{likeness['mean']:.3f} ± {likeness['sem']:.3f}"
-            rows["likeness above 0.7"] = _interval(known["above_0.7"])
+            correlation = known["prototype_correlation"]
+            rows["correlation"] = f"{correlation['mean']:.3f} ± {correlation['sem']:.3f}"
+            rows["correlation above 0.7"] = _interval(known["above_0.7"])
         rows["size"] = f"{size / 1e6:.2f} MB"
         rows["weights"] = f"sha256 `{card['weights']['sha256'][:16]}…`"
         lines += ["", f"## {name}", "", fill(TEXT[name], 120), "", "| | |", "|---|---|"]

@@ -1,8 +1,8 @@
-"""Run the notebooks of docs/notebooks anew and write them with their outputs: NAME.py becomes NAME.ipynb.
+"""Run the notebooks of docs/notebooks and write them with their outputs: NAME.py becomes NAME.ipynb.
 
-From the project's folder: .venv/bin/python scripts/make_notebooks.py [NAME ...]. The .py files
-(jupytext's percent format) are edited, the .ipynb files are shown by the documentation. Nothing of the
-machine is kept: no paths, no times of cells, no kernel but 'python3'; cells are numbered in order.
+From the project's folder: .venv/bin/python scripts/make_notebooks.py [NAME ...]. Edit the .py files
+(jupytext's percent format). The documentation shows the .ipynb files. They hold no paths and no times of
+cells; the kernel is 'python3', and the cells are numbered in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLOURS = 64  # of a picture: noise in grey does not compress, and more are not 
 
 
 def executed(source: Path) -> nbformat.NotebookNode:
-    """The notebook of a .py file with its outputs; an error in a cell is raised."""
+    """The notebook of a .py file with its outputs. Raises an error of a cell."""
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict({**KERNEL, "language_info": {"name": "python"}})
     for number, cell in enumerate(notebook.cells):
@@ -51,7 +51,7 @@ def executed(source: Path) -> nbformat.NotebookNode:
 
 
 def smaller(png: str) -> str:
-    """The same picture with few colours, base64 as before."""
+    """The picture with few colours, in base64."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     stream = io.BytesIO()
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)

@@ -16,14 +16,14 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 
 def visit(browser: Browser, address: str, width: int, height: int, theme: str) -> Page:
-    """The page of a new visitor, ready, stopping when a picture is read."""
+    """The page of a new visitor, which stops at the read-out."""
     page = opened(browser, viewport={"width": width, "height": height}, color_scheme=theme)
     shown(page, address).select_option("#at-end", "stop")
     return page
 
 
 def drawn(page: Page, action) -> None:
-    """After the action, the run that it begins, up to where its picture is read."""
+    """Perform the action and wait for the read-out of its run."""
     before = page.evaluate("document.body.dataset.run")
     action()
     page.wait_for_function(
@@ -32,7 +32,7 @@ def drawn(page: Page, action) -> None:
 
 
 def kept(page: Page, name: str, **options) -> None:
-    """A screenshot, as small as PNG allows."""
+    """Take a screenshot and compress it."""
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path, **options)
     Image.open(path).convert("RGB").save(path, optimize=True)
@@ -40,7 +40,7 @@ def kept(page: Page, name: str, **options) -> None:
 
 
 def main() -> None:
-    """Take all of them."""
+    """Take all screenshots."""
     with studio() as (address, _), chromium() as browser:
         page = visit(browser, address, 1280, 1250, "light")
         page.locator("#unit").fill("785")

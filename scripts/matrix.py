@@ -1,13 +1,13 @@
-"""Run the core of the tests with the oldest and the newest supported versions, and with every Python here.
+"""Run the core of the tests with the oldest and the newest supported versions, and with every Python found.
 
 From the project's folder: .venv/bin/python scripts/matrix.py [--only oldest|newest] [--python PATH ...].
 Oldest: each run-time dependency at the lower bound of pyproject.toml, with the oldest Python. Newest:
-what the package index has now, with every Python found: python3.11, python3.12 and so on, on the PATH or
-under pyenv, or those named. Prints a table, writes benchmarks/results/matrix.json, and ends with 1 if any
-test failed.
+the present versions of the package index, with every Python found: python3.11, python3.12 and so on, on the
+PATH or under pyenv, or those named. Prints a table and writes benchmarks/results/matrix.json. The exit code
+is 1 if any test failed.
 
-Signatures are checked while tests run with the pinned versions (make test). Here they are not, and
-warnings are not errors: old versions of dependencies warn of each other.
+Unlike make test, this script does not check signatures, and warnings are not errors: old versions of
+dependencies warn of each other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TESTED = ("-o", "addopts=-q --strict-markers -n 2 --dist worksteal", "-o", "filt
 
 
 def interpreters() -> dict[tuple[int, int], str]:
-    """A Python for every version from the oldest supported one that is found, by version."""
+    """The Python found for every version from the oldest supported one, by version."""
     least = tuple(int(part) for part in re.findall(r"\d+", PROJECT["requires-python"]))
     names = [f"python3.{minor}" for minor in range(least[1], least[1] + 8)]
     found = [path for name in names if (path := shutil.which(name))]
@@ -62,13 +62,13 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def wanted(kind: str) -> list[str]:
-    """What pip is asked for: lower bounds as they are, or as the versions to take."""
+    """Requirements for pip: lower bounds as they are, or as exact versions."""
     bounds = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["hardware"]
     return [one.replace(">=", "==") if kind == "oldest" else one for one in bounds]
 
 
 def run_one(kind: str, python: str, where: Path, files: list[str]) -> dict:
-    """Make the environment, install, test: what came of it."""
+    """Make the environment, install, test, and return the results."""
     begun = time.perf_counter()
     subprocess.run([python, "-m", "venv", str(where)], check=True)
     mine = str(where / "bin" / "python")
@@ -97,7 +97,7 @@ def run_one(kind: str, python: str, where: Path, files: list[str]) -> dict:
 
 
 def main() -> None:
-    """Every combination, a table, a file."""
+    """Test every combination and write the table and the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", choices=("oldest", "newest"), help="only these versions")
     parser.add_argument("--python", nargs="+", help="interpreters to take instead of those found")

@@ -1,10 +1,10 @@
-"""Build what is released and try it as a stranger would: sdist, wheel, empty environments, real commands.
+"""Build the release and test it from outside: sdist, wheel, empty environments, real commands.
 
 From the project's folder: .venv/bin/python scripts/smoke_release.py [--only wheel|sdist] [--keep FOLDER].
-The sdist is built from the checkout and the wheel from the sdist. What they hold is compared with the
-sources. Then each is installed with constraints.txt into an empty environment and tried in an empty
-folder: version, help, every public name, samples of a shipped model, a small training and samples of it.
-Stops at the first thing that is wrong.
+The sdist is built from the checkout and the wheel from the sdist. Their contents are compared with the
+sources. Then each is installed with constraints.txt into an empty environment and tested in an empty
+folder: version, help, every public name, samples of a shipped model, a small training and its samples.
+The script stops at the first error.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def build(out: Path) -> tuple[Path, Path]:
 
 
 def sources() -> set[str]:
-    """Files of the package that a release must hold: those that git knows, or all of a tree without git."""
+    """Files of the package that a release must hold: those in git, or all files of a tree without git."""
     folder = ROOT / "src"
     if (ROOT / ".git").exists():
         said = run("git", "-C", str(ROOT), "ls-files", "src/thermogen", quiet=True)
@@ -106,7 +106,7 @@ def sources() -> set[str]:
 
 
 def check_contents(wheel: Path, sdist: Path) -> None:
-    """Exactly the package in the wheel; all that builds, tests and documents it in the sdist."""
+    """Check that the wheel holds the package alone, and the sdist also build, tests and docs."""
     known = sources()
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -127,7 +127,7 @@ def check_contents(wheel: Path, sdist: Path) -> None:
 
 
 def try_out(package: Path, where: Path) -> None:
-    """Install into an empty environment and use it from an empty folder."""
+    """Install into an empty environment and test from an empty folder."""
     begun = time.perf_counter()
     environment, folder = where / "environment", where / "empty"
     folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ def try_out(package: Path, where: Path) -> None:
 
 
 def run(*words: str, cwd: Path | None = None, quiet: bool = False) -> str:
-    """What a command prints; if it fails, all that it said, and the end of this script."""
+    """The output of a command. If the command fails, print its output and exit."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         words, cwd=cwd, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -177,7 +177,7 @@ def run(*words: str, cwd: Path | None = None, quiet: bool = False) -> str:
 
 
 def expect(true: bool, otherwise: str) -> None:
-    """End with a message unless it holds."""
+    """Exit with a message unless the condition holds."""
     if not true:
         sys.exit(f"release: {otherwise}")
 

@@ -1,8 +1,8 @@
-"""The structure of the package in figures: rooms, imports, dispatch by kind, public names, lines.
+"""Measure the structure of the package: rooms, imports, dispatch by kind, public names, lines.
 
     python scripts/structure.py [--root src/thermogen]
 
-`tests/test_structure.py` holds the limits.
+`tests/test_structure.py` states the limits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def lines(root: Path) -> int:
 
 
 def entries(root: Path) -> list[str]:
-    """What stands directly under the package, but for `__init__` and its like."""
+    """The entries directly under the package, except `__init__` and similar files."""
     names = (entry.name for entry in root.iterdir())
     return sorted(name for name in names if not name.startswith("__"))
 
@@ -71,7 +71,7 @@ def public_names(root: Path) -> list[str]:
 
 
 def imports(root: Path) -> dict[str, set[str]]:
-    """Which modules each module imports when it is itself imported: those inside functions do not count."""
+    """The modules that each module imports at its top, without imports inside functions."""
     modules = {}
     for file in sources(root):
         parts = file.relative_to(root).with_suffix("").parts
@@ -90,7 +90,7 @@ def imports(root: Path) -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that import each other; a package and its own modules do not count."""
+    """Groups of modules that import each other, except a package and its own modules."""
     order: list[str] = []
     seen: set[str] = set()
 

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Noise becomes a digit
 #
-# A thermodynamic computer is a network of fluctuating units: voltages, oscillators, Josephson phases. Its
-# couplings are set once. Then it is left alone, and its own thermal motion assembles an image out of noise.
-# No neural network runs, and no random numbers are fed in. This notebook lets such a computer draw, watches
-# it do so, and weighs the heat.
+# A thermodynamic computer is a network of fluctuating units: voltages, oscillators or Josephson phases. Its
+# couplings are set once. Then its thermal motion forms an image from noise, without a neural network and
+# without random numbers. This notebook generates images with such a computer and measures their heat.
 
 # %%
 import jax
@@ -21,16 +20,16 @@ plt.rcParams.update(
 # %% [markdown]
 # ## The computer
 #
-# A trained computer ships with the package: 784 visible units, one for each pixel, and 512 hidden ones. It
-# has the energy
+# A trained computer ships with the package. It has 784 visible units, one for each pixel, and 512 hidden
+# units. Its energy is
 #
 # $$V_\theta(x) = \sum_i \left(J_2 x_i^2 + J_4 x_i^4 + b_i x_i\right) + \sum_{i<j} J_{ij} x_i x_j$$
 #
-# and moves by Langevin dynamics, downhill and kicked by heat:
+# and it moves by Langevin dynamics, a drift down the energy and thermal noise:
 #
 # $$dx_i = -\mu\,\partial_i V_\theta\,dt + \sqrt{2\mu kT}\,dW_i .$$
 #
-# All it has learnt is in the couplings $J_{ij}$ and the biases $b_i$.
+# Training sets the couplings $J_{ij}$ and the biases $b_i$.
 
 # %%
 model = tg.Model.from_pretrained("three-digits")
@@ -41,7 +40,7 @@ print(schedule)
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.6), width_ratios=[1.7, 1])
 axes[0].imshow(plate(grey(model.prototypes), (28, 28), 3, scale=2), cmap="gray")
-axes[0].set(title="what it was shown", xticks=[], yticks=[])
+axes[0].set(title="training images", xticks=[], yticks=[])
 bias = -np.asarray(computer.bias[:784]).reshape(28, 28)
 shown = axes[1].imshow(bias, cmap="RdBu_r", vmin=-np.abs(bias).max(), vmax=np.abs(bias).max())
 axes[1].set(title="$-b_i$ of the visible units", xticks=[], yticks=[])
@@ -49,24 +48,23 @@ figure.colorbar(shown, shrink=0.8, label="$E_0$")
 plt.show()
 
 # %% [markdown]
-# ## Drawing
+# ## Generation
 #
-# `tg.generate` puts the units in equilibrium without couplings, which is pure thermal noise, switches the
-# couplings on at $t = 0$, lets the computer run for $t_f$, and reads the visible units.
+# `tg.generate` starts the units in equilibrium without couplings, which is thermal noise. It switches the
+# couplings on at $t = 0$, runs the dynamics for $t_f$, and reads the visible units.
 
 # %%
 samples = tg.generate(jax.random.key(7), computer, 100, schedule, film_frames=200)
 figure, axis = plt.subplots(figsize=(8, 3.3))
 axis.imshow(plate(grey(samples.visible[:60]), model.image_shape, 15), cmap="gray")
-axis.set(title="the first sixty, none chosen", xticks=[], yticks=[])
+axis.set(title="the first sixty, without selection", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# ## Watching
+# ## The trajectories
 #
-# The same samples on their way. Each row is one run, from noise (left) to image (right). Below, single pixels
-# of the first run: some are drawn up, some down, and all keep trembling. The image is nowhere stored and
-# copied: it is where the landscape leads.
+# The figure shows the same samples during the run. Each row is one run, from noise (left) to image (right).
+# Below are single pixels of the first run. Some rise, some fall, and all keep fluctuating.
 
 # %%
 times = samples.film_times
@@ -85,15 +83,15 @@ axis.set(xlabel=r"$t$ / $(\mu E_0)^{-1}$", ylabel="$x_i$", title="five units of 
 plt.show()
 
 # %% [markdown]
-# ## Is it a digit?
+# ## Correlation with the digits
 #
-# `tg.prototype_scores` correlates each sample with each digit it was shown. For comparison the same units
-# with the same noise, but without couplings: they stay noise.
+# `tg.quality.prototype_scores` correlates each sample with each training digit. The null is the same units
+# with the same noise, but without couplings.
 
 # %%
-scores = tg.prototype_scores(samples.visible, model.prototypes)
+scores = tg.quality.prototype_scores(samples.visible, model.prototypes)
 idle = tg.generate(jax.random.key(7), computer.uncoupled(), 100, schedule, film_samples=1)
-null = tg.prototype_scores(idle.visible, model.prototypes)
+null = tg.quality.prototype_scores(idle.visible, model.prototypes)
 error = scores.best.std(ddof=1) / 10
 print(f"best correlation: {scores.best.mean():.3f} ± {error:.3f} (n = 100)")
 print(f"above 0.7: {np.mean(scores.best > 0.7):.0%}")
@@ -111,11 +109,11 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# ## What it costs
+# ## Heat and work
 #
-# While the computer runs, its energy goes down and the bath takes it up: heat
-# $Q = V_\theta(x(0)) - V_\theta(x(t_f))$. Switching the couplings on costs work
-# $W = V_\theta(x(0)) - V_0(x(0))$, where $V_0$ is the energy of the units alone. The first law ties them:
+# During the run the computer loses energy to the bath: heat $Q = V_\theta(x(0)) - V_\theta(x(t_f))$.
+# Switching the couplings on costs the work $W = V_\theta(x(0)) - V_0(x(0))$, where $V_0$ is the energy of the
+# units alone. The first law relates them:
 #
 # $$V_\theta(x(t_f)) - V_0(x(0)) = W - Q .$$
 
@@ -135,18 +133,18 @@ axis.set(xlabel="heat released / kT", ylabel="samples of 100")
 plt.show()
 
 # %% [markdown]
-# A few thousand $kT$ is the energy of a few hundred chemical bonds. What a whole device pays beyond this heat
-# is the subject of [notebook 6](06-heat-work-joules.ipynb).
+# A few thousand $kT$ is the energy of a few hundred chemical bonds. [Notebook 6](06-heat-work-joules.ipynb)
+# estimates the other costs of a device.
 #
-# ## The same sample, whatever the batch
+# ## Samples do not depend on the batch
 #
 # The noise of sample $n$ at step $k$ depends on the key, on $n$ and on $k$ alone. So sample 3 is the same in
-# a batch of a hundred and in a batch of four: runs can be cut, resumed and shared without changing anything.
-# (To rounding: products of other shapes add in another order.)
+# a batch of a hundred and in a batch of four. Runs can be split, resumed and shared without a change of the
+# samples, up to rounding: products of other shapes add in another order.
 
 # %%
 few = tg.generate(jax.random.key(7), computer, 4, schedule, batch=4, film_samples=1)
 assert np.abs(few.visible - samples.visible[:4]).max() < 1e-3
 
 # %% [markdown]
-# Next: [the landscape of one unit and of two](02-energy-landscape.ipynb), by hand.
+# Next: [the energy landscape of one and two units](02-energy-landscape.ipynb), by hand.

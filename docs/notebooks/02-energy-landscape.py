@@ -1,10 +1,9 @@
 # %% [markdown]
 # # The energy landscape, by hand
 #
-# A thermodynamic computer is a set of fluctuating units $x_i$ that slide down an energy landscape and are
-# kicked about by heat. Before 1,296 units draw digits, let us write down one unit, then two, with nothing but
-# NumPy, and hold every line against the library. For few units everything has an exact answer, so we can
-# check each claim.
+# A thermodynamic computer is a set of fluctuating units $x_i$ in an energy landscape with thermal noise. This
+# notebook writes one unit, then two, in NumPy, and compares every line with the library. Few units have
+# exact results, which check each claim.
 
 # %%
 import jax
@@ -26,8 +25,7 @@ plt.rcParams.update(
 #
 # $$V(x) = J_2 x^2 + J_4 x^4 + b\,x , \qquad -V'(x) = -\left(2 J_2 x + 4 J_4 x^3 + b\right).$$
 #
-# Energies are in $E_0$; the reference unit has $J_2 = J_4 = 1$ and sits at $kT = 0.1$. The bias $b$ tilts the
-# well.
+# Energies are in $E_0$. The reference unit has $J_2 = J_4 = 1$ and $kT = 0.1$. The bias $b$ tilts the well.
 
 # %%
 J2, J4, kT = 1.0, 1.0, 0.1
@@ -55,24 +53,23 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# The library's `tg.make_computer` builds the same unit; `Computer.energy` and `Computer.force` are the two
-# formulas.
+# `tg.make_computer` builds the same unit. `Computer.energy` and `Computer.force` are the two formulas.
 
 # %%
-unit = tg.make_computer(tg.NoCouplings(tg.Units(visible=1)), J2=J2, J4=J4, bias=-1.0, kT=kT)
+unit = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=1)), J2=J2, J4=J4, bias=-1.0, kT=kT)
 states = jnp.asarray(x[:, None], jnp.float32)
 np.testing.assert_allclose(unit.energy(states), energy(x, -1.0), atol=2e-6)
 np.testing.assert_allclose(unit.force(states)[:, 0], force(x, -1.0), atol=2e-6)
 
 # %% [markdown]
-# ## Heat moves it
+# ## Thermal motion
 #
 # In contact with a bath at temperature $T$ the unit obeys the overdamped Langevin equation
 #
 # $$dx = -\mu V'(x)\,dt + \sqrt{2\mu kT}\,dW .$$
 #
-# One step of Euler and Maruyama is one line. Ten thousand copies, started at the bottom of the untilted well
-# and tilted at $t = 0$:
+# One Euler–Maruyama step is one line. Ten thousand copies start at the bottom of the untilted well, which is
+# tilted at $t = 0$:
 
 # %%
 dt, steps, copies = 0.005, 600, 10_000
@@ -84,8 +81,8 @@ for _ in range(steps):
     mean_hand.append(x_hand.mean())
 
 # %% [markdown]
-# `tg.simulate` does the same for any computer, as one compiled loop. What is to be recorded on the way is
-# told by observers, here `tg.Snapshots`.
+# `tg.simulate` does the same for any computer, as one compiled loop. Observers record states during the run,
+# here `tg.langevin.Snapshots`.
 
 # %%
 run = tg.simulate(
@@ -94,7 +91,7 @@ run = tg.simulate(
     jnp.zeros((copies, 1)),
     steps=steps,
     dt=dt,
-    observers={"x": tg.Snapshots()},
+    observers={"x": tg.langevin.Snapshots()},
     every=10,
 )
 x_lib = np.asarray(run.final[:, 0])
@@ -117,9 +114,8 @@ axes[1].legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# **Check.** The exact averages follow from the density by quadrature. Both simulations must meet them within
-# four standard errors. (A finite step shifts the averages by a part of order $dt$: well below one error
-# here.)
+# **Check.** The exact averages follow from the density by quadrature. Both simulations must agree with them
+# within four standard errors. A finite step shifts the averages at order $dt$, well below one error here.
 
 # %%
 weight = density / density.sum()
@@ -132,22 +128,22 @@ for name, sample in (("by hand", x_hand), ("library", x_lib)):
         assert abs(z) < 4
 
 # %% [markdown]
-# Equilibrium need not be waited for: uncoupled units are drawn from it exactly by `tg.sample_uncoupled`,
-# which is where every generation starts.
+# `tg.langevin.sample_uncoupled` samples uncoupled units exactly from equilibrium. Every generation starts
+# from such a state.
 #
 # ## Two units
 #
 # A coupling adds $J\,x_1 x_2$. At the origin the curvatures of the landscape are $2J_2 + J$ along $x_1 = x_2$
-# and $2J_2 - J$ along $x_1 = -x_2$. A coupling beyond $|J| = 2J_2$ makes one of them negative: the single
-# well splits into two, and the pair has a *memory* of one bit. This is all that images are made of: couplings
-# that split one well into valleys, a valley for each pattern.
+# and $2J_2 - J$ along $x_1 = -x_2$. A coupling beyond $|J| = 2J_2$ makes one of them negative. The single
+# well splits into two, and the pair stores one bit. Trained couplings do the same for images: they split one
+# well into valleys, one for each pattern.
 
 
 # %%
 def pair(J):
-    """Two units with the coupling J, by the library."""
+    """Two units with the coupling J, made by the library."""
     matrix = jnp.array([[0.0, J], [J, 0.0]])
-    return tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(matrix), kT=kT)
+    return tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(matrix), kT=kT)
 
 
 grid = np.linspace(-1.3, 1.3, 161)
@@ -172,8 +168,8 @@ plt.show()
 
 # %% [markdown]
 # For $J < -2J_2$ the minima lie at $x_1 = x_2 = \pm\sqrt{(-J - 2J_2)/4J_4}$, a height of
-# $(J + 2J_2)^2 / 8J_4$ below the saddle. At $J = -2.6$ this barrier is $0.45\,kT$, which heat crosses at
-# once. At $J = -4$ it is $5\,kT$, and a pair stays in its valley for a while.
+# $(J + 2J_2)^2 / 8J_4$ below the saddle. At $J = -2.6$ this barrier is $0.45\,kT$, and thermal noise crosses
+# it at once. At $J = -4$ it is $5\,kT$, and a pair stays in its valley for some time.
 
 
 # %%
@@ -191,7 +187,7 @@ runs = {
             jnp.full((copies_of_pair, 2), np.sqrt((-J - 2 * J2) / (4 * J4))),
             steps=6000,
             dt=dt,
-            observers={"x": tg.Snapshots()},
+            observers={"x": tg.langevin.Snapshots()},
             every=20,
         ).records["x"]
     )
@@ -211,9 +207,9 @@ crossed = {J: float(np.mean(path[-1].sum(-1) < 0)) for J, path in runs.items()}
 print(f"pairs found in the other valley at t = 30: {crossed}")
 
 # %% [markdown]
-# **Check.** A barrier of half a $kT$ is no memory: after thirty units of time half the pairs are in the other
-# valley, and a barrier of five $kT$ keeps many more of them. And the two agree:
-# $\langle x_1 x_2 \rangle > 0$, by how much quadrature says.
+# **Check.** With a barrier of half a $kT$, half the pairs are in the other valley after thirty units of time.
+# A barrier of five $kT$ keeps many more of them. The two units are correlated,
+# $\langle x_1 x_2 \rangle > 0$, and quadrature gives the exact value.
 
 # %%
 assert abs(crossed[-2.6] - 0.5) < 4 * np.sqrt(0.25 / copies_of_pair)
@@ -227,16 +223,16 @@ print(f"<x1 x2> = {found.mean():.3f}, exact {truth:.3f}, z = {z:+.1f}")
 assert abs(z) < 4
 
 # %% [markdown]
-# ## What switching costs
+# ## Work of switching
 #
-# Start both units in the equilibrium of $J = 0$ and switch the coupling on at once. The work of that is
-# $W = J x_1 x_2$ at the state the pair happens to be in. Its average is zero here, and yet it knows the free
-# energy of the coupled pair (Jarzynski's relation, for a sudden switch):
+# Both units start in the equilibrium of $J = 0$, and the coupling is switched on at once. The work is
+# $W = J x_1 x_2$ at the present state of the pair. Its average is zero here, but its distribution gives the
+# free energy of the coupled pair (Jarzynski's relation for a sudden switch):
 #
 # $$\left\langle e^{-W/kT} \right\rangle = \frac{Z_J}{Z_0} .$$
 
 # %%
-start = tg.sample_uncoupled(jax.random.key(4), pair(0.0).uncoupled(), jnp.arange(100_000))
+start = tg.langevin.sample_uncoupled(jax.random.key(4), pair(0.0).uncoupled(), jnp.arange(100_000))
 work_kT = -2.0 * np.asarray(start, float).prod(-1) / kT
 found = free_energy_of_work(work_kT)
 exact = log_partition(pair(0.0)) - log_partition(pair(-2.0))
@@ -245,5 +241,5 @@ print(f"free energy {found.delta:.3f} ± {found.sem:.3f} kT, exact {exact:.3f} k
 assert abs(found.delta - exact) < 4 * found.sem
 
 # %% [markdown]
-# **Where next.** The next notebook erases an image on such units and asks which couplings would run that
-# backwards. All equations: [physics](../physics.md).
+# The [next notebook](03-noising-and-reverse.ipynb) noises an image on such units and asks which couplings
+# reverse the process. [Physics](../physics.md) holds all equations.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The noising path and its reverse
 #
-# How does a computer learn to draw? By watching pictures being destroyed, and asking which couplings would
-# most probably run the film backwards. This notebook follows a digit into noise, writes down the probability
-# of that path and of its reverse, and checks three exact statements about them.
+# Training finds the couplings that most probably reverse the noising of images. This notebook follows a digit
+# into noise, states the probability of the path and of its reverse, and checks four exact statements about
+# them.
 
 # %%
 import jax
@@ -22,22 +22,23 @@ plt.rcParams.update(
 )
 
 # %% [markdown]
-# ## An image as a force, ramped away
+# ## An image as a ramped force
 #
 # An image $s$ (zero mean, unit variance) is imprinted on uncoupled units as a force $f_i = A s_i$ with
-# $A = 2$. The force is then turned down, and heat takes over:
+# $A = 2$. A ramp then reduces the force to zero:
 #
 # $$V_0(x, t) = \sum_i (J_2 x_i^2 + J_4 x_i^4) - a(t) \sum_i f_i x_i , \qquad
 # a(t) = \max\left(0, 1 - \frac{t}{0.75\,t_f}\right).$$
 #
-# `tg.RampedField` is this control, `tg.Schedule` its times, `tg.fields` the force of each image.
+# `tg.noising.RampedField` is this control, `tg.Schedule` holds its times, and `tg.imprint_fields` gives the
+# force of each image.
 
 # %%
 digits = tg.load_digits([0, 1, 2])
 schedule = tg.Schedule(dt=5e-3)
-idle = tg.make_computer(tg.NoCouplings(tg.Units(visible=784)))
-force = tg.fields(digits.standardised(), digits.labels, hidden=0)
-control = tg.RampedField(idle, force, schedule)
+idle = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=784)))
+force = tg.imprint_fields(digits.standardised(), digits.labels, hidden=0)
+control = tg.noising.RampedField(idle, force, schedule)
 
 samples = jnp.arange(3)
 start = noising_start(jax.random.key(0), idle, force, samples)  # exact equilibrium under the full force
@@ -56,9 +57,9 @@ for spine in axis.spines.values():
 plt.show()
 
 # %% [markdown]
-# How much of the image is left? The correlation of the state with the image falls from 0.9 to 0.1, not far
-# from the $1/\sqrt{784} = 0.036$ of pure chance. In the last quarter no force acts and the units relax in
-# their own wells; what they still remember at $t_f$ is the small part that a longer quarter would erase too.
+# The correlation of the state with the image falls from 0.9 to 0.1, close to the chance level
+# $1/\sqrt{784} = 0.036$. In the last quarter no force acts, and the units relax in their own wells. A longer
+# quarter would also remove the small remaining correlation.
 
 # %%
 t = np.arange(schedule.steps + 1) * schedule.dt
@@ -78,28 +79,28 @@ assert (np.abs(correlation[-1]) < 0.2).all()
 # %% [markdown]
 # ## The probability of a path
 #
-# A step $x \to x' = x + \Delta x$ is Gaussian (Onsager and Machlup). Made by the noising process, and made
-# backwards by a computer with couplings $\theta$, its probabilities are
+# A step $x \to x' = x + \Delta x$ is Gaussian (Onsager and Machlup). Its probabilities under the noising
+# process and, reversed, under a computer with couplings $\theta$ are
 #
 # $$-\ln P_0 = \sum_i \frac{(\Delta x_i + \mu\,\partial_i V_0\,\Delta t)^2}{4\mu kT\,\Delta t} + c , \qquad
 # -\ln \tilde P_\theta =
 # \sum_i \frac{(-\Delta x_i + \mu\,\partial_i V_\theta(x')\,\Delta t)^2}{4\mu kT\,\Delta t} + c .$$
 #
-# `tg.forward_action` and `tg.reverse_action` sum them along a path. The ratio splits, by algebra alone, into
-# a part that looks like heat and a part of squared forces, with $g^+ = \nabla V_\theta(x_{k+1})$ and
-# $g^- = \nabla V_0(x_k, t_k)$:
+# `tg.thermodynamics.forward_action` and `tg.thermodynamics.reverse_action` sum them along a path. The ratio
+# splits, by algebra alone, into a heat-like part and a part of squared forces, with
+# $g^+ = \nabla V_\theta(x_{k+1})$ and $g^- = \nabla V_0(x_k, t_k)$:
 #
 # $$\ln \frac{P_0}{\tilde P_\theta} = -\frac{1}{2kT} \sum_k \Delta x_k \cdot (g^+_k + g^-_k)
 # + \frac{\mu\Delta t}{4kT} \sum_k \left(|g^+_k|^2 - |g^-_k|^2\right) .$$
 #
-# **First check: the identity holds for every path, every computer, every step.** Even for a computer that has
-# nothing to do with the images. `tg.noising_path_ratio` follows many paths and judges them in float64.
+# **First check: the identity holds for every path, computer and step**, also for a random computer.
+# `tg.noising_path_ratio` simulates many paths and evaluates them in float64.
 
 # %%
 rng = np.random.default_rng(0)
 matrix = rng.normal(0, 0.5 / np.sqrt(784), (784, 784))
 matrix = np.triu(matrix, 1) + np.triu(matrix, 1).T
-couplings = tg.all_to_all(tg.Units(visible=784)).with_matrix(jnp.asarray(matrix))
+couplings = tg.couplings.all_to_all(tg.Units(visible=784)).with_matrix(jnp.asarray(matrix))
 random_computer = tg.make_computer(couplings)
 ratio = tg.noising_path_ratio(jax.random.key(2), random_computer, force, 30, schedule)
 print(f"ln P0/P~ = {ratio.total.mean():.1f}, mean of 30")
@@ -113,31 +114,31 @@ axis.set(xlabel="heat part", ylabel="force part", title="30 noising paths, colou
 plt.show()
 
 # %% [markdown]
-# The force part is not small: noising (forces, no couplings) and generation (couplings, no forces) run in
-# different landscapes. So the log-ratio is *not* the heat over $kT$, and a computer trained to make the ratio
-# small is not trained to release little heat.
+# The force part is not small, because noising (forces, no couplings) and generation (couplings, no forces)
+# have different landscapes. So the log-ratio is *not* the heat over $kT$. Training that makes the ratio small
+# does not minimise the heat.
 #
 # ## When the ratio is the heat: detailed balance
 #
-# If both directions run in one constant landscape, the ratio must be the energy difference of the ends,
+# If both directions have one constant landscape, the ratio is the energy difference of the ends,
 #
 # $$\ln \frac{P[\omega \mid x_0]}{P[\tilde\omega \mid x_K]} = -\frac{V(x_K) - V(x_0)}{kT} ,$$
 #
-# up to the error of a finite step. **Second check**, on two coupled units: the error falls in proportion to
+# up to the error of a finite step. **Second check**, on two coupled units: the error is proportional to
 # $\Delta t$.
 
 # %%
 J = jnp.array([[0.0, -1.5], [-1.5, 0.0]])
-two = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(J))
+two = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(J))
 x0 = 0.8 * jax.random.normal(jax.random.key(4), (500, 2))
 errors = {}
 for dt in (0.02, 0.005, 0.00125):
     steps = round(1 / dt)
     run = tg.simulate(
-        jax.random.key(3), two, x0, steps=steps, dt=dt, observers={"x": tg.Snapshots()}, every=1
+        jax.random.key(3), two, x0, steps=steps, dt=dt, observers={"x": tg.langevin.Snapshots()}, every=1
     )
     way = run.records["x"]
-    found = tg.log_ratio(two, two, way, dt).total
+    found = tg.thermodynamics.log_ratio(two, two, way, dt).total
     balance = -(two.energy(way[-1]) - two.energy(way[0])) / two.kT
     errors[dt] = float(jnp.sqrt(jnp.mean((found - balance) ** 2)))
 print({dt: round(error, 4) for dt, error in errors.items()})
@@ -161,23 +162,23 @@ plt.show()
 # \right\rangle_{\omega \sim P_0} = 1 ,$$
 #
 # with $p_0$ the equilibrium under the full force. This is the Crooks relation of the pair (noising,
-# generation). Its logarithm, averaged, is the bound that training lowers: it can never be negative. **Third
-# check**, on two units, where the average of an exponential can be trusted.
+# generation). Training lowers the average of the negative logarithm, a bound that is never negative.
+# **Third check**, on two units, for which the average of an exponential converges.
 
 # %%
 count, field = 20_000, jnp.array([0.6, -0.4])
 small = tg.Schedule(t_f=1.0, dt=0.02)
 lone = two.uncoupled()
-held = tg.make_computer(tg.NoCouplings(tg.Units(visible=2)), bias=-np.asarray(field))
-weak = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(J / 5))
+held = tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=2)), bias=-np.asarray(field))
+weak = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(J / 5))
 numbers = jnp.arange(count)
-ramp = tg.RampedField(lone, jnp.tile(field, (count, 1)), small)
+ramp = tg.noising.RampedField(lone, jnp.tile(field, (count, 1)), small)
 begin = noising_start(jax.random.key(5), lone, ramp.field, numbers)
 noised = noising_stretch(sample_keys(jax.random.key(6), numbers), ramp, begin, 0, small.steps)
 
 log_p0 = -np.asarray(held.energy(noised[0]), float) / 0.1 - log_partition(held)
 log_rho = -np.asarray(lone.energy(noised[-1]), float) / 0.1 - log_partition(lone)
-bound = log_p0 - log_rho + np.asarray(tg.log_ratio(ramp, weak, noised, small.dt).total, float)
+bound = log_p0 - log_rho + np.asarray(tg.thermodynamics.log_ratio(ramp, weak, noised, small.dt).total, float)
 weight = np.exp(-bound)
 error = weight.std(ddof=1) / np.sqrt(count)
 print(f"<weight> = {weight.mean():.3f} ± {error:.3f}, and <-ln weight> = {bound.mean():.2f} > 0")
@@ -185,7 +186,7 @@ assert abs(weight.mean() - 1) < 4 * error
 assert bound.mean() > 0
 
 # %% [markdown]
-# ## What the unit has to know
+# ## The gradient is local
 #
 # The gradient of the reverse action is local: with the residual
 # $r_i = (-\Delta x_i + \mu\,\partial_i V_\theta(x')\,\Delta t)/2kT$ of each unit,
@@ -193,20 +194,20 @@ assert bound.mean() > 0
 # $$\frac{\partial}{\partial J_{ij}} \left(-\ln \tilde P_\theta\right) =
 # \sum_k \left(r_i x'_j + r_j x'_i\right) .$$
 #
-# A coupler needs the two units that it joins, and nothing else. **Last check**: `tg.local_gradient` is what
-# automatic differentiation finds.
+# A coupler needs only its two units. **Fourth check**: `tg.thermodynamics.local_gradient` equals the result
+# of automatic differentiation.
 
 
 # %%
 def action(value):
     """Reverse action of the stored paths of two units, as a function of their one coupling."""
     matrix = jnp.array([[0.0, 1.0], [1.0, 0.0]]) * value
-    computer = tg.make_computer(tg.all_to_all(tg.Units(visible=2)).with_matrix(matrix))
-    return jnp.sum(tg.reverse_action(computer, noised[:, :100], small.dt))
+    computer = tg.make_computer(tg.couplings.all_to_all(tg.Units(visible=2)).with_matrix(matrix))
+    return jnp.sum(tg.thermodynamics.reverse_action(computer, noised[:, :100], small.dt))
 
 
 automatic = float(jax.grad(action)(-0.3))
-local = float(tg.local_gradient(weak, noised[:, :100], small.dt).couplings.matrix()[0, 1])
+local = float(tg.thermodynamics.local_gradient(weak, noised[:, :100], small.dt).couplings.matrix()[0, 1])
 print(f"automatic {automatic:.4f}, local {local:.4f}")
 assert abs(automatic - local) < 1e-3 * abs(automatic)
 

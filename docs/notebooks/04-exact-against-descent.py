@@ -1,11 +1,10 @@
 # %% [markdown]
 # # Exact training against descent
 #
-# Training asks for the couplings that make the reversed noising paths most probable. The published way is
-# descent: noise an image, follow the path, take its gradient, repeat. But the units of the noising process
-# are independent and the loss is quadratic in the couplings $\theta = (J, b)$, so its average over *all*
-# thermal noise can be written down and minimised at once. This notebook trains the same computer both ways
-# and compares them on paths that neither has seen.
+# Training finds the couplings that make the reversed noising paths most probable. The published method is
+# gradient descent on sampled noising paths. But the units of the noising process are independent, and the
+# loss is quadratic in the parameters $\theta = (J, b)$. So its average over *all* thermal noise can be
+# minimised exactly. This notebook trains the same computer with both methods and compares them on new paths.
 
 # %%
 import time
@@ -24,22 +23,22 @@ plt.rcParams.update(
 )
 
 # %% [markdown]
-# ## One problem
+# ## The problem
 #
-# Three digits, 784 visible and 512 hidden units, which feel the image too (`imprint="tile"`: hidden unit $h$
-# feels the pixel $h$ once more). If the hidden units felt nothing, no visible–hidden coupling would learn
-# anything.
+# The computer has 784 visible and 512 hidden units. The image acts on the hidden units too
+# (`imprint="tile"`: pixel $h$ also acts on hidden unit $h$). Without a field on the hidden units, training
+# could not determine any visible–hidden coupling.
 
 # %%
 digits = tg.load_digits([0, 1, 2])
 schedule = tg.Schedule(dt=5e-3)
-computer = tg.make_computer(tg.published(tg.Units(visible=784, hidden=512)))
-fields = tg.fields(digits.standardised(), digits.labels, hidden=512, imprint="tile")
+computer = tg.make_computer(tg.published_couplings(tg.Units(visible=784, hidden=512)))
+fields = tg.imprint_fields(digits.standardised(), digits.labels, hidden=512, imprint="tile")
 
 # %% [markdown]
 # ## Descent
 #
-# `tg.train` follows sampled noising trajectories. After each it moves the parameters down the local gradient,
+# `tg.train` samples noising trajectories. After each one it moves the parameters along the local gradient,
 # $\theta \leftarrow \theta - \alpha\,g$ with $\alpha = 10^{-3}/t_f$.
 
 # %%
@@ -50,14 +49,14 @@ print(f"descent: {time.perf_counter() - began:.1f} s, compilation included")
 # %% [markdown]
 # ## Exact
 #
-# In the loss only moments of one unit in a ramped field appear: the mean $m(f,t)$, the mean square, the mean
-# slope of the on-site potential. They come from a one-dimensional Fokker–Planck equation. With
-# $C = \int\langle x x^T\rangle dt$ and the matching $U$ of drives, the gradient vanishes where
+# The loss contains only moments of one unit in a ramped field: the mean $m(f,t)$, the mean square, and the
+# mean slope of the on-site potential. They follow from a one-dimensional Fokker–Planck equation. With
+# $C = \int\langle x x^T\rangle dt$ and the corresponding $U$ of the drives, the gradient vanishes where
 #
 # $$(JC)_{ij} + (JC)_{ji} + b_i \bar m_j + b_j \bar m_i + U_{ij} + U_{ji} = 0$$
 #
-# for every coupled pair: a linear system, which `tg.train_exact` solves by conjugate gradients. No trajectory
-# is sampled.
+# for every coupled pair. `tg.train_exact` solves this linear system by conjugate gradients. No trajectory is
+# sampled.
 
 # %%
 began = time.perf_counter()
@@ -65,11 +64,11 @@ exact = tg.train_exact(jax.random.key(1), computer, fields, schedule)
 print(f"exact: {time.perf_counter() - began:.1f} s, compilation included; solver: {exact.exact}")
 
 # %% [markdown]
-# ## Which one is lower?
+# ## Comparison of the losses
 #
-# The loss is about $N/2 = 648$, nearly all of it thermal noise that no training removes. So the two are
-# compared on the *same* noising paths (`tg.path_loss`), of a key that neither has used, and what counts is
-# the difference.
+# The loss is about $N/2 = 648$. Nearly all of it is thermal noise, which training cannot remove. So
+# `tg.training.path_loss` compares the two on the *same* noising paths, with a new key. The difference is the
+# result.
 
 # %%
 unseen, paths = jax.random.key(99), jnp.arange(60)
@@ -77,7 +76,7 @@ unseen, paths = jax.random.key(99), jnp.arange(60)
 
 def loss(one):
     """Loss of a computer on sixty noising paths, in the same order for all."""
-    return np.asarray(tg.path_loss(unseen, one, fields, schedule, paths), float)
+    return np.asarray(tg.training.path_loss(unseen, one, fields, schedule, paths), float)
 
 
 untrained, after_descent, at_optimum = loss(computer), loss(descent.computer), loss(exact.computer)
@@ -90,11 +89,11 @@ print(f"exact - descent: {gain.mean():.4f} ± {error:.4f}")
 assert gain.mean() < -4 * error
 
 # %% [markdown]
-# ## Is it the minimum?
+# ## Check of the minimum
 #
-# Scale the solution by a factor $\lambda$, $\theta \to \lambda\,\theta$. The loss on any set of paths is a
-# parabola in $\lambda$. If the solution is the minimum of the average over all noise, then over sixty paths
-# the minimum lies at $\lambda = 1$ within its statistical error.
+# The solution is scaled by a factor $\lambda$, $\theta \to \lambda\,\theta$. The loss on any set of paths is
+# a parabola in $\lambda$. If the solution minimises the average over all noise, the minimum over sixty paths
+# lies at $\lambda = 1$ within its statistical error.
 
 
 # %%
@@ -139,14 +138,14 @@ axes[1].legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Most of the parabola's depth is reached by descent within some ten cycles. What is left is not a matter of
-# patience: at a constant rate, descent hovers around the minimum at the height of its own sampling noise.
+# Descent reaches most of the depth of the parabola within about ten cycles. More cycles do not close the gap:
+# at a constant rate, the sampling noise of descent sets a floor above the minimum.
 #
-# ## Where the sampling noise goes
+# ## Sampling noise in the couplings
 #
-# It goes into the couplings. Singular values of the visible–hidden block tell: the solution for three images
-# needs a few directions, the rest of what descent has found is noise. This is why exactly trained computers
-# can be built with few couplers (`tg.compress`).
+# The sampling noise enters the couplings, as the singular values of the visible–hidden block show. The exact
+# solution for three images has a few directions. The other directions of descent are noise. Therefore
+# exactly trained computers need few couplers (`tg.couplings.compress`).
 
 # %%
 blocks = {
@@ -166,10 +165,10 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# ## What they draw
+# ## Generated images
 #
-# The same noise, the same times. With the published imprint, images come inverted as often as not: biases on
-# the visible units and a code for the label on the hidden ones cure that ([exact
+# Both computers run with the same noise and times. With the published imprint about half of the images are
+# inverted. Biases on the visible units and a code for the label on the hidden units prevent this ([exact
 # training](../exact-training.md#what-each-choice-contributes)), as in the [first
 # notebook](01-noise-becomes-a-digit.ipynb).
 
@@ -177,8 +176,9 @@ plt.show()
 pictures = []
 for name, one in (("descent", descent.computer), ("exact", exact.computer)):
     drawn = tg.generate(jax.random.key(5), one, 16, schedule, film_samples=1)
-    likeness = np.abs(tg.prototype_scores(drawn.visible, digits.standardised()).correlation).max(1).mean()
-    print(f"{name}: heat {drawn.heat_kT.mean():.0f} kT, mean |correlation| {likeness:.2f}")
+    scores = tg.quality.prototype_scores(drawn.visible, digits.standardised())
+    correlation = np.abs(scores.correlation).max(1).mean()
+    print(f"{name}: heat {drawn.heat_kT.mean():.0f} kT, mean |correlation| {correlation:.2f}")
     pictures.append(drawn.visible)
 figure, axis = plt.subplots(figsize=(8, 1.3))
 axis.imshow(plate(grey(np.concatenate(pictures)), (28, 28), 16), cmap="gray")
@@ -186,4 +186,4 @@ axis.set(xticks=[], yticks=[18, 50], yticklabels=["descent", "exact"])
 plt.show()
 
 # %% [markdown]
-# Next: [all ten digits and their rivals](05-ten-digits.ipynb).
+# Next: [all ten digits and baselines](05-ten-digits.ipynb).

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # All ten digits and their rivals
+# # All ten digits and baselines
 #
-# Three memorised digits show the principle. Here one device draws *any asked digit*, new ones, and is judged
-# the way image generators are judged: by a classifier, by a distance between distributions, beside a digital
-# denoiser and mixtures of Gaussians that learn from the same thousand images.
+# Three memorised digits show the principle. This notebook uses a class-conditional computer, which draws new
+# images of all ten digits. The evaluation is that of image generators: a classifier and a distance between
+# distributions. The baselines, a digital denoiser and mixtures of Gaussians, train on the same images.
 
 # %%
 import time
@@ -25,91 +25,94 @@ plt.rcParams.update(
 )
 
 # %% [markdown]
-# ## One wiring, many computers
+# ## One wiring for all conditions
 #
-# The shipped model has 784 units behind 64 shared modes $B$, and a small matrix $M$ and biases $b$ for every
-# *condition* $c$, a kind of digit among the many kinds of each class:
+# The shipped model couples 784 units through 64 shared modes $B$. Every *condition* $c$, a cluster of images
+# of one class, has a small matrix $M$ and biases $b$:
 #
 # $$J(c) = B\,M(c)\,B^T , \qquad b = b(c).$$
 #
-# To draw a 7, one of the conditions of class 7 is drawn by weight and the device is set to it; all the rest
-# is thermal motion. Each condition was solved for exactly (`tg.mode_statistics`, `tg.solve_modes`).
+# To draw a 7, `tg.generate` draws a condition of class 7 by weight and sets the device to it. All other
+# randomness is thermal. Each condition was trained exactly (`tg.training.mode_statistics`,
+# `tg.training.solve_modes`).
 
 # %%
 model = tg.Model.from_pretrained("ten-digits")
 table = model.computer
 print(f"{len(table.classes)} conditions, r = {table.basis.shape[1]} modes, kT = {float(table.kT):g}")
 
-asked = np.resize(np.arange(10), 500)
-samples = tg.generate(jax.random.key(0), table, 500, model.schedule, labels=asked, film_samples=1)
+chosen = np.resize(np.arange(10), 500)
+samples = tg.generate(jax.random.key(0), table, 500, model.schedule, labels=chosen, film_samples=1)
 figure, axis = plt.subplots(figsize=(5.6, 5.8))
 axis.imshow(plate(grey(samples.visible[:100]), (28, 28), 10), cmap="gray")
-axis.set(title="a column for each asked digit, none chosen", xticks=[], yticks=[])
+axis.set(title="a column for each digit, without selection", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# ## The judge
+# ## Class accuracy
 #
-# A classifier ships with the package (`tg.load_classifier`): 99.5 % right on MNIST's test images, which
-# neither it nor any generator here has learnt from. Asked for a digit, how often does the computer draw what
-# the judge reads as that digit?
+# A classifier ships with the package (`tg.quality.load_classifier`). It is right on 99.5 % of MNIST's test
+# images, which no training here uses. The class accuracy is the share of samples that the classifier assigns
+# to the chosen digit.
 
 # %%
-judge = tg.load_classifier()
-verdict = judge.judge(samples.visible).label
+classifier = tg.quality.load_classifier()
+verdict = classifier.judge(samples.visible).label
 confusion = np.zeros((10, 10), int)
-np.add.at(confusion, (asked, verdict), 1)
+np.add.at(confusion, (chosen, verdict), 1)
 figure, axis = plt.subplots(figsize=(3.8, 3.4))
 shown = axis.imshow(confusion, cmap="Blues")
-axis.set(xlabel="read as", ylabel="asked for", xticks=range(10), yticks=range(10))
+axis.set(xlabel="classified as", ylabel="chosen digit", xticks=range(10), yticks=range(10))
 figure.colorbar(shown, label="samples")
 plt.show()
-print(f"{np.mean(verdict == asked):.1%} of 500 right; worst class {confusion.diagonal().min() / 50:.0%}")
-assert np.mean(verdict == asked) > 0.97
+print(f"{np.mean(verdict == chosen):.1%} of 500 right; worst class {confusion.diagonal().min() / 50:.0%}")
+assert np.mean(verdict == chosen) > 0.97
 assert confusion.diagonal().min() / 50 > 0.85
 
 # %% [markdown]
-# ## Rivals, on equal terms
+# ## Baselines on the same data
 #
-# Now everybody learns from the same 800 of the thousand digits that ship (`tg.load_split`), and is compared
-# with the 200 held out. The measure is the Fréchet distance of Gaussians fitted to the judge's 128 features,
+# All generators train on the same 800 of the thousand shipped digits (`tg.load_split`). The other 200 are
+# held out for the evaluation. The measure is the Fréchet distance of Gaussians fitted to the classifier's 128
+# features,
 #
 # $$d = |m - m'|^2 + \mathrm{tr}\left(C + C' - 2\,(C C')^{1/2}\right) ,$$
 #
-# smaller is better; `evaluate` gives it with a jackknife error. It depends on the number of images: compare
-# within this table only. The figures for all of MNIST are in [ten digits](../ten-digits.md#what-it-reaches).
+# where smaller is better. `evaluate` gives it with a jackknife error. It depends on the number of images:
+# compare within this table only. [All ten digits](../all-classes.md#results) has the figures for all of
+# MNIST.
 
 # %%
 split = tg.load_split()
-reference = Reference.of(judge, split.training.grey(), split.held_out.grey(), split.held_out.labels)
+reference = Reference.of(classifier, split.training.grey(), split.held_out.grey(), split.held_out.labels)
 key = jax.random.key(1)
 drawn, seconds = {}, {}
 
 
 def timed(name, work):
-    """Keep what `work` draws, and the seconds it took to train and draw."""
+    """Keep the samples of `work` and its seconds of training and sampling."""
     began = time.perf_counter()
     drawn[name] = np.asarray(work())
     seconds[name] = time.perf_counter() - began
 
 
 def thermodynamic():
-    """Mean and a share of the variance matched in closed form, then drawn by thermal motion."""
+    """Match mean and a share of the variance in closed form, then generate samples."""
     settings = ConditionalSettings.of(clusters=20, modes=64, match=0.3)
     control = train_conditional(split.training, settings).control
-    return tg.generate(key, control, 500, settings.schedule, labels=asked, film_samples=1).visible
+    return tg.generate(key, control, 500, settings.schedule, labels=chosen, film_samples=1).visible
 
 
 ink, labels = split.training.grey(), split.training.labels
 timed("thermodynamic", thermodynamic)
-timed("denoiser, 10 steps", lambda: fit_denoiser(key, ink, labels, steps=10, updates=1500).draw(key, asked))
-timed("Gaussians, one a class", lambda: fit_mixture(ink, labels, components=1).draw(key, asked))
-timed("Gaussians, 20 a class", lambda: fit_mixture(ink, labels).draw(key, asked))
+timed("denoiser, 10 steps", lambda: fit_denoiser(key, ink, labels, steps=10, updates=1500).draw(key, chosen))
+timed("Gaussians, one a class", lambda: fit_mixture(ink, labels, components=1).draw(key, chosen))
+timed("Gaussians, 20 a class", lambda: fit_mixture(ink, labels).draw(key, chosen))
 
-measures = {name: evaluate(images, reference, asked) for name, images in drawn.items()}
+measures = {name: evaluate(images, reference, chosen) for name, images in drawn.items()}
 rng = np.random.default_rng(0)
 noise = rng.normal(size=(500, 784)).astype(np.float32)
-measures["noise"] = evaluate(noise, reference, asked)
+measures["noise"] = evaluate(noise, reference, chosen)
 measures["training images"] = evaluate(ink[:500], reference)
 print(f"{'':24} {'right':>7} {'Fréchet':>13} {'seconds':>8}")
 for name, one in measures.items():
@@ -125,22 +128,22 @@ axis.set(xticks=[], yticks=18 + 32 * np.arange(len(drawn)), yticklabels=list(dra
 plt.show()
 
 # %% [markdown]
-# **Check.** The thermodynamic computer draws what is asked, is far from noise, and no further from held-out
-# digits than the digital denoiser, within the error of the difference. (The denoiser is trained briefly here;
-# its figures at its best are in the page on ten digits.)
+# **Check.** The thermodynamic computer draws the chosen digits and is far from noise. Its distance to
+# held-out digits is no larger than that of the digital denoiser, within the error of the difference. The
+# denoiser is trained briefly here. [All ten digits](../all-classes.md#results) has its best figures.
 
 # %%
-own, rival = measures["thermodynamic"], measures["denoiser, 10 steps"]
+own, denoiser = measures["thermodynamic"], measures["denoiser, 10 steps"]
 assert own["accuracy"]["mean"] > 0.95
 assert own["frechet"]["mean"] < measures["noise"]["frechet"]["mean"] / 3
-error = np.hypot(own["frechet"]["sem"], rival["frechet"]["sem"])
-assert own["frechet"]["mean"] < rival["frechet"]["mean"] + 4 * error
+error = np.hypot(own["frechet"]["sem"], denoiser["frechet"]["sem"])
+assert own["frechet"]["mean"] < denoiser["frechet"]["mean"] + 4 * error
 
 # %% [markdown]
-# ## New digits, or copies?
+# ## Test for copies
 #
-# A generator that repeats its training images would score well on everything above. So: how far is each
-# sample from the nearest training image, and how far are held-out digits from theirs?
+# A generator that repeats its training images would score well so far. So we compare the distance of each
+# sample to the nearest training image with that of held-out digits.
 
 # %%
 distance = nearest(as_ink(drawn["thermodynamic"]), reference.training)
@@ -157,7 +160,7 @@ print(f"median distance: drawn {np.median(distance):.3f}, held out {np.median(re
 assert copies < 0.05
 
 # %% [markdown]
-# What remains weaker than in real digits is variety: see recall and coverage in [ten
-# digits](../ten-digits.md#what-it-reaches).
+# Variety remains lower than in real digits: see recall and coverage in [all ten
+# digits](../all-classes.md#results).
 #
 # Next: [heat, work, entropy, joules](06-heat-work-joules.ipynb).

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Heat, work, entropy, joules
 #
-# What does a drawn digit cost? Physics has exact answers for the computer, down to single trajectories: a
-# first law for each, a second law for their average, a free energy in the fluctuations of work. A device pays
-# for more, and the ledger says for what.
+# This notebook computes the energy of a generated digit. For the computer there are exact results for single
+# trajectories: the first law for each, the second law for their average, and a free energy from the
+# fluctuations of work. The ledger estimates the other costs of a device.
 
 # %%
 import jax
@@ -35,8 +35,8 @@ def mean(values):
 # ## First law, sample by sample
 #
 # At $t = 0$ the couplings are switched on, which costs the work $W = V_\theta(x(0)) - V_0(x(0))$. Then the
-# energy runs down by itself: the heat $Q = V_\theta(x(0)) - V_\theta(x(t_f))$ goes to the bath. No energy is
-# lost in between:
+# computer relaxes, and the heat $Q = V_\theta(x(0)) - V_\theta(x(t_f))$ goes to the bath. The first law
+# holds:
 #
 # $$V_\theta(x(t_f)) - V_0(x(0)) = W - Q .$$
 
@@ -57,7 +57,7 @@ axes[1].set(xlabel="$W$ / kT")
 plt.show()
 
 # %% [markdown]
-# Switching on is free on average: in equilibrium without fields $x$ and $-x$ are equally likely, so
+# Switching on costs no work on average: in equilibrium without fields $x$ and $-x$ are equally likely, so
 # $\langle b_i x_i\rangle = \langle J_{ij} x_i x_j \rangle = 0$. **Check:** the mean work is zero within its
 # error.
 
@@ -68,23 +68,23 @@ assert abs(value) < 4 * error
 # %% [markdown]
 # ## Along a path
 #
-# When is the heat released? While the image forms: little at first, most between $t = 0.5$ and $1.5$.
-# Observers record it inside the compiled loop; `tg.HeatAndWork` adds up
+# The heat is released while the image forms: little at first, most between $t = 0.5$ and $1.5$. Observers
+# record it inside the compiled loop. `tg.langevin.HeatAndWork` sums
 #
 # $$Q = \sum_k \left[V(x_k, t_k) - V(x_{k+1}, t_k)\right] , \qquad
 # W = \sum_k \left[V(x_{k+1}, t_{k+1}) - V(x_{k+1}, t_k)\right]$$
 #
-# for couplings or fields that change in time as well, as those of noising do (`tg.RampedField`). Left:
-# generation. Right: noising, where the ramp of the field does the work.
+# also for couplings or fields that change in time, such as those of noising (`tg.noising.RampedField`). Left:
+# generation. Right: noising, in which the ramp of the field does the work.
 
 # %%
 count, every = 40, 10
-start = tg.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(count))
+start = tg.langevin.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(count))
 digits = tg.load_digits([0, 1, 2])
-fields = tg.fields(
+fields = tg.imprint_fields(
     digits.standardised(), digits.labels, 512, imprint="code", amplitude=2.5, hidden_amplitude=5.0
 )
-ramp = tg.RampedField(computer.uncoupled(), fields[jnp.arange(count) % 3], schedule)
+ramp = tg.noising.RampedField(computer.uncoupled(), fields[jnp.arange(count) % 3], schedule)
 imprinted = noising_start(jax.random.key(6), computer.uncoupled(), ramp.field, jnp.arange(count))
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.9))
 for axis, control, x0, title in (
@@ -97,7 +97,7 @@ for axis, control, x0, title in (
         x0,
         steps=schedule.steps,
         dt=schedule.dt,
-        observers={"flow": tg.HeatAndWork(), "V": tg.Energy()},
+        observers={"flow": tg.langevin.HeatAndWork(), "V": tg.langevin.Energy()},
         every=every,
     ).records
     heat, work = (np.asarray(records["flow"][name], float) / 0.1 for name in ("heat", "work"))
@@ -116,15 +116,14 @@ plt.show()
 # %% [markdown]
 # ## Second law
 #
-# The entropy of bath and computer together cannot fall:
+# The total entropy of bath and computer cannot decrease:
 #
 # $$\Delta S_{\mathrm{tot}}/k = \langle Q\rangle/kT + S[p(t_f)] - S[p(0)] \ge 0 .$$
 #
-# $S[p(0)]$, that of uncoupled units, is known exactly. $S[p(t_f)]$ of 1,296 coupled units cannot be estimated
-# from samples; `entropy_production` bounds it from above, by the sum over single units. (A unit that is
-# bright in one digit and dark in another has a wide distribution by itself: the bound rises although an image
-# is less disordered than noise.) Even so the heat decides: nearly all entropy that is produced is that of the
-# bath.
+# $S[p(0)]$ of uncoupled units is known exactly. $S[p(t_f)]$ of 1,296 coupled units cannot be estimated from
+# samples. `entropy_production` bounds it from above by the sum over single units. A unit that is bright in
+# one digit and dark in another has a wide distribution, so the bound rises although an image is less
+# disordered than noise. The heat dominates nevertheless: nearly all produced entropy is that of the bath.
 
 # %%
 production = entropy_production(samples, computer.uncoupled())
@@ -137,41 +136,41 @@ assert abs(production.change_bound) < production.heat / 5
 # %% [markdown]
 # ## Free energy from work
 #
-# The work of a sudden switch from equilibrium knows the free energy of the end (Jarzynski):
+# The work of a sudden switch from equilibrium gives the free energy of the final state (Jarzynski):
 #
 # $$\left\langle e^{-W/kT}\right\rangle = Z_\theta / Z_0 .$$
 #
-# For 1,296 units the average rests on samples that never occur. For three units it can be checked against
-# quadrature, and `free_energy_of_work` says how many samples carry it.
+# For 1,296 units, samples that never occur dominate the average. For three units it can be checked against
+# quadrature. `free_energy_of_work` gives the effective number of samples.
 
 # %%
 rng = np.random.default_rng(0)
 matrix = np.triu(rng.normal(0, 0.8, (3, 3)), 1)
 triple = tg.make_computer(
-    tg.all_to_all(tg.Units(visible=3)).with_matrix(jnp.asarray(matrix + matrix.T)),
+    tg.couplings.all_to_all(tg.Units(visible=3)).with_matrix(jnp.asarray(matrix + matrix.T)),
     bias=np.array([0.3, -0.2, 0.1]),
 )
 quench = tg.generate(jax.random.key(8), triple, 20_000, tg.Schedule(t_f=0.01, dt=0.01), batch=20_000)
 found = free_energy_of_work(quench.work_kT)
 exact = log_partition(triple.uncoupled()) - log_partition(triple)
 print(f"three units: {found.delta:.3f} ± {found.sem:.3f} kT, exact {exact:.3f} kT")
-print(f"             carried by {found.effective:.0f} of {len(quench):,} samples")
+print(f"             effective number {found.effective:.0f} of {len(quench):,} samples")
 assert found.effective > 100
 assert abs(found.delta - exact) < 4 * found.sem
 whole = free_energy_of_work(samples.work_kT)
-print(f"1,296 units: carried by {whole.effective:.1f} of {n} samples, so no estimate")
+print(f"1,296 units: effective number {whole.effective:.1f} of {n} samples, so no estimate")
 assert whole.effective < 10
 
 # %% [markdown]
 # ## Joules
 #
 # At 300 K a $kT$ is $4.14\times 10^{-21}$ J. The publication compares heat with the arithmetic of a digital
-# denoiser (217,088 multiply–accumulates in each of 10 steps, 1 pJ each). A device also pays for switching,
-# for reading 784 voltages, for writing the couplings and for holding them. `tg.make_ledger` lists every line
-# with the kind of evidence behind it.
+# denoiser (217,088 multiply–accumulates in each of 10 steps, 1 pJ each). A device also needs energy for
+# switching, for the read-out of 784 voltages, and for writing and holding the couplings. `tg.make_ledger`
+# lists every line with its kind of evidence.
 
 # %%
-ledger = tg.make_ledger(tg.workload_of(computer, samples, schedule), tg.load_parameters())
+ledger = tg.make_ledger(tg.ledger.workload_of(computer, samples, schedule), tg.ledger.load_parameters())
 for line in ledger.lines:
     if line.counted:
         print(f"{line.joules:9.2e} J  {line.evidence:9}  {line.name}")
@@ -184,19 +183,19 @@ axis.axvline(1, color="k", lw=0.6)
 plt.show()
 
 # %% [markdown]
-# The ratio of $10^{11}$ holds for what it compares: heat against arithmetic. Reading every pixel with today's
-# converters costs a hundred million times the heat and decides the rest, as long as couplers are few: writing
-# all 532,224 couplings of the full wiring anew for every sample would cost four times the read-out. The
-# prices are assumptions in one file that can be edited (`thermogen ledger --write-parameters prices.toml`).
+# The ratio of $10^{11}$ compares heat with arithmetic. The read-out of every pixel with today's converters
+# costs a hundred million times the heat and dominates the total if couplers are few. Rewriting all 532,224
+# couplings of the full wiring for every sample would cost four times the read-out. The prices are assumptions
+# in one file (`thermogen ledger --write-parameters prices.toml`), which can be edited.
 #
-# **Check.** Work that is paid over the whole cycle contains the heat of generation:
-# $\langle W_{\mathrm{paid}}\rangle \ge \langle Q\rangle$. And ratios can only fall as more is counted.
+# **Check.** The work of the whole cycle contains the heat of generation:
+# $\langle W_{\mathrm{paid}}\rangle \ge \langle Q\rangle$. Further counted lines can only lower the ratios.
 
 # %%
 paid = switching_work(samples)
 assert mean(paid - samples.heat_kT)[0] > 0
 assert np.all(np.diff(ratios) <= 0)
-print(f"paid for switching on and off: {paid.mean():.0f} kT a sample")
+print(f"work of switching on and off: {paid.mean():.0f} kT a sample")
 print(f"whole device: {ratios[-1]:.0f} times less than the denoiser")
 
 # %% [markdown]

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # To a circuit
 #
-# So far energies were in $E_0$ and times in $1/(\mu E_0)$. Now the same computer becomes volts, femtofarads
-# and nanoseconds: a netlist that a circuit simulator runs, and whose paths, digits and heat are compared with
-# our own. This notebook needs `pip install 'thermogen[hardware]'` and, for its second half, ngspice.
+# So far energies were in $E_0$ and times in $1/(\mu E_0)$. This notebook converts the computer to volts,
+# femtofarads and nanoseconds, and writes a netlist for a circuit simulator. It compares the paths, digits and
+# heat of the circuit with those of thermogen. It needs `pip install 'thermogen[hardware]'` and, for its
+# second half, ngspice.
 
 # %%
 import shutil
@@ -34,30 +35,32 @@ plt.rcParams.update(
 )
 
 ngspice = shutil.which("ngspice") is not None
-print("ngspice is here" if ngspice else "ngspice is not installed: the parts that run it are left out")
+print("ngspice is installed" if ngspice else "ngspice is not installed: its parts are skipped")
 
 # %% [markdown]
 # ## A unit is a capacitor
 #
-# A unit stores energy in a capacitor $C$ and relaxes through a leak $R$, whose Johnson noise is *the* noise
-# of the computer. The voltage $q = s\,x$ obeys
+# A unit stores energy in a capacitor $C$ and relaxes through a leak $R$. The Johnson noise of the leak is the
+# noise of the computer. The voltage $q = s\,x$ obeys
 #
 # $$C\,\frac{dq_i}{dt} =
 # -\Big[\frac{q_i}{R} + \gamma\,q_i^3 + I_i + \sum_j G_{ij}\,q_j\Big] + \text{noise} .$$
 #
-# One scale fixes everything: $kT$ of the computer is $k_B T$ of the room, so $E_0 = k_B T / kT$ and
+# One scale determines all values: $kT$ of the computer is $k_B T$ of the room, so $E_0 = k_B T / kT$ and
 # $C s^2/2 = J_2 E_0$. `to_physical` does this for any computer and platform.
 
 # %%
 for one in records().values():
     print(f"{one.name:16} {one.title}")
 
-unit = to_physical(tg.make_computer(tg.NoCouplings(tg.Units(visible=1))), record("cmos-1fF").platform())
+unit = to_physical(
+    tg.make_computer(tg.couplings.NoCouplings(tg.Units(visible=1))), record("cmos-1fF").platform()
+)
 print(f"\none unit of x is {1e3 * unit.scale:.2f} mV, one unit of time {1e9 * unit.time_unit:.2f} ns")
 
 # %% [markdown]
-# **Check.** The thermal width of a linear unit, $\sqrt{kT/2J_2}$ in units of $x$, must be $\sqrt{k_B T/C}$ in
-# volts, whatever $J_2$.
+# **Check.** The thermal width of a linear unit, $\sqrt{kT/2J_2}$ in units of $x$, is $\sqrt{k_B T/C}$ in
+# volts for every $J_2$.
 
 # %%
 capacitance = 1e-15
@@ -67,32 +70,34 @@ print(f"thermal width {1e3 * width:.3f} mV, sqrt(kT/C) = {1e3 * equipartition:.3
 assert abs(width / equipartition - 1) < 1e-6
 
 # %% [markdown]
-# ## Three digits on a chip
+# ## Three digits as a circuit
 #
 # The shipped three-digit computer couples 1,296 units through low-rank links: a *summing node* for each mode,
-# 5,424 couplers instead of 532,224. `make_circuit_model` wires a model on a platform; `figures` is what an
-# engineer asks first. With the model's heat it also says what the couplers of today's technology would draw
-# and how hot their own noise is: far more than the heat.
+# 5,424 couplers instead of 532,224. `make_circuit_model` builds the circuit of a model on a platform, and
+# `figures` gives its main figures. Given the heat of the model, it also gives the power and the noise of
+# couplers in today's technology. Both far exceed the heat.
 
 # %%
 model = tg.Model.from_pretrained("three-digits")
-chip = make_circuit_model(model, record("cmos-1fF"))
-for name, (value, unit_name) in figures(chip.physical, chip.schedule, 2821.0, chip.record.active).items():
+circuit = make_circuit_model(model, record("cmos-1fF"))
+for name, (value, unit_name) in figures(
+    circuit.physical, circuit.schedule, 2821.0, circuit.record.active
+).items():
     print(f"{name:40} {value:10.3g} {unit_name}")
 
 # %% [markdown]
-# Nothing is lost on the way: `PhysicalComputer.computer` gives the dimensionless computer back, bit for bit.
+# The conversion is reversible: `PhysicalComputer.computer` gives the dimensionless computer, bit for bit.
 
 # %%
-back = chip.physical.computer()
-for there, here in zip(jax.tree.leaves(back), jax.tree.leaves(chip.computer), strict=True):
+back = circuit.physical.computer()
+for there, here in zip(jax.tree.leaves(back), jax.tree.leaves(circuit.computer), strict=True):
     assert np.array_equal(there, here)
 
 # %% [markdown]
 # ## The netlist
 #
-# A small one to read: two coupled units. `C` stores, `R` leaks, `B` is the cubic wall, `I` the bias, `G` the
-# coupling, and `trrandom` currents are the thermal noise, seeded.
+# This is the netlist of two coupled units. `C` is the capacitor, `R` the leak, `B` the cubic force, `I` the
+# bias and `G` the coupling. Seeded `trrandom` currents are the thermal noise.
 
 # %%
 two = to_physical(random_computer(jax.random.key(2), 2), record("cmos-1fF").platform())
@@ -100,16 +105,15 @@ start = np.array([[0.5, -0.5]])
 text = netlist(two, start, Transient(), seeds=np.array([1]))
 print("\n".join(line[:100] for line in text.splitlines()[:24]))
 
-deck = deck_of(chip, 1, transient_of(chip))
+deck = deck_of(circuit, 1, transient_of(circuit))
 print(f"\nthe three-digit computer takes {len(deck.splitlines()):,} such lines")
 assert sum(line.startswith("C") for line in deck.splitlines()) == 1296
 
 # %% [markdown]
 # ## Same noise, same path
 #
-# Is the circuit the computer? Give both engines the same start and the same noise, held for a while at a
-# time, and the paths must be one. Their difference must fall with the tolerance of the circuit simulator:
-# then what is left is its own error.
+# Both engines get the same start and the same piecewise-constant noise, so their paths must agree. Their
+# difference must fall with the tolerance of the circuit simulator. Then the rest is the simulator's error.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -120,7 +124,7 @@ if ngspice:
     compared = pathwise(jax.random.key(5), computer, platform, bench)
     for run in compared["runs"]:
         print(f"reltol {run['reltol']:g}: relative difference at t_f {run['difference']:.1e}, "
-              f"heat {run['heat_kT']:.2f} kT, metered by the circuit {run['metered_kT']:.2f} kT")  # fmt: skip
+              f"heat {run['heat_kT']:.2f} kT, by the circuit {run['metered_kT']:.2f} kT")  # fmt: skip
     assert compared["agrees"]
     trace = traces(jax.random.key(5), computer, platform, bench)
     figure, axis = plt.subplots(figsize=(7, 2.8))
@@ -134,41 +138,41 @@ if ngspice:
     plt.show()
 
 # %% [markdown]
-# ## Digits, computed by ngspice
+# ## Digits from ngspice
 #
-# The same start states, but ngspice's own noise: samples of another engine, which must agree on average. Ours
-# are by `tg.generate` with stochastic Heun.
+# The start states are the same, but ngspice uses its own noise. The samples must agree on average with those
+# of `tg.generate` with stochastic Heun.
 
 # %%
 if ngspice:
     count, key = 8, jax.random.key(0)
     theirs = generate_in_circuit(
         key,
-        chip.computer,
-        chip.physical,
+        circuit.computer,
+        circuit.physical,
         count,
-        chip.schedule,
-        transient_of(chip),
+        circuit.schedule,
+        transient_of(circuit),
         Bench.at(folder, runs_of_deck=4),
     )
     coarse = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
-    ours = tg.generate(key, chip.computer, 200, coarse, integrator=tg.StochasticHeun(), film_samples=1)
+    ours = tg.generate(key, circuit.computer, 200, coarse, integrator=tg.StochasticHeun(), film_samples=1)
     both = np.concatenate([np.asarray(one.visible[:count], float) for one in (theirs, ours)])
     figure, axis = plt.subplots(figsize=(7, 1.9))
     axis.imshow(plate(grey(both), (28, 28), count), cmap="gray")
     axis.set(xticks=[], yticks=[18, 50], yticklabels=["ngspice", "thermogen"])
     plt.show()
-    likeness = tg.prototype_scores(theirs.visible, model.prototypes).best
+    correlation = tg.quality.prototype_scores(theirs.visible, model.prototypes).best
     error = np.hypot(theirs.heat_kT.std(ddof=1) / count**0.5, ours.heat_kT.std(ddof=1) / 200**0.5)
     difference = theirs.heat_kT.mean() - ours.heat_kT.mean()
     print(f"heat: ngspice {theirs.heat_kT.mean():.0f} kT, thermogen {ours.heat_kT.mean():.0f} kT")
     print(f"difference {difference:+.0f} ± {error:.0f} kT (n = {count} and 200)")
-    print(f"correlation with the nearest digit: {likeness.mean():.2f} (n = {count})")
+    print(f"correlation with the nearest digit: {correlation.mean():.2f} (n = {count})")
     assert abs(difference) < 4 * error
-    assert likeness.min() > 0.5
+    assert correlation.min() > 0.5
 
 # %% [markdown]
-# With 500 samples of each, over five seeds, the two engines agree within two standard errors ([to a
-# circuit](../hardware.md#measured)). What an imperfect chip still draws is in [tolerance](../tolerance.md).
+# With 500 samples of each over five seeds, the two engines agree within two standard errors ([to a
+# circuit](../hardware.md#measured)). [Tolerance](../tolerance.md) measures imperfect devices.
 #
 # Next: [your own images](08-your-own-images.ipynb).

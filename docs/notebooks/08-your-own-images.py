@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Your own images
 #
-# Any grey images can be learnt: this notebook draws four letters, writes them as `.png` files, reads them
-# back, trains a computer for them exactly, draws with it, completes a half-shown letter, and keeps the model
-# in a folder. On the command line it is `thermogen train --images FOLDER --out MODEL` and
-# `thermogen sample MODEL --out pictures.png`.
+# This notebook trains on your own grey images. It writes four letters as `.png` files, loads them, trains a
+# computer exactly, generates samples, completes a half letter, and saves the model. The commands are
+# `thermogen train --images FOLDER --out MODEL` and `thermogen sample MODEL --out pictures.png`.
 
 # %%
 import tempfile
@@ -35,10 +34,10 @@ def show(images, shape, columns, title):
 
 
 # %% [markdown]
-# ## Make them
+# ## Make the images
 #
-# Images may come as `.npz`, `.npy`, IDX or `.png` files, or as folders of `.png` files: `tg.load_images`
-# reads them all. In a folder, a name that begins with a number and an underscore tells the class.
+# `tg.load_images` reads `.npz`, `.npy`, IDX or `.png` files, and folders of `.png` files. In a folder, a
+# number and an underscore at the start of a name give the class.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -50,43 +49,43 @@ for label, letter in enumerate("COLD"):
 
 images = tg.load_images(folder / "letters")
 print(len(images), "images of", images.shape, "pixels, classes", images.labels)
-show(images.standardised(), images.shape, 4, "what is to be learnt")
+show(images.standardised(), images.shape, 4, "training images")
 
 # %% [markdown]
 # ## Train
 #
-# One visible unit a pixel, and some hidden ones. `tg.fields` imprints the images: `imprint="code"` gives each
-# class a pattern of signs on the hidden units, which tells the classes apart. `tg.train_exact` solves for the
-# couplings and biases.
+# The computer has one visible unit a pixel, and hidden units. `tg.imprint_fields` computes the fields of the
+# images. `imprint="code"` gives each class a pattern of signs on the hidden units, which separates the
+# classes. `tg.train_exact` solves for the couplings and biases.
 
 # %%
 hidden = 256
 units = tg.Units(visible=images.shape[0] * images.shape[1], hidden=hidden)
 schedule = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
-fields = tg.fields(
+fields = tg.imprint_fields(
     images.standardised(), images.labels, hidden, imprint="code", amplitude=2.5, hidden_amplitude=5.0
 )
-computer = tg.make_computer(tg.published(units))
+computer = tg.make_computer(tg.published_couplings(units))
 trained = tg.train_exact(jax.random.key(0), computer, fields, schedule, visible_biases=True)
 samples = tg.generate(jax.random.key(1), trained.computer, 200, schedule, film_samples=1)
-show(samples.visible[:40], images.shape, 20, "the first forty, none chosen")
+show(samples.visible[:40], images.shape, 20, "the first forty, without selection")
 
 # %% [markdown]
-# **Check.** Nearly all samples are clearly one of the four, and each of the four is drawn.
+# **Check.** Nearly all samples are close to one of the four letters, and each letter is drawn.
 
 # %%
-scores = tg.prototype_scores(samples.visible, images.standardised())
+scores = tg.quality.prototype_scores(samples.visible, images.standardised())
 share = np.mean(scores.best > 0.7)
 print(f"above 0.7: {share:.1%} of 200; drawn: {dict(zip('COLD', scores.counts.tolist(), strict=True))}")
 assert share > 0.85
 assert scores.counts.min() > 0
 
 # %% [markdown]
-# ## The trap: hidden units that feel nothing
+# ## The trap: hidden units without field
 #
-# Without an imprint on the hidden units, units are independent and the average gradient of every
-# visible–hidden coupling is exactly zero: what a long training by descent learns is the noise of its own
-# samples. Exact training refuses:
+# Without an imprint on the hidden units, the units are independent. The average gradient of every
+# visible–hidden coupling is then exactly zero, and gradient descent fits only its own sampling noise. Exact
+# training raises an error:
 
 # %%
 blind = fields.at[:, units.slice("hidden")].set(0.0)
@@ -100,9 +99,8 @@ assert "teach no coupling" in refusal
 # %% [markdown]
 # ## Half a letter
 #
-# Some units can be held while the others run: `tg.Clamp` clamps them by setting their mobility to zero. Show
-# the lower half of each letter, at the values it has when it is imprinted, and let the computer find the
-# rest.
+# `tg.Clamp` clamps some units by setting their mobility to zero. Here it clamps the lower half of each letter
+# at the mean values under the imprint. The computer completes the upper half.
 
 # %%
 shown = np.zeros(units.total, bool)
@@ -113,17 +111,17 @@ rest = np.asarray(
 each = 10
 hold = tg.Clamp(shown, np.repeat(rest, each, 0))
 finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, hold=hold, film_samples=1)
-show(finished.visible, images.shape, 20, "lower halves given, upper halves found")
+show(finished.visible, images.shape, 20, "lower halves clamped, upper halves completed")
 upper = slice(0, units.visible // 2)
-found = tg.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])
+found = tg.quality.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])
 right = found.nearest == np.repeat(np.arange(4), each)
 print(f"upper half right: {right.sum()} of {right.size}; by letter {right.reshape(4, each).sum(1)}")
 assert right.mean() > 0.5  # one in four by chance
 
 # %% [markdown]
-# ## Keep it
+# ## Save the model
 #
-# A model folder holds a card that can be read (`card.json`) and the numbers (`model.safetensors`), both with
+# A model folder holds a readable card (`card.json`) and the arrays (`model.safetensors`), both with
 # checksums.
 
 # %%
@@ -134,10 +132,10 @@ assert np.array_equal(redrawn.visible, samples.visible)
 print(sorted(file.name for file in path.iterdir()))
 
 # %% [markdown]
-# ## What cannot be used says so
+# ## Errors
 #
-# An image without contrast cannot be scaled to unit variance. Errors are one line: the value, and what would
-# do.
+# An image without contrast cannot be scaled to unit variance. An error is one line with the value and the
+# remedy.
 
 # %%
 Image.new("L", (20, 20), 128).save(folder / "letters" / "4_blank.png")
@@ -149,5 +147,5 @@ print(message)
 assert "constant" in message
 
 # %% [markdown]
-# For hundreds of images of many classes, train in shared modes instead: [all ten
+# For hundreds of images of many classes, use class-conditional training: [all ten
 # digits](05-ten-digits.ipynb).

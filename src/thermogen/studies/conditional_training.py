@@ -47,7 +47,7 @@ class ConditionalSettings:
     one standard deviation above its image's mean. refine: rounds of refinement on its own states.
     label_units: one set of couplings for all, conditions asked for by fields on label units. match: not
     reverse-path training, but mean and covariance matched at t_f, with this share of the data's variance.
-    What each contributes is measured in docs/ten-digits.md.
+    What each contributes is measured in docs/all-classes.md.
     """
 
     clusters: int = 100
