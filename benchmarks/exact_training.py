@@ -10,6 +10,7 @@ from thermogen.control import parts
 from thermogen.couplings import compress
 from thermogen.generation import generate
 from thermogen.quality import prototype_scores
+from thermogen.seeds import stream
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import interval, summary
 from thermogen.studies.settings import Settings
@@ -22,7 +23,7 @@ def figures(settings: Settings, count: int = 300) -> dict:
     """Train with `settings`, draw `count` samples, and say how good they are."""
     experiment = prepare(settings)
     result = experiment.train()
-    samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
+    samples = generate(stream(settings.seed, "generation"), result.computer, count, experiment.schedule)
     scores = prototype_scores(samples.visible, experiment.images.standardised())
     return {
         "heat_kT": summary(samples.heat_kT),

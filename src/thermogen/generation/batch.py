@@ -143,7 +143,7 @@ def run_batch(
     computers = control.computers() if isinstance(control, Segments) else [control]
     here = first = _energies(control.at(0.0) if steered else computers[0], x)
     zero = jnp.zeros_like(idle)
-    window = jnp.zeros((len(numbers), units.visible), x.dtype) if schedule.readout else None
+    window = jnp.zeros_like(x[:, units.slice("visible")]) if schedule.readout else None
     computer, heat, switching = computers[0], zero, zero
 
     def frame(x: Array) -> Array:
@@ -163,7 +163,7 @@ def run_batch(
         reading = window is not None and low >= table.readout
         observers: dict[str, Observer] = {}
         if reading:
-            observers["sum"] = TimeSum(units.slice("visible"))
+            observers["sum"] = TimeSum(units.slice("visible"), window)
         if steered:
             observers["ledger"] = HeatAndWork()
         result = simulate(
@@ -179,13 +179,15 @@ def run_batch(
         )
         x = result.final
         if reading:
-            window = window + result.records["sum"][-1] / schedule.readout_steps
+            window = result.records["sum"][-1]
         if steered:
             heat = heat + result.records["ledger"]["heat"][-1]
             switching = switching + result.records["ledger"]["work"][-1]
         if high in table.frames:
             frames.append(frame(x))
         tick(high)
+    if window is not None:
+        window = window / schedule.readout_steps
     end = _energies(control.at(schedule.t_f) if steered else computer, x)
     if not steered:
         heat = heat + here.total - end.total

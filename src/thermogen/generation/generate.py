@@ -24,8 +24,6 @@ from thermogen.parallel import agree, process_count
 
 BATCH = 250
 """Samples simulated together: enough to keep the products efficient; memory grows with it, not with n."""
-CONDITIONS = 0x636F6E64
-"""Marks the key that conditions are drawn with: the first numbers are what `jax.random.split` gives."""
 
 
 def generate(
@@ -203,5 +201,5 @@ def _asked(
             _Chosen(f"{label}-", control.choose(label), np.flatnonzero(chosen == label)) for label in wanted
         ]
         return _Asked(groups, chosen)
-    drawn = control.draw(jax.random.fold_in(key, CONDITIONS), everything, chosen)
+    drawn = control.draw(key, everything, chosen)
     return _Asked([_Chosen("", control, everything)], chosen, drawn)

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import Array
 
 from thermogen.computer import Computer
 from thermogen.control import ConditionSet, PerClass, Segments
@@ -19,8 +17,8 @@ from thermogen.hardware.imperfect.defect_map import defect_map, with_defects
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.spice.circuit import start_states
 from thermogen.noising import Schedule
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.settings import Settings
 
 DENSE = 300
 """Units beyond which ngspice does not finish with couplings pair by pair (docs/hardware.md)."""
@@ -48,9 +46,9 @@ def make_circuit_model(
 ) -> CircuitModel:
     """The computer of a model that is to be wired, in the platform's units.
 
-    A model of several classes needs the label, and if it has conditions, one is drawn by weight from the
-    seed; one whose couplings change in time needs the number of the segment. Raises InputError where these
-    are missing or make no sense, and what `to_physical` and the platform's record refuse.
+    A model of several classes needs the label, and if it has conditions, gets that of sample 0 of `thermogen
+    sample --label` with this seed; one whose couplings change in time needs the number of the segment.
+    Raises InputError where these are missing or make no sense, and what `to_physical` and the platform's record refuse.
     """
     control: Any = model.computer
     if isinstance(control, PerClass | ConditionSet):
@@ -64,7 +62,7 @@ def make_circuit_model(
         assert label is not None
         control = control.choose(label)
     elif isinstance(control, ConditionSet):
-        drawn = control.draw(jax.random.key(seed), np.zeros(1, int), np.full(1, label))
+        drawn = control.draw(stream(seed, "generation"), np.zeros(1, int), np.full(1, label))
         control = control.select(drawn)
     schedule = model.schedule
     if isinstance(control, Segments):
@@ -108,15 +106,10 @@ def deck_of(
 ) -> str:
     """The netlist of `count` samples: starts in equilibrium, as `generate` draws them for this seed."""
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
-    start = start_states(key_of(seed), chip.computer, np.arange(count))
+    start = start_states(stream(seed, "generation"), chip.computer, np.arange(count))
     seeds = np.arange(1, count + 1) if noisy else None
     title = f"thermogen: {len(chip.physical.bias)} units on {chip.record.name}"
     return netlist(chip.physical, start, transient, seeds=seeds, meter=meter, raw=raw, title=title)
-
-
-def key_of(seed: int) -> Array:
-    """The key of generation for a seed, the same as in `thermogen sample`."""
-    return Settings(seed=seed).stream("generation")
 
 
 def transient_of(
@@ -147,6 +140,6 @@ def model_with_defects(
     Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
     """
     wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
-    found = defect_map(jax.random.key(seed), model.computer, wrong)
+    found = defect_map(stream(seed, "device"), model.computer, wrong)
     assert isinstance(model.computer, Computer)  # or there is no map
     return found, replace(model, computer=with_defects(model.computer, found), figures={})

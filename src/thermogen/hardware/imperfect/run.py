@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thermogen.control import ConditionSet, Control
 from thermogen.errors import DivergenceError, require
-from thermogen.generation import BATCH, CONDITIONS
+from thermogen.generation import BATCH
 from thermogen.hardware.imperfect.device import Device, Dynamics
 from thermogen.langevin import sample_keys, standard_normal
 from thermogen.noising import Schedule
@@ -194,7 +194,7 @@ def _asked(
         chosen.shape == (count,), f"labels have shape {chosen.shape}: give one for each of {count} samples"
     )
     chosen = chosen.astype(int)
-    return chosen, control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), chosen)
+    return chosen, control.draw(key, np.arange(count), chosen)
 
 
 def _check(device: Device, x: np.ndarray, schedule: Schedule) -> None:
