@@ -48,7 +48,8 @@ def make_circuit_model(
 
     A model of several classes needs the label, and if it has conditions, gets that of sample 0 of `thermogen
     sample --label` with this seed; one whose couplings change in time needs the number of the segment.
-    Raises InputError where these are missing or make no sense, and what `to_physical` and the platform's record refuse.
+    Raises InputError where these are missing or make no sense, and what `to_physical` and the platform's
+    record refuse.
     """
     control: Any = model.computer
     if isinstance(control, PerClass | ConditionSet):
