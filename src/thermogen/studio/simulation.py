@@ -198,7 +198,7 @@ class Simulation:
     def _read(self) -> None:
         """The read-out at t_f and what the classifier sees in it."""
         visible = self.units.slice("visible")
-        self.readout = np.asarray(self._motion.read)[:, visible] / max(1, self._read_states)
+        self.readout = np.asarray(self._motion.read[:, visible] / max(1, self._read_states))
         if self.classifier is not None and self.classifier.shape == self.loaded.model.image_shape:
             self.verdict = self.classifier.judge(self.readout).label
 
