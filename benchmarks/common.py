@@ -13,6 +13,7 @@ import numpy as np
 
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
+from thermogen.seeds import stream
 from thermogen.storage.model import versions
 from thermogen.studies.experiment import prepare
 from thermogen.studies.settings import Settings
@@ -38,7 +39,7 @@ def trained_and_sampled(settings: Settings, count: int) -> tuple[Samples, Protot
     """Train with `settings`, generate `count` samples and compare them with the prototypes."""
     experiment = prepare(settings)
     result = experiment.train()
-    samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
+    samples = generate(stream(settings.seed, "generation"), result.computer, count, experiment.schedule)
     scores = prototype_scores(samples.visible, experiment.images.standardised())
     row = {
         "seed": settings.seed,

@@ -9,6 +9,7 @@ from benchmarks.common import best_of, keep
 from thermogen.couplings import compress
 from thermogen.generation import generate
 from thermogen.quality import prototype_scores
+from thermogen.seeds import stream
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import interval, summary
 from thermogen.studies.settings import Settings
@@ -21,7 +22,7 @@ def figures(settings: Settings, count: int = 300) -> dict:
     """Train with `settings`, generate `count` samples and measure their quality."""
     experiment = prepare(settings)
     result = experiment.train()
-    samples = generate(settings.stream("generation"), result.computer, count, experiment.schedule)
+    samples = generate(stream(settings.seed, "generation"), result.computer, count, experiment.schedule)
     scores = prototype_scores(samples.visible, experiment.images.standardised())
     return {
         "heat_kT": summary(samples.heat_kT),

@@ -8,6 +8,7 @@ from benchmarks.common import keep, medians
 from thermogen.couplings import compress
 from thermogen.generation import generate
 from thermogen.langevin import sample_keys, sample_uncoupled, simulate, standard_normal
+from thermogen.seeds import stream
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import summary
 from thermogen.studies.settings import Settings
@@ -58,7 +59,8 @@ def main(batch: int = 1000, count: int = 300, tolerance: float = 1e-4) -> None:
             "speed_up": seconds["full"] / seconds["low rank"],
         }
         draws = [
-            generate(settings.stream("generation"), each, count, experiment.schedule) for each in (full, thin)
+            generate(stream(settings.seed, "generation"), each, count, experiment.schedule)
+            for each in (full, thin)
         ]
         found[imprint]["heat_kT"] = [summary(one.heat_kT) for one in draws]
         found[imprint]["heat_difference_kT"] = summary(draws[1].heat_kT - draws[0].heat_kT)

@@ -14,6 +14,7 @@ from thermogen.control import ModeTable
 from thermogen.data import load_split
 from thermogen.generation import generate
 from thermogen.quality import frechet, load_classifier
+from thermogen.seeds import stream
 from thermogen.studies.conditional_training import ConditionalSettings, conditional_fields, train_conditional
 from thermogen.training import refine, target_moments
 
@@ -56,7 +57,7 @@ def main(images: str = MNIST) -> None:
             for turn in range(TURNS + 1):
                 rows.append(_judged(control, settings, judge, real, turn * ROUNDS))
                 if turn < TURNS:
-                    key = jax.random.fold_in(settings.stream("refinement"), turn)
+                    key = jax.random.fold_in(stream(settings.seed, "refinement"), turn)
                     rounds = {"rounds": ROUNDS, "samples": SAMPLES, "held_out": apart}
                     refined = refine(key, control, target, settings.schedule, **rounds, **options)
                     control = refined.control

@@ -6,7 +6,6 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -15,6 +14,7 @@ from websockets.sync.client import connect
 import browser as browser_tools
 import thermogen as tg
 from browser import CHROMIUM, PATIENCE
+from thermogen.seeds import stream
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -316,7 +316,7 @@ def test_two_visitors_do_not_disturb_each_other(visit):
     other.select_option("#count", "4")
     to_the_end(one, lambda: one.keyboard.press("Enter"))
     model = tg.Model.from_pretrained("three-digits")
-    known = tg.generate(jax.random.key(21), model.computer, 16, model.schedule)
+    known = tg.generate(stream(21, "generation"), model.computer, 16, model.schedule)
     with np.load(io.BytesIO(saved(one, "samples.npz"))) as arrays:
         np.testing.assert_array_equal(arrays["x"], known.x)
         np.testing.assert_allclose(arrays["heat_kT"], known.heat_kT, rtol=1e-4)

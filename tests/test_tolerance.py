@@ -21,6 +21,7 @@ from thermogen.hardware.imperfect.run import run_device
 from thermogen.quality import Classifier, Reference, Verdict, prototype_scores
 from thermogen.report.theme import DARK
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies import tolerance
 from thermogen.studies.tolerance import FLAWS, default_values, sweep, tolerated
@@ -108,7 +109,7 @@ def test_figures_are_those_of_devices_on_the_noise_of_the_perfect_one():
     one = model()
     found = sweep(one, "mismatch_J2", [0.3, 0.0], devices=3, count=20, seed=4)
     assert [row["value"] for row in found["rows"]] == [0.0, 0.3]
-    noise, build = (jax.random.fold_in(jax.random.key(4), place) for place in range(2))
+    noise, build = stream(4, "device noise"), stream(4, "device")
     for device, run in enumerate(found["rows"][1]["runs"]):
         built = make_device(jax.random.fold_in(build, device), one.computer, Imperfections(mismatch_J2=0.3))
         samples = run_device(jax.random.fold_in(noise, device), built, 20, SCHEDULE)
@@ -190,7 +191,7 @@ def test_a_device_too_fast_for_the_step_runs_with_a_finer_one_and_has_no_quality
 def test_balance_tells_how_evenly_prototypes_are_drawn():
     one = model()
     found = sweep(one, "bits", [8], devices=2, count=30)
-    noise = jax.random.fold_in(jax.random.key(0), 0)
+    noise = stream(0, "device noise")
     samples = run_device(jax.random.fold_in(noise, 0), make_device(KEY, one.computer), 30, SCHEDULE)
     share = prototype_scores(samples.visible, one.prototypes).counts / 30
     entropy = -sum(p * np.log2(p) for p in share if p)

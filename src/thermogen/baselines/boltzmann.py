@@ -26,7 +26,6 @@ from thermogen.computer import Computer, make_computer
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import require
-from thermogen.generation import CONDITIONS
 from thermogen.langevin import LeimkuhlerMatthews, sample_uncoupled, simulate
 from thermogen.training import clusters, mode_basis
 
@@ -58,7 +57,7 @@ class BoltzmannMachine(Baseline):
     def _run(self, key, labels, times: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
         self.places(labels)
         start_key, path_key = jax.random.split(key)
-        conditions = self.table.draw(jax.random.fold_in(key, CONDITIONS), np.arange(len(labels)), labels)
+        conditions = self.table.draw(key, np.arange(len(labels)), labels)
         states = np.empty((len(times), len(labels), self.table.units.total), np.float32)
         heat = np.empty((len(times), len(labels)), np.float32)
         for chosen in _batches(len(labels)):

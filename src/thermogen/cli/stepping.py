@@ -8,8 +8,8 @@ from thermogen.errors import InputError
 from thermogen.generation import suitable_dt
 from thermogen.langevin import Integrator, named_integrator
 from thermogen.noising import Schedule
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.settings import Settings
 
 AUTO = "auto"
 
@@ -34,7 +34,7 @@ class Stepping:
         """The same with 'auto' replaced by the step that suits the model: the same for the same seed."""
         if self.dt != AUTO:
             return self
-        key = Settings(seed=seed).stream("generation")
+        key = stream(seed, "pilot")
         return replace(self, dt=suitable_dt(key, model.computer, model.schedule, self.method()))
 
     def schedule(self, model: Model) -> Schedule:

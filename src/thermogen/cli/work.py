@@ -23,12 +23,12 @@ from thermogen.noising import fields
 from thermogen.parallel import first
 from thermogen.report.films import write_gif, write_png_grid
 from thermogen.report.ledger import ledger_figure, ledger_markdown
+from thermogen.seeds import check_seed, stream
 from thermogen.storage.arrays import digest
 from thermogen.storage.model import Model, versions
 from thermogen.storage.run_folder import write_atomically
 from thermogen.studies.measures import ratio_measures, sample_measures
 from thermogen.studies.progress import Stage
-from thermogen.studies.settings import Settings
 from thermogen.thermodynamics import noising_path_ratio
 
 FORMATS = (".npz", ".png", ".gif")
@@ -96,7 +96,7 @@ def generate_from(
     film: bool = False,
 ) -> Samples:
     """Samples of a stored model with its own schedule but for the step; `checkpoint`: see `generate`."""
-    settings = Settings(seed=seed)
+    check_seed(seed)
     stepping = stepping.settled(model, seed)
     schedule, method = stepping.schedule(model), stepping.method()
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
@@ -106,7 +106,7 @@ def generate_from(
     )
     with jax.enable_x64(stepping.double), stage("generating", count) as tick:
         return generate(
-            settings.stream("generation"),
+            stream(seed, "generation"),
             in_float64(model.computer) if stepping.double else model.computer,
             count,
             schedule,
@@ -144,9 +144,9 @@ def measure_model(
             imprint=trained["imprint"],
             amplitude=trained["amplitude"],
             hidden_amplitude=trained["hidden_amplitude"],
-            key=Settings(seed=trained["seed"]).stream("imprint"),
+            key=stream(trained["seed"], "imprint"),
         )
-        key = Settings(seed=seed).stream("path")
+        key = stream(seed, "path ratio")
         control = model.computer
         if isinstance(control, PerClass):
             groups = [(control.choose(k), np.flatnonzero(np.equal(labels, k))) for k in control.labels]

@@ -15,6 +15,9 @@ from thermogen.computer import Computer, Control
 from thermogen.control.per_class import check_label
 from thermogen.errors import require
 
+_CONDITIONS = 0x636F6E64
+"""Marks the key that conditions are drawn with: the first numbers are what `jax.random.split` gives."""
+
 
 class ConditionSet(Control):
     """Many conditions on one device: each belongs to a class and is drawn with a probability.
@@ -55,14 +58,16 @@ class ConditionSet(Control):
     ) -> Int[np.ndarray, " n"]:
         """A condition for every sample, by weight among those of its class, or among all if labels is None.
 
-        That of sample n depends on (key, n) and its label alone. InputError for an unknown label.
+        That of sample n depends on (key, n) and its label alone; `key` is that of the generation.
+        InputError for an unknown label.
         """
         allowed = np.ones((len(numbers), len(self.classes)), bool)
         if labels is not None:
             for label in np.unique(labels):
                 check_label(int(label), self.labels)
             allowed = np.asarray(labels)[:, None] == np.asarray(self.classes)[None]
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(numbers))
+        own = jax.random.fold_in(key, _CONDITIONS)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(own, jnp.asarray(numbers))
         u = np.asarray(jax.vmap(jax.random.uniform)(keys), float)
         mass = np.cumsum(np.where(allowed, np.asarray(self.weights, float), 0), 1)
         return (mass <= u[:, None] * mass[:, -1:]).sum(1)

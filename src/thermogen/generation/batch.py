@@ -135,7 +135,7 @@ def run_batch(
     stages: list[Control] = [control] if control.continuous else [*control.computers()]
     here = first = _energies(control.at(0.0), x)
     zero = jnp.zeros_like(idle)
-    window = jnp.zeros((len(numbers), units.visible), x.dtype) if schedule.readout else None
+    window = jnp.zeros_like(x[:, units.slice("visible")]) if schedule.readout else None
     current, heat, switching = stages[0], zero, zero
 
     def frame(x: Array) -> Array:
@@ -155,7 +155,7 @@ def run_batch(
         reading = window is not None and low >= table.readout
         observers: dict[str, Observer] = {}
         if reading:
-            observers["sum"] = TimeSum(units.slice("visible"))
+            observers["sum"] = TimeSum(units.slice("visible"), window)
         if control.continuous:
             observers["ledger"] = HeatAndWork()
         result = simulate(
@@ -171,13 +171,15 @@ def run_batch(
         )
         x = result.final
         if reading:
-            window = window + result.records["sum"][-1] / schedule.readout_steps
+            window = result.records["sum"][-1]
         if control.continuous:
             heat = heat + result.records["ledger"]["heat"][-1]
             switching = switching + result.records["ledger"]["work"][-1]
         if high in table.frames:
             frames.append(frame(x))
         tick(high)
+    if window is not None:
+        window = window / schedule.readout_steps
     end = _energies(current.at(schedule.t_f), x)
     if not control.continuous:
         heat = heat + here.total - end.total

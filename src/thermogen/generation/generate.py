@@ -24,8 +24,6 @@ from thermogen.parallel import agree, process_count
 
 BATCH = 250
 """Samples simulated together: enough to keep the products efficient; memory grows with it, not with n."""
-CONDITIONS = 0x636F6E64
-"""Marks the key that conditions are drawn with: the first numbers are what `jax.random.split` gives."""
 
 
 def generate(
@@ -181,4 +179,4 @@ def requested(
         wanted.shape == (count,), f"labels have shape {wanted.shape}: give one for each of {count} samples"
     )
     wanted = wanted.astype(int)
-    return Request(wanted, control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), wanted))
+    return Request(wanted, control.draw(key, np.arange(count), wanted))

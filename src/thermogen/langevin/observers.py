@@ -53,13 +53,17 @@ class Energy(Observer):
 
 
 class TimeSum(Observer):
-    """Sum over the steps so far of the states of units `part` after each step: (records, batch, units)."""
+    """Sum over the steps so far of the states of units `part` after each step: (records, batch, units).
+
+    `before` is the sum of an earlier stretch: the same bits as in one stretch.
+    """
 
     part: slice = eqx.field(static=True)
+    before: Float[Array, "batch units"] | None = None
 
     def start(self, computer, x) -> Float[Array, "batch units"]:
-        """Zero."""
-        return jnp.zeros_like(x[:, self.part])
+        """Zero, or the sum of the stretch before."""
+        return jnp.zeros_like(x[:, self.part]) if self.before is None else self.before
 
     def update(self, carry, step: Step) -> Float[Array, "batch units"]:
         """Add the state after the step."""

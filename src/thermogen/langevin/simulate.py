@@ -71,7 +71,10 @@ def integrate(
         return {name: observer.record(carries[name], now, x) for name, observer in observers.items()}
 
     def stretch(state, start):
-        state, _ = jax.lax.scan(one_step, state, start + jnp.arange(every))
+        if steps == 1:  # not a scan: XLA would inline it, and round otherwise than in a longer stretch
+            state = jax.lax.fori_loop(start, start + 1, lambda k, state: one_step(state, k)[0], state)
+        else:
+            state, _ = jax.lax.scan(one_step, state, start + jnp.arange(every))
         return state, records_of(start + every, step.whole(state[0][0]), state[1])
 
     start = control.at(first_step * dt)

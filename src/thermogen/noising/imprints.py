@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from thermogen.couplings import MOST_DENSE_PAIRS
 from thermogen.errors import InputError, require
+from thermogen.seeds import stream
 
 
 class Imprinted(NamedTuple):
@@ -115,7 +116,7 @@ def fields(
         raise InputError(f"unknown imprint {imprint!r}: choose one of {', '.join(IMPRINTS)}")
     images = np.asarray(images, float).reshape(len(images), -1)
     source = Imprinted(images, np.asarray(labels), amplitude, hidden_amplitude)
-    key = jax.random.key(0) if key is None else key
+    key = stream(0, "imprint") if key is None else key
     nothing = np.zeros((len(images), 0))
     imprinted = IMPRINTS[imprint](source, hidden, key) if hidden else nothing
     labelled = groups(source, output, key) if output else nothing

@@ -16,10 +16,11 @@ from thermogen.hardware.spice.verify import ERRORS, Trace, ensembles, pathwise, 
 from thermogen.langevin import StochasticHeun
 from thermogen.quality import prototype_scores
 from thermogen.report.circuit import CircuitRecord, swept, write_circuit_report
+from thermogen.seeds import stream
 from thermogen.storage.arrays import digest
 from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
-from thermogen.studies.circuit_model import CircuitModel, check_size, key_of, transient_of
+from thermogen.studies.circuit_model import CircuitModel, check_size, transient_of
 from thermogen.studies.measures import summary
 from thermogen.studies.progress import Stage, silent
 
@@ -93,7 +94,7 @@ def compare(
     chip: CircuitModel, bench: Bench, count: int, seed: int, noise_step: float, stage: Stage = silent
 ) -> tuple[dict[str, Any], Samples, Samples, Trace]:
     """What `verify_model` finds, with the samples of ngspice and our own, and one path in both engines."""
-    key, computer, platform = key_of(seed), chip.computer, chip.physical.platform
+    key, computer, platform = stream(seed, "generation"), chip.computer, chip.physical.platform
     times: dict[str, Any] = {"noise_step": noise_step, "t_f": chip.schedule.t_f}
     with stage("path by path", 3) as tick:
         path = pathwise(key, computer, platform, bench, **times)
@@ -188,7 +189,7 @@ def verify_random(
     rows = []
     with stage("path by path", len(SIZES)) as tick:
         for number, units in enumerate(SIZES):
-            key = jax.random.fold_in(jax.random.key(seed), units)
+            key = jax.random.fold_in(stream(seed, "circuit"), units)
             computer = random_computer(key, units)
             noisy = pathwise(key, computer, platform, bench)
             rows.append(
@@ -199,7 +200,7 @@ def verify_random(
                 }
             )
             tick(number + 1, f"{units} units: {noisy['runs'][0]['difference']:.1e}")
-    key = jax.random.fold_in(jax.random.key(seed), AVERAGED)
+    key = jax.random.fold_in(stream(seed, "circuit"), AVERAGED)
     with stage("ngspice", count) as tick:
         averages = ensembles(
             key, random_computer(key, AVERAGED), platform, bench, count, progress=lambda n: tick(n, "")

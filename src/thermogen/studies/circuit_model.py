@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import Array
 
 from thermogen.computer import Computer
 from thermogen.errors import require
@@ -18,8 +16,8 @@ from thermogen.hardware.imperfect.defect_map import defect_map, with_defects
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.spice.circuit import start_states
 from thermogen.noising import Schedule
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.settings import Settings
 
 DENSE = 300
 """Units beyond which ngspice does not finish with couplings pair by pair (docs/hardware.md)."""
@@ -47,9 +45,10 @@ def make_circuit_model(
 ) -> CircuitModel:
     """The computer of a model that is to be wired, in the platform's units.
 
-    A model of several classes needs the label, and if it has conditions, one is drawn by weight from the
-    seed; one whose couplings change in time needs the number of the segment. Raises InputError where these
-    are missing or make no sense, and what `to_physical` and the platform's record refuse.
+    A model of several classes needs the label. If it has conditions, it gets that of sample 0 of `thermogen
+    sample --label` with this seed. One whose couplings change in time needs the number of the segment.
+    Raises InputError where these are missing or make no sense, and what `to_physical` and the record of the
+    platform refuse.
     """
     control = model.computer
     if control.labels:
@@ -59,7 +58,7 @@ def make_circuit_model(
         )
         labels = np.full(1, label)
         control = control.groups(labels, 1)[0].control
-        control = control.select(control.draw(jax.random.key(seed), np.zeros(1, int), labels))
+        control = control.select(control.draw(stream(seed, "generation"), np.zeros(1, int), labels))
     else:
         require(label is None, f"label = {label}: this model draws all with one computer; leave --label out")
     schedule, count = model.schedule, control.segments
@@ -101,15 +100,10 @@ def deck_of(
 ) -> str:
     """The netlist of `count` samples: starts in equilibrium, as `generate` draws them for this seed."""
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
-    start = start_states(key_of(seed), chip.computer, np.arange(count))
+    start = start_states(stream(seed, "generation"), chip.computer, np.arange(count))
     seeds = np.arange(1, count + 1) if noisy else None
     title = f"thermogen: {len(chip.physical.bias)} units on {chip.record.name}"
     return netlist(chip.physical, start, transient, seeds=seeds, meter=meter, raw=raw, title=title)
-
-
-def key_of(seed: int) -> Array:
-    """The key of generation for a seed, the same as in `thermogen sample`."""
-    return Settings(seed=seed).stream("generation")
 
 
 def transient_of(
@@ -140,6 +134,6 @@ def model_with_defects(
     Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
     """
     wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
-    found = defect_map(jax.random.key(seed), model.computer, wrong)
+    found = defect_map(stream(seed, "device"), model.computer, wrong)
     assert isinstance(model.computer, Computer)  # or there is no map
     return found, replace(model, computer=with_defects(model.computer, found), figures={})

@@ -17,6 +17,7 @@ from thermogen.errors import InputError, require
 from thermogen.generation import BATCH
 from thermogen.langevin import LeimkuhlerMatthews, TimeSum, mean_in_field, sample_uncoupled, simulate
 from thermogen.quality.evaluation import share
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
 
 _DT = 0.1  # label units at rest relax in 1 / 2 J2: a fifth of it
@@ -57,7 +58,7 @@ def classify_images(
         (whole.J2[label], whole.J4[label], NoCouplings(Units(0, output=control.units.output))),
     )
     found = []
-    start_key, path_key = jax.random.split(jax.random.key(seed))
+    start_key, path_key = jax.random.split(stream(seed, "classification"))
     for first in range(0, len(images), BATCH):
         part = jnp.asarray(np.resize(np.arange(first, min(first + BATCH, len(images))), BATCH))
         x = jnp.zeros((BATCH, control.units.total)).at[:, control.units.slice("visible")].set(shown[part])

@@ -20,6 +20,7 @@ from thermogen.ledger import DigitalDenoiser, joules_of_kT
 from thermogen.quality import Classifier, Reference, controls, evaluate
 from thermogen.report.films import write_png_grid
 from thermogen.report.quality import comparison_markdown, quality_energy_figure, quality_time_figure
+from thermogen.seeds import stream
 from thermogen.storage.model import Model, versions
 from thermogen.storage.run_folder import RunFolder, write_atomically
 from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
@@ -108,7 +109,7 @@ def compare_generators(
     every = rows["rows"] + others["rows"]
     curves: dict[str, Any] = {"thermodynamic": rows["in_time"], "matched": others["in_time"]}
     for name in chosen:
-        key = jax.random.fold_in(settings.stream("rivals"), list(RIVALS).index(name))
+        key = jax.random.fold_in(stream(settings.seed, "baselines"), list(RIVALS).index(name))
         with stage(name, 1):
             found = kept(name, lambda n=name, k=key: _rival(n, k, split, count, out, reference))
         every.append(found["row"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -22,6 +21,7 @@ from thermogen.langevin import Integrator, mean_in_field
 from thermogen.noising import Schedule
 from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.progress import Stage, silent
 
@@ -55,7 +55,7 @@ def survey(
     conditions = np.tile(np.arange(len(control.classes)), _SURVEY)
     with stage("survey", len(conditions)) as tick:
         drawn = generate(
-            jax.random.key(seed),
+            stream(seed, "survey"),
             control,
             len(conditions),
             schedule or model.schedule,
@@ -151,7 +151,7 @@ def complete(
     hold = Clamp.visible(control.units, pixels, values)
     with stage("completing", len(images)) as tick:
         samples = generate(
-            jax.random.key(seed + 1),
+            stream(seed, "generation"),
             control,
             len(images),
             model.schedule,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from thermogen.computer import Computer, make_computer
 from thermogen.control import LabelFields, ModeTable
@@ -17,6 +16,7 @@ from thermogen.errors import require
 from thermogen.generation import check_segments
 from thermogen.langevin import mean_in_field
 from thermogen.noising import Schedule
+from thermogen.seeds import check_seed, stream
 from thermogen.storage.model import Model
 from thermogen.studies.progress import Stage, silent
 from thermogen.training import (
@@ -75,7 +75,7 @@ class ConditionalSettings:
             bool(np.isfinite(self.amplitude)) and self.amplitude > 0,
             f"amplitude = {self.amplitude}: give a positive field in E0, e.g. 0.4",
         )
-        require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
+        check_seed(self.seed)
         check_segments(self.schedule, self.segments)
         require(
             self.match is None or 0 <= self.match <= 1,
@@ -102,11 +102,6 @@ class ConditionalSettings:
     def schedule(self) -> Schedule:
         """Noising and generation times."""
         return Schedule(self.t_f, self.dt, self.ramp_fraction, self.readout)
-
-    def stream(self, name: str) -> Array:
-        """An independent key for each use of randomness."""
-        number = ("generation", "refinement", "conditions", "completion", "rivals").index(name)
-        return jax.random.fold_in(jax.random.key(self.seed), number)
 
 
 @dataclass(frozen=True)
@@ -190,7 +185,7 @@ def train_conditional(
     target = target_moments(control, force, found, schedule)
     with stage("refining", settings.refine + 1) as tick:
         refined = refine(
-            settings.stream("refinement"),
+            stream(settings.seed, "refinement"),
             control,
             target,
             schedule,

@@ -12,10 +12,11 @@ import numpy as np
 from thermogen.control import ConditionSet, Control
 from thermogen.data import Split
 from thermogen.errors import require
-from thermogen.generation import BATCH, CONDITIONS, Samples, generate
+from thermogen.generation import BATCH, Samples, generate
 from thermogen.langevin import Snapshots, sample_uncoupled, simulate
 from thermogen.noising import Schedule
 from thermogen.quality import Classifier, Reference, controls, evaluate, frechet
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.measures import distribution, entropy_measures, summary
 from thermogen.studies.progress import Stage, silent
@@ -36,7 +37,7 @@ def draw(
     begun = time.perf_counter()
     with stage("generating", count) as tick:
         samples = generate(
-            jax.random.key(seed),
+            stream(seed, "generation"),
             model.computer,
             count,
             model.schedule,
@@ -93,14 +94,14 @@ def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -
     """Samples of which no class was asked for: conditions come by weight. None if there are no conditions."""
     if not isinstance(control, ConditionSet):
         return None
-    key = jax.random.fold_in(jax.random.key(seed), 2)
+    key = stream(seed, "unconditional")
     drawn = control.draw(key, np.arange(count))
     return generate(key, control, count, schedule, conditions=drawn, film_frames=1, film_samples=1)
 
 
 def _untrained(model: Model, count: int, seed: int) -> np.ndarray:
     """What the same units give without couplings."""
-    key = jax.random.key(seed)
+    key = stream(seed, "generation")
     drawn = generate(key, model.computer.uncoupled(), count, model.schedule, film_frames=1, film_samples=1)
     return drawn.visible
 
@@ -117,9 +118,9 @@ def quality_in_time(
     assert isinstance(control, ConditionSet)
     schedule = model.schedule
     labels = np.resize(control.labels, count)
-    key = jax.random.key(seed)
+    key = stream(seed, "generation")
     start_key, path_key = jax.random.split(key)
-    chosen = control.draw(jax.random.fold_in(key, CONDITIONS), np.arange(count), labels)
+    chosen = control.draw(key, np.arange(count), labels)
     every = max(1, schedule.steps // points)
     states: list[np.ndarray] = []
     for first in range(0, count, BATCH):

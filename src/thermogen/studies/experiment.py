@@ -24,6 +24,7 @@ from thermogen.generation import check_segments
 from thermogen.hardware.imperfect.defect_map import read_defect_map
 from thermogen.noising import Schedule, fields
 from thermogen.parallel import from_first
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.progress import Stage, silent
 from thermogen.studies.settings import Settings, _read_matrix, wiring
@@ -56,7 +57,7 @@ class Experiment:
             settings = self.settings
             with stage("training", 100) as tick:
                 return train_exact(
-                    settings.stream("training"),
+                    stream(settings.seed, "training"),
                     self.computer,
                     self.fields,
                     self.schedule,
@@ -73,7 +74,7 @@ class Experiment:
         def follow() -> TrainingResult:
             with stage("training", self.settings.cycles) as tick:
                 return train(
-                    self.settings.stream("training"),
+                    stream(self.settings.seed, "training"),
                     self.computer,
                     self.fields,
                     self.schedule,
@@ -155,7 +156,7 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
         imprint=settings.imprint,
         amplitude=settings.amplitude,
         hidden_amplitude=settings.hidden_amplitude,
-        key=settings.stream("imprint"),
+        key=stream(settings.seed, "imprint"),
     )
     values: dict[str, Any] = {}
     known = None

@@ -19,6 +19,7 @@ from thermogen.noising import RampedField, noising_start
 from thermogen.parallel import first, is_first
 from thermogen.report.page import write_report
 from thermogen.report.record import Record
+from thermogen.seeds import stream
 from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
 from thermogen.studies.experiment import Experiment, fingerprint, prepare
@@ -96,7 +97,7 @@ def reproduce(
             with stage("path ratio", measures.paths) as tick:
                 return ratio_measures(
                     noising_path_ratio(
-                        settings.stream("path"),
+                        stream(settings.seed, "path ratio"),
                         computer,
                         experiment.fields,
                         measures.paths,
@@ -155,7 +156,7 @@ def _sample(
 ) -> Samples:
     with stage("generating", measures.samples) as tick:
         return generate(
-            experiment.settings.stream("generation"),
+            stream(experiment.settings.seed, "generation"),
             result.computer,
             measures.samples,
             experiment.schedule,
@@ -170,7 +171,7 @@ def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, 
     """Visible states along one noising trajectory per image, (frames + 1, P, pixels), and their times."""
     schedule, count = experiment.schedule, len(experiment.fields)
     control = RampedField(experiment.computer.uncoupled(), experiment.fields, schedule)
-    start_key, path_key = jax.random.split(experiment.settings.stream("path"))
+    start_key, path_key = jax.random.split(stream(experiment.settings.seed, "path ratio"))
     every = max(1, schedule.steps // frames)
     film = simulate(
         path_key,

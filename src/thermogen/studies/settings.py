@@ -6,9 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array
 from scipy.sparse import load_npz
 
 from thermogen.couplings import (
@@ -26,6 +24,7 @@ from thermogen.couplings import (
 )
 from thermogen.errors import InputError, require
 from thermogen.noising import IMPRINTS
+from thermogen.seeds import check_seed
 
 EXACT_DEFAULTS: dict[str, Any] = {
     "imprint": "code",
@@ -114,7 +113,7 @@ class Settings:
             self.kT > 0 and bool(np.isfinite(self.kT)),
             f"kT = {self.kT}: give a positive number (reference: 0.1)",
         )
-        require(0 <= self.seed < 2**32, f"seed = {self.seed}: give a whole number from 0 to 4294967295")
+        check_seed(self.seed)
 
     @classmethod
     def of(cls, trainer: str, **given: Any) -> Settings:
@@ -129,11 +128,6 @@ class Settings:
             labelled = chosen.get("imprint", "code") in ("code", "groups")
             defaults = EXACT_DEFAULTS | ({} if labelled else UNLABELLED_DEFAULTS)
         return cls(trainer=trainer, **(defaults | chosen))
-
-    def stream(self, name: str) -> Array:
-        """An independent key for each use of randomness: imprint, training, generation, path ratio."""
-        number = ("imprint", "training", "generation", "path").index(name)
-        return jax.random.fold_in(jax.random.key(self.seed), number)
 
 
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:

@@ -21,6 +21,7 @@ from thermogen.hardware.imperfect.run import DeviceSamples, run_device
 from thermogen.parallel import jobs
 from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
+from thermogen.seeds import check_seed, stream
 from thermogen.storage.arrays import digest
 from thermogen.storage.model import Model, versions
 from thermogen.storage.run_folder import write_atomically
@@ -185,7 +186,7 @@ class _Bench:
     def _made(self, imperfections: Imperfections, device: int) -> dict[str, float]:
         number = device % len(self.models)
         model, schedule = self.models[number], self.schedules[number]
-        noise, build = (jax.random.fold_in(jax.random.key(self.seed), place) for place in range(2))
+        build, noise = stream(self.seed, "device"), stream(self.seed, "device noise")
         built = make_device(
             jax.random.fold_in(build, device), model.computer, imperfections, image_shape=model.image_shape
         )
@@ -247,7 +248,7 @@ def sweep(
     require(len(models) > 0, "no model given: give one or more")
     require(devices >= 2, f"devices = {devices}: an interval needs 2 independent ones or more")
     require(count >= 2, f"count = {count}: give 2 samples or more")
-    require(0 <= seed < 2**32, f"seed = {seed}: give a whole number from 0 to 4294967295")
+    check_seed(seed)
     flaw, base = check_flaw(name), base or Imperfections()
     chosen = default_values(name, models[0].computer) if values is None else [float(one) for one in values]
     require(len(chosen) > 0, f"no value of {name} given: give one or more, e.g. {flaw.values[0]:g}")

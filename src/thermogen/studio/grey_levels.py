@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from thermogen.langevin import mean_in_field
 from thermogen.noising import fields
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.settings import Settings
 
 _UNKNOWN = (-0.5, 0.5)
 """Default values of paper and ink for a model that does not say how it was trained."""
@@ -82,6 +82,6 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
         imprint=known["imprint"],
         amplitude=known["amplitude"],
         hidden_amplitude=known["hidden_amplitude"],
-        key=Settings(seed=known["seed"]).stream("imprint"),
+        key=stream(known["seed"], "imprint"),
     )
     return np.asarray(jax.device_get(whole), float)[:, model.computer.units.slice("hidden")]

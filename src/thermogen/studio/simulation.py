@@ -15,7 +15,6 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from thermogen.control import Clamp, ConditionSet, ModeTable, PerClass
 from thermogen.data import Images
 from thermogen.errors import require
-from thermogen.generation import CONDITIONS
 from thermogen.langevin import (
     INTEGRATORS,
     check_escape,
@@ -24,6 +23,7 @@ from thermogen.langevin import (
     sample_uncoupled,
 )
 from thermogen.quality import Classifier
+from thermogen.seeds import stream
 from thermogen.studies.completion import likely_conditions, shown_values
 from thermogen.studio import engine
 from thermogen.studio.engine import Motion
@@ -54,8 +54,8 @@ class Ledger:
 class Simulation:
     """A run of `count` samples that can be stepped, heated, asked, drawn upon and looked into.
 
-    Untouched, it is the run of `thermogen.generate(jax.random.key(seed), ...)`: same noise, same samples. A
-    new dt or a new start of the clock takes fresh noise.
+    Untouched, it is the run of `thermogen.generate(stream(seed, "generation"), ...)`: same noise, same
+    samples. A new dt or a new start of the clock takes fresh noise.
     """
 
     def __init__(self, loaded: ShownModel, classifier: Classifier | None, count: int = 16, seed: int = 0):
@@ -92,7 +92,7 @@ class Simulation:
         self.readout: Float[np.ndarray, "n visible"] | None = None
         self.film: list[np.ndarray] = []
         self._film_every, self._frames = 1, 0
-        key = jax.random.key(self.seed)
+        key = stream(self.seed, "generation")
         start_key, self._path_key = jax.random.split(key)
         numbers = jnp.arange(self.count)
         self._keys = sample_keys(self._path_key, numbers)
@@ -112,8 +112,7 @@ class Simulation:
             self.labels = np.resize(control.labels if self.label is None else [self.label], self.count)
             guess = self._guess() if self.label is None and (self.held != FREE).any() else None
             if guess is None:
-                marked = jax.random.fold_in(key, CONDITIONS)
-                self._conditions = control.draw(marked, np.arange(self.count), self.labels)
+                self._conditions = control.draw(key, np.arange(self.count), self.labels)
             else:
                 self._conditions = np.full(self.count, guess)
                 self.labels = np.full(self.count, control.classes[guess])
@@ -200,7 +199,7 @@ class Simulation:
     def _read(self) -> None:
         """The read-out at t_f and what the classifier sees in it."""
         visible = self.units.slice("visible")
-        self.readout = np.asarray(self._motion.read)[:, visible] / max(1, self._read_states)
+        self.readout = np.asarray(self._motion.read[:, visible] / max(1, self._read_states))
         if self.classifier is not None and self.classifier.shape == self.loaded.model.image_shape:
             self.verdict = self.classifier.judge(self.readout).label
 

@@ -14,6 +14,7 @@ from thermogen.computer import Computer
 from thermogen.control import ConditionSet, LabelFields, ModeNetwork, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import InputError, require
+from thermogen.seeds import stream
 from thermogen.storage.arrays import couplings
 
 Arrays = dict[str, np.ndarray]
@@ -111,7 +112,7 @@ def _packed_network(control: ModeNetwork) -> dict[str, Any]:
 
 def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeNetwork:
     network = ModeNetwork.perceptron(
-        jax.random.key(0), len(common["classes"]), len(arrays["bias"]), **shape["network"]
+        stream(0, "training"), len(common["classes"]), len(arrays["bias"]), **shape["network"]
     )
     values = [
         jnp.asarray(arrays[f"network.{number}.{name}"])

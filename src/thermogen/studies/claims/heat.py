@@ -20,6 +20,7 @@ from thermogen.ledger import (
     make_ledger,
     workload_of,
 )
+from thermogen.seeds import stream
 from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figures, Finding, Lab, Plan, Run
 from thermogen.studies.claims.runs import (
     drawing,
@@ -145,7 +146,7 @@ def _path_run(plan: Plan, seed: int) -> Run:
     def work(lab: Lab) -> Figures:
         experiment, computer = trained(lab, settings)
         ratio = noising_path_ratio(
-            settings.stream("path"), computer, experiment.fields, count, experiment.schedule
+            stream(settings.seed, "path ratio"), computer, experiment.fields, count, experiment.schedule
         )
         return {
             "total": float(np.mean(ratio.total)),

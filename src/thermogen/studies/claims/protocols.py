@@ -23,6 +23,7 @@ from thermogen.errors import require
 from thermogen.generation import generate
 from thermogen.noising import Schedule, noising_start
 from thermogen.quality import load_classifier, prototype_scores
+from thermogen.seeds import stream
 from thermogen.training import mode_statistics, solve_modes
 
 MEANS, SPREAD = 0.6, 0.03
@@ -116,10 +117,11 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
         return np.asarray(noising_start(key, units, jnp.asarray(force(count)), jnp.arange(count)), float)
 
     table = protocol(units, force(learnt), PLANE_TIMES, segments)
-    keys = jax.random.split(jax.random.key(seed), 3)
-    samples = generate(keys[0], control(table), count, PLANE_TIMES, batch=count, film_frames=1)
+    samples = generate(
+        stream(seed, "generation"), control(table), count, PLANE_TIMES, batch=count, film_frames=1
+    )
     drawn = samples.visible.astype(float)
-    data, other = fresh(keys[1]), fresh(keys[2])
+    data, other = map(fresh, jax.random.split(stream(seed, "data")))
     gaussian = rng.multivariate_normal(data.mean(0), np.cov(data.T), count)
 
     def along(points: np.ndarray) -> np.ndarray:
@@ -176,7 +178,7 @@ def zeros_and_ones(
     told = oscillators.code * np.where(images.labels[chosen, None] == 1, signs, -signs)
     force = np.concatenate([resting_force(places, 1.0, oscillators.J4), told], 1).astype(np.float32)
     table = protocol(units, force, oscillators.schedule, segments)
-    key = jax.random.key(seed)
+    key = stream(seed, "generation")
     drawn = generate(key, control(table), count, oscillators.schedule, film_frames=1)
     idle = generate(key, units, count, oscillators.schedule, film_frames=1)
     real = resized(resized(held_out.images, SIDE), SIDE).reshape(len(held_out), -1)

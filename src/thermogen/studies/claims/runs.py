@@ -14,6 +14,7 @@ from thermogen.couplings import BlockCouplings
 from thermogen.errors import InputError
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
+from thermogen.seeds import stream
 from thermogen.studies.claims.base import Figures, Lab, Plan, Run
 from thermogen.studies.experiment import Experiment, prepare
 from thermogen.studies.measures import interval
@@ -57,7 +58,7 @@ def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) ->
         result = experiment.train()
     else:
         result = train(
-            settings.stream("training"),
+            stream(settings.seed, "training"),
             experiment.computer,
             experiment.fields,
             experiment.schedule,
@@ -73,7 +74,7 @@ def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) ->
 def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Samples, PrototypeScores]:
     """Samples with the run's own noise, and their likeness to the prototypes."""
     samples = generate(
-        experiment.settings.stream("generation"), computer, count, experiment.schedule, film_frames=1
+        stream(experiment.settings.seed, "generation"), computer, count, experiment.schedule, film_frames=1
     )
     return samples, prototype_scores(samples.visible, experiment.images.standardised())
 
@@ -111,7 +112,11 @@ def loss_of(experiment: Experiment, computer: Computer) -> float:
     """Mean reverse-path loss on noising paths that no training saw: the same ones for equal seeds."""
     paths = jnp.arange(12)
     values = path_loss(
-        experiment.settings.stream("path"), computer, experiment.fields, experiment.schedule, paths
+        stream(experiment.settings.seed, "path ratio"),
+        computer,
+        experiment.fields,
+        experiment.schedule,
+        paths,
     )
     return float(np.asarray(values, float).mean())
 

@@ -11,6 +11,7 @@ from thermogen.computer import Computer
 from thermogen.couplings import BlockCouplings
 from thermogen.langevin import Energy, Snapshots, sample_uncoupled, simulate
 from thermogen.quality import prototype_scores
+from thermogen.seeds import stream
 from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figures, Finding, Lab, Plan, Run
 from thermogen.studies.claims.heat import PAPER
 from thermogen.studies.claims.runs import exact, over, published, say, seeds, trained
@@ -87,7 +88,7 @@ def _fields_run(plan: Plan, seed: int) -> Run:
         shape, prototypes = experiment.images.shape, experiment.images.standardised()
         blind = experiment.fields.at[:, experiment.computer.units.slice("hidden")].set(0)
         null = train(
-            settings.stream("training"),
+            stream(settings.seed, "training"),
             experiment.computer,
             blind,
             experiment.schedule,
@@ -149,7 +150,7 @@ def _time_run(plan: Plan, seed: int, kind: str) -> Run:
     def work(lab: Lab) -> Figures:
         experiment, computer = trained(lab, settings)
         schedule = experiment.schedule
-        start_key, path_key = jax.random.split(settings.stream("generation"))
+        start_key, path_key = jax.random.split(stream(settings.seed, "generation"))
         numbers = jnp.arange(plan.samples)
         every = schedule.steps // 4
         records = simulate(

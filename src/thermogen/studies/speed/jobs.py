@@ -7,6 +7,7 @@ from typing import Any
 
 from thermogen.generation import generate, suitable_dt
 from thermogen.langevin import Integrator, named_integrator
+from thermogen.seeds import stream
 from thermogen.studies.experiment import prepare
 from thermogen.studies.progress import Stage, silent
 from thermogen.studies.settings import Settings
@@ -28,7 +29,7 @@ def training(hidden: int) -> dict[str, float]:
         return solve(computer, known, visible_biases=True).computer
 
     def cycle():
-        key = experiment.settings.stream("training")
+        key = stream(experiment.settings.seed, "training")
         return train(key, computer, fields, schedule, Rule(), cycles=3, validate_every=100).computer
 
     cold, cold_cycle = seconds_of(solution), seconds_of(cycle)
@@ -55,7 +56,7 @@ def sampling(hidden: int, count: int, stage: Stage = silent) -> dict[str, dict[s
     experiment = prepare(settings)
     full = experiment.train().computer
     thin = prepare(replace(settings, compress=1e-4)).train().computer
-    key = settings.stream("generation")
+    key = stream(settings.seed, "generation")
     euler, heun = named_integrator("euler"), named_integrator("heun")
     weak, narrow = named_integrator("heun", "three-point"), named_integrator("heun", products="bfloat16")
     jobs: list[tuple[str, Any, Integrator, bool]] = [

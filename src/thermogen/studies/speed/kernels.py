@@ -16,6 +16,7 @@ from thermogen.computer import Computer, make_computer
 from thermogen.couplings import LowRankCouplings, ModeCouplings, Units, planes, published
 from thermogen.langevin import EulerMaruyama, Integrator, StochasticHeun, integrate, sample_keys
 from thermogen.langevin.noise import NOISES, row_words
+from thermogen.seeds import stream
 from thermogen.studies.speed.timing import Works
 
 STEPS = 50
@@ -77,7 +78,7 @@ def steps(units: Units, batch: int) -> Works:
     """Each form of the time step, `STEPS` of them a call."""
     made = computers(units, batch)
     x = _normal(7, batch, units.total) * 0.3
-    keys = sample_keys(jax.random.key(0), jnp.arange(batch))
+    keys = sample_keys(stream(0, "speed"), jnp.arange(batch))
 
     def work(computer: Computer, method: Integrator) -> Callable[[], Any]:
         dt = jnp.asarray(1e-3)
@@ -95,7 +96,7 @@ def bounds(units: Units, batch: int) -> Works:
     out; their sizes are those of the published wiring.
     """
     x = _normal(8, batch, units.total)
-    keys = sample_keys(jax.random.key(1), jnp.arange(batch))
+    keys = sample_keys(stream(1, "speed"), jnp.arange(batch))
     visible, hidden = units.visible, units.hidden
     there = _normal(9, hidden, visible) * hidden**-0.5
     back = _normal(10, visible, hidden) * visible**-0.5
