@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,22 @@ from safetensors.numpy import save_file
 from thermogen.errors import InputError
 
 
-def save_checkpoint(path: Path, tree: PyTree, header: dict[str, Any]) -> None:
-    """Write the array leaves of `tree` and `header`; a kill at any moment leaves the old file or the new."""
-    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file aside, for a new content of `path`; flushed to disk and renamed when the block ends."""
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(leaves, partial, metadata={"header": json.dumps(header)})
+    yield partial
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def save_checkpoint(path: Path, tree: PyTree, header: dict[str, Any]) -> None:
+    """Write the array leaves of `tree` and `header`; a kill at any moment leaves the old file or the new."""
+    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        save_file(leaves, partial, metadata={"header": json.dumps(header)})
 
 
 def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import jax
 
 from thermogen.errors import InputError, require
 from thermogen.parallel import first, is_first
+from thermogen.storage.checkpoint import replacing
 
 WORK = ".unfinished"
 """Folder of checkpoints inside the run's folder, removed when the run is complete."""
@@ -36,10 +36,9 @@ def compile_seconds() -> float:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    """Replace `path` by `text` so that a reader or a kill sees the old file or the new one, never a part."""
+    with replacing(path) as partial:
+        partial.write_text(text)
 
 
 class RunFolder:

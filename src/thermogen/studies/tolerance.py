@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,8 +20,8 @@ from thermogen.parallel import jobs
 from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
 from thermogen.storage.arrays import digest
+from thermogen.storage.cache import ResultCache
 from thermogen.storage.model import Model, versions
-from thermogen.storage.run_folder import write_atomically
 from thermogen.studies.measures import interval
 from thermogen.studies.progress import Stage, silent
 
@@ -137,37 +135,26 @@ class _Bench:
         dt: float | None,
         folder: Path | None,
     ):
-        self.models, self.judge, self.count, self.seed, self.folder = models, judge, count, seed, folder
+        self.models, self.judge, self.count, self.seed = models, judge, count, seed
+        self.cache = ResultCache(folder)
         self.schedules = [
             model.schedule if dt is None else replace(model.schedule, dt=dt) for model in models
         ]
-        self.weights = [digest(model.computer) for model in models] if folder else []
+        self.weights = [digest(model.computer) if folder else "" for model in models]
 
     def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
         """Figures of one device: kept ones, or made now. One that leaves all scales is `diverged`."""
-        if self.folder is None:
-            return self._made(imperfections, device)
-        identity, file = self._identity(imperfections, device), self._file(imperfections, device)
-        if file.exists():
-            try:
-                return json.loads(file.read_text())["figures"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{file} is damaged: remove it to run it again") from error
-        figures = self._made(imperfections, device)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
-        return figures
+        return self.cache.result(
+            *self._place(imperfections, device), lambda: self._made(imperfections, device)
+        )
 
     def kept(self, imperfections: Imperfections, device: int) -> bool:
         """Whether the figures of a device are kept."""
-        return self.folder is not None and self._file(imperfections, device).exists()
+        return self.cache.kept(*self._place(imperfections, device)) is not None
 
-    def _file(self, imperfections: Imperfections, device: int) -> Path:
-        assert self.folder is not None
-        identity = self._identity(imperfections, device)
-        mark = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    def _place(self, imperfections: Imperfections, device: int) -> tuple[str, dict[str, Any]]:
         words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
-        return self.folder / f"{words[:80]}-device-{device}-{mark}.json"
+        return f"{words[:80]}-device-{device}", self._identity(imperfections, device)
 
     def _identity(self, imperfections: Imperfections, device: int) -> dict[str, Any]:
         number = device % len(self.models)

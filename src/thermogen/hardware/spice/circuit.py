@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from thermogen.hardware.spice.netlist import Transient, netlist
 from thermogen.hardware.spice.ngspice import find_ngspice, run_deck
 from thermogen.langevin import sample_uncoupled
 from thermogen.noising import Schedule
+from thermogen.storage.cache import ResultCache
 
 WORKERS = 2
 """Decks that run at a time."""
@@ -119,24 +121,19 @@ def _kept_or_run(
     progress: Callable[[int], None],
     running: set[subprocess.Popen[str]],
 ) -> np.ndarray:
-    mark = hashlib.sha256(deck.encode()).hexdigest()[:16]
-    folder = bench.folder / mark
-    kept = bench.folder / f"{mark}.npy"
-    if kept.is_file():
-        return np.load(kept)
-    folder.mkdir(exist_ok=True)
-    path = folder / "deck.cir"
-    path.write_text(deck)
-    found = _on_grid(
-        run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running), grid
-    )
-    aside = kept.with_suffix(".part.npy")
-    np.save(aside, found)
-    aside.replace(kept)
-    for file in (path, folder / "states.raw"):
-        file.unlink()
-    folder.rmdir()
-    return found
+    cache, identity = ResultCache(bench.folder), {"deck": hashlib.sha256(deck.encode()).hexdigest()}
+
+    def run() -> np.ndarray:
+        folder = cache.file("deck", identity, ".running")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "deck.cir"
+        path.write_text(deck)
+        values = run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running)
+        found = _on_grid(values, grid)
+        shutil.rmtree(folder)
+        return found
+
+    return cache.array("deck", identity, run)
 
 
 def _on_grid(found: np.ndarray, grid: np.ndarray) -> np.ndarray:
