@@ -5,41 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save, save_file
+from safetensors.numpy import load, save
 
 from thermogen.errors import InputError
 from thermogen.parallel import jobs
-from thermogen.storage.checkpoint import replacing
 from thermogen.storage.model import Model, checksum, versions
 from thermogen.storage.run_folder import write_atomically
 
 Identity = dict[str, Any]
 
 
-class Kept(NamedTuple):
-    """A kept result and the seconds of work behind it."""
-
-    content: Any
-    seconds: float
-
-
 class ResultCache:
     """Results in a folder, so that no work is done twice; without a folder nothing is kept.
 
-    The identity of a result is a mapping of all that decides it, as JSON can hold it. A file carries a name
-    and a mark of the identity in its own name. It holds the identity, the result, seconds, versions and a
-    SHA-256 checksum of all of them. A result of another identity is not used. A kill leaves the old file or
-    the new one. A name may lead into a folder below: 'runs/heat'.
+    The identity of a result is a mapping of all that decides it, as JSON can hold it. A JSON file holds the
+    identity, the result, seconds and versions, and a SHA-256 checksum of all of them; its name ends in a mark
+    of the identity. A result of another identity is not used. A kill leaves the old file or the new one.
+    A name may lead into a folder below: 'runs/heat'.
 
-    All methods that read raise InputError for a damaged file.
+    Raises InputError, whatever reads, for a damaged file.
     """
 
     def __init__(self, folder: Path | None):
@@ -50,69 +42,69 @@ class ResultCache:
         assert self.folder is not None
         return self.folder / f"{name}-{mark(identity)}{ending}"
 
-    def kept(self, name: str, identity: Identity) -> Kept | None:
-        """The kept result, None if there is none of this identity."""
+    def kept(self, name: str, identity: Identity) -> dict[str, Any] | None:
+        """The kept record: `content`, `seconds`, `versions`; None if there is none of this identity."""
         if self.folder is None or not (file := self.file(name, identity)).exists():
             return None
         with _reading(file):
-            record = _opened(file.read_text())
-        return Kept(record["content"], record["seconds"]) if _belongs(record, identity) else None
+            record = json.loads(file.read_text())
+            if record["sha256"] != checksum(record):
+                raise ValueError("the checksum differs")
+            return record if record["identity"] == _as_json(identity) else None
 
     def result(self, name: str, identity: Identity, make: Callable[[], Any]) -> Any:
         """What `make()` returns, as JSON holds it: the kept result, or made and kept now."""
         kept = self.kept(name, identity)
         if kept is not None:
-            return kept.content
+            return kept["content"]
         begun = time.perf_counter()
-        content = _as_json(make())
+        record = {"identity": _as_json(identity), "content": _as_json(make())}
         if self.folder is not None:
+            record |= {"seconds": time.perf_counter() - begun, "versions": versions()}
             file = self.file(name, identity)
             file.parent.mkdir(parents=True, exist_ok=True)
-            record = _closed(identity, content, time.perf_counter() - begun)
-            write_atomically(file, json.dumps(record, indent=1) + "\n")
-        return content
+            write_atomically(file, json.dumps({**record, "sha256": checksum(record)}, indent=1) + "\n")
+        return record["content"]
 
     def array(self, name: str, identity: Identity, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The same for one array, kept as a safetensors file, bit for bit."""
-        file = None if self.folder is None else self.file(name, identity, ".safetensors")
-        if file is not None and file.exists():
-            with _reading(file), safe_open(file, framework="numpy") as opened:
-                record = _opened((opened.metadata() or {})["record"])
-                array = opened.get_tensor("array")
-                _check(record["content"] == _digest(array))
-            if _belongs(record, identity):
-                return array
-        begun = time.perf_counter()
-        array = np.ascontiguousarray(make())
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            record = _closed(identity, _digest(array), time.perf_counter() - begun)
-            with replacing(file) as partial:
-                save_file({"array": array}, partial, metadata={"record": json.dumps(record)})
-        return array
+        """The same for an array, bit for bit; its file holds it in safetensors format, as base64."""
+
+        def packed() -> str:
+            return b64encode(save({"array": np.ascontiguousarray(make())})).decode()
+
+        return load(b64decode(self.result(name, identity, packed)))["array"]
 
     def model(self, identity: Identity) -> Model | None:
         """The model kept beside the results, None if there is none of this identity."""
-        if self.folder is None or not (folder := self._model_folder(identity)).exists():
+        if self.folder is None or not (folder := self.file("models/model", identity, "")).exists():
             return None
         with _reading(folder):
             model = Model.from_pretrained(folder)
-        return model if _belongs(model.training, identity) else None
+        return model if model.training.get("identity") == _as_json(identity) else None
 
     def keep_model(self, identity: Identity, model: Model) -> None:
         """Keep a model as a model folder, with the identity in its `training`."""
         if self.folder is not None:
-            training = {**model.training, "identity": _as_json(identity)}
-            replace(model, training=training).save_pretrained(self._model_folder(identity), force=True)
-
-    def _model_folder(self, identity: Identity) -> Path:
-        return self.file("models/model", identity, "")
+            named = replace(model, training={**model.training, "identity": _as_json(identity)})
+            named.save_pretrained(self.file("models/model", identity, ""), force=True)
 
 
 def mark(identity: Identity) -> str:
     """Sixteen digits that stand for an identity in the name of its file."""
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: remove it to run it again") from error
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
 
 
 def share_jobs(
@@ -141,45 +133,3 @@ def share_jobs(
         finished=lambda number: cache.kept("job", settings[number]) is not None,
         progress=progress,
     )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (InputError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: remove it to run it again") from error
-
-
-def _closed(identity: Identity, content: Any, seconds: float) -> dict[str, Any]:
-    record = {
-        "identity": _as_json(identity),
-        "content": content,
-        "seconds": seconds,
-        "versions": versions(),
-    }
-    return {**record, "sha256": checksum(record)}
-
-
-def _opened(text: str) -> dict[str, Any]:
-    record = json.loads(text)
-    _check(record["sha256"] == checksum(record))
-    return record
-
-
-def _check(valid: bool) -> None:
-    if not valid:
-        raise ValueError("the checksum differs")
-
-
-def _belongs(record: dict[str, Any], identity: Identity) -> bool:
-    return record.get("identity") == _as_json(identity)
-
-
-def _digest(array: np.ndarray) -> str:
-    """The checksum of an array with its shape and type."""
-    return hashlib.sha256(save({"array": array})).hexdigest()
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))

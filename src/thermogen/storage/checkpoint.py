@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from thermogen.errors import InputError
+from thermogen.errors import InputError, require
 
 
 @contextmanager
@@ -50,3 +50,20 @@ def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
     if [leaf.shape for leaf in leaves] != shapes:
         raise InputError(f"checkpoint {path} belongs to another computer: start again with --force")
     return jax.tree.unflatten(structure, leaves), header
+
+
+def check_identity(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """InputError that names the first value in which a stored run differs from the one that is wanted."""
+    old, new = _flat(stored), _flat(wanted)
+    for name in sorted(old.keys() | new.keys()):
+        require(
+            old.get(name) == new.get(name),
+            f"{path}: {name} was {old.get(name)!r} and is now {new.get(name)!r}; repeat the old value to "
+            "resume, or start again with --force",
+        )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {k: v for name, below in tree.items() for k, v in _flat(below, f"{prefix}{name}.").items()}

@@ -14,7 +14,7 @@ import jax
 
 from thermogen.errors import InputError, require
 from thermogen.parallel import first, is_first
-from thermogen.storage.checkpoint import replacing
+from thermogen.storage.checkpoint import check_identity, replacing
 
 WORK = ".unfinished"
 """Folder of checkpoints inside the run's folder, removed when the run is complete."""
@@ -73,29 +73,20 @@ class RunFolder:
                 resume,
                 f"{self.path} holds an unfinished run: go on with --resume, or start again with --force",
             )
-            self._check(json.loads(record.read_text())["identity"])
+            check_identity(self.path, json.loads(record.read_text())["identity"], self.identity)
             return None
         elif results.exists():
             require(
                 resume, f"{self.path} holds a finished run: it is kept; choose another --out, or use --force"
             )
             stored = json.loads(results.read_text())
-            self._check(stored["identity"])
+            check_identity(self.path, stored["identity"], self.identity)
             return stored
         elif self.path.exists() and any(self.path.iterdir()):
             raise InputError(f"{self.path} is not empty: it is kept; choose another --out, or use --force")
         self.work.mkdir(parents=True, exist_ok=True)
         self._save({"identity": self.identity, "seconds": {}})
         return None
-
-    def _check(self, stored: dict[str, Any]) -> None:
-        for name in sorted(stored.keys() | self.identity.keys()):
-            old, new = stored.get(name), self.identity.get(name)
-            if old != new:
-                raise InputError(
-                    f"{self.path} holds a run with {name} = {old!r}, not {new!r}: repeat that value to "
-                    "resume, or start again with --force"
-                )
 
     def _save(self, record: dict[str, Any]) -> None:
         write_atomically(self.work / "run.json", json.dumps(record))

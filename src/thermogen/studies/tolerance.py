@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from thermogen.errors import DivergenceError, InputError, require
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.imperfect.run import DeviceSamples, run_device
+from thermogen.noising import Schedule
 from thermogen.parallel import jobs
 from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
@@ -123,42 +124,22 @@ def _judge_of(model: Model, reference: Reference | None) -> _Judge:
     return _Judge("correlation", "balance", {}, resemblance)
 
 
+@dataclass(frozen=True)
 class _Bench:
-    """Devices on the bench: each is measured once, kept as JSON if there is a folder."""
+    """Devices on the bench: device d is made of model d mod their number, with its schedule."""
 
-    def __init__(
-        self,
-        models: Sequence[Model],
-        judge: _Judge,
-        count: int,
-        seed: int,
-        dt: float | None,
-        folder: Path | None,
-    ):
-        self.models, self.judge, self.count, self.seed = models, judge, count, seed
-        self.cache = ResultCache(folder)
-        self.schedules = [
-            model.schedule if dt is None else replace(model.schedule, dt=dt) for model in models
-        ]
-        self.weights = [digest(model.computer) if folder else "" for model in models]
+    models: Sequence[Model]
+    schedules: Sequence[Schedule]
+    weights: Sequence[str]
+    judge: _Judge
+    count: int
+    seed: int
 
-    def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
-        """Figures of one device: kept ones, or made now. One that leaves all scales is `diverged`."""
-        return self.cache.result(
-            *self._place(imperfections, device), lambda: self._made(imperfections, device)
-        )
-
-    def kept(self, imperfections: Imperfections, device: int) -> bool:
-        """Whether the figures of a device are kept."""
-        return self.cache.kept(*self._place(imperfections, device)) is not None
-
-    def _place(self, imperfections: Imperfections, device: int) -> tuple[str, dict[str, Any]]:
-        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
-        return f"{words[:80]}-device-{device}", self._identity(imperfections, device)
-
-    def _identity(self, imperfections: Imperfections, device: int) -> dict[str, Any]:
+    def place(self, imperfections: Imperfections, device: int) -> tuple[str, dict[str, Any]]:
+        """Where the figures of a device are kept: name and identity."""
         number = device % len(self.models)
-        return {
+        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
+        return f"{words[:80]}-device-{device}", {
             "imperfections": asdict(imperfections),
             "device": device,
             "seed": self.seed,
@@ -169,7 +150,8 @@ class _Bench:
             "thermogen": versions()["thermogen"],
         }
 
-    def _made(self, imperfections: Imperfections, device: int) -> dict[str, float]:
+    def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
+        """Figures of one device. One that leaves all scales is `diverged`."""
         number = device % len(self.models)
         model, schedule = self.models[number], self.schedules[number]
         noise, build = (jax.random.fold_in(jax.random.key(self.seed), place) for place in range(2))
@@ -241,15 +223,18 @@ def sweep(
     chosen = sorted(set(chosen), reverse=not flaw.more_is_worse)
     tried = [Imperfections.named(name, value, base) for value in chosen]
     judge = _judge_of(models[0], reference)
-    bench = _Bench(models, judge, count, seed, dt, folder)
+    schedules = [one.schedule if dt is None else replace(one.schedule, dt=dt) for one in models]
+    weights = [digest(one.computer) if folder else "" for one in models]
+    bench, cache = _Bench(models, schedules, weights, judge, count, seed), ResultCache(folder)
     each = [(wrong, device) for wrong in (Imperfections(), *tried) for device in range(devices)]
+    places = [bench.place(*pair) for pair in each]
     notes = ["perfect", *(f"{value:g}" for value in chosen)]
     with stage(name, len(each)) as tick:
         found = jobs(
             name,
             len(each),
-            lambda number: bench.measured(*each[number]),
-            finished=lambda number: bench.kept(*each[number]),
+            lambda number: cache.result(*places[number], lambda: bench.measured(*each[number])),
+            finished=lambda number: cache.kept(*places[number]) is not None,
             progress=lambda done, number: tick(done, notes[number // devices]),
         )
     perfect, *swept = (found[start : start + devices] for start in range(0, len(each), devices))
@@ -273,7 +258,7 @@ def sweep(
         "models": len(models),
         "count": count,
         "seed": seed,
-        "dt": bench.schedules[0].dt,
+        "dt": schedules[0].dt,
         "perfect": _summary(perfect, perfect, judge),
         "rows": [
             {"value": value, **_summary(runs, perfect, judge)}

@@ -71,6 +71,7 @@ def circuit_paths(
     Ctrl-C or a kill, runs only what is missing. `progress(runs done)`.
     Raises InputError as `netlist` and `run_deck` do.
     """
+    cache = ResultCache(bench.folder)
     size = 1 if noise is not None else bench.runs_of_deck
     names = ["time"] + [f"v(x{i})" for i in range(start.shape[1])] + (["v(heat)"] if meter else [])
     end = transient.t_f * physical.time_unit
@@ -94,8 +95,19 @@ def circuit_paths(
             seeds=None if seeds is None else seeds[part],
             meter=meter,
         )
-        count = len(start[part])
-        found = _kept_or_run(bench, deck, names, grid, count, lambda n: report(number, n), running)
+        identity, count = {"deck": hashlib.sha256(deck.encode()).hexdigest()}, len(start[part])
+
+        def made() -> np.ndarray:
+            folder = cache.file("deck", identity, "")
+            folder.mkdir(exist_ok=True)
+            path, raw = folder / "deck.cir", folder / "states.raw"
+            path.write_text(deck)
+            states = run_deck(bench.program, path, raw, count, names, lambda n: report(number, n), running)
+            found = _on_grid(states, grid)
+            shutil.rmtree(folder)
+            return found
+
+        found = cache.array("deck", identity, made)
         report(number, count)
         return found
 
@@ -110,30 +122,6 @@ def circuit_paths(
     total = start.shape[1]
     heat = values[:, -1, total] if meter else None
     return CircuitPaths(values[..., :total] / physical.scale, heat)
-
-
-def _kept_or_run(
-    bench: Bench,
-    deck: str,
-    names: list[str],
-    grid: np.ndarray,
-    runs: int,
-    progress: Callable[[int], None],
-    running: set[subprocess.Popen[str]],
-) -> np.ndarray:
-    cache, identity = ResultCache(bench.folder), {"deck": hashlib.sha256(deck.encode()).hexdigest()}
-
-    def run() -> np.ndarray:
-        folder = cache.file("deck", identity, ".running")
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "deck.cir"
-        path.write_text(deck)
-        values = run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running)
-        found = _on_grid(values, grid)
-        shutil.rmtree(folder)
-        return found
-
-    return cache.array("deck", identity, run)
 
 
 def _on_grid(found: np.ndarray, grid: np.ndarray) -> np.ndarray:

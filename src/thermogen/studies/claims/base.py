@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from thermogen.data import Split
-from thermogen.storage.cache import Kept, ResultCache, mark
+from thermogen.storage.cache import ResultCache, mark
 from thermogen.storage.model import versions
 
 HOLDS = "holds"
@@ -57,14 +57,15 @@ class Run(NamedTuple):
     work: Callable[[Lab], Figures]
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """All that decides the figures."""
-        return {"name": self.name, "settings": self.settings, "thermogen": versions()["thermogen"]}
+    def place(self) -> tuple[str, dict[str, Any]]:
+        """Where it is kept: name and identity."""
+        identity = {"name": self.name, "settings": self.settings, "thermogen": versions()["thermogen"]}
+        return f"runs/{self.name}", identity
 
     @property
     def key(self) -> str:
-        """The run's name with a mark of its identity: its file, and its place among results."""
-        return f"{self.name}-{mark(self.identity)}"
+        """The run's name with a mark of its identity: its place among results."""
+        return f"{self.name}-{mark(self.place[1])}"
 
 
 class Finding(NamedTuple):
@@ -91,29 +92,28 @@ class Claim:
 class Lab:
     """A folder in which runs and trained computers are kept, so that nothing is done twice.
 
-    Runs are JSON files; an interrupted session loses the run it was in. A kept run of other settings or of
-    another version of the package is not used.
+    A run of other settings or of another version of the package is another run. An interrupted session loses
+    the run it was in.
     """
 
     def __init__(self, folder: Path):
-        self.cache = ResultCache(folder)
-        self.folder = folder
+        self.folder, self.cache = folder, ResultCache(folder)
 
-    def kept(self, run: Run) -> Kept | None:
-        """What an earlier run with the same settings left: its figures and seconds."""
-        return self.cache.kept(f"runs/{run.name}", run.identity)
+    def kept(self, run: Run) -> dict[str, Any] | None:
+        """The record of an earlier run with the same settings."""
+        return self.cache.kept(*run.place)
 
     def figures(self, run: Run) -> Figures:
         """The figures of a run: kept ones, or made now."""
-        return self.cache.result(f"runs/{run.name}", run.identity, lambda: run.work(self))
+        return self.cache.result(*run.place, lambda: run.work(self))
 
     def seconds(self, runs: Iterable[Run]) -> float:
         """Seconds of work behind kept runs, each counted once."""
         different = {run.key: run for run in runs}
-        return sum(kept.seconds for run in different.values() if (kept := self.kept(run)))
+        return sum(kept["seconds"] for run in different.values() if (kept := self.kept(run)))
 
     def forget(self, runs: Iterable[Run]) -> None:
         """Drop these runs, and the computers that any run trained."""
         for run in runs:
-            self.cache.file(f"runs/{run.name}", run.identity).unlink(missing_ok=True)
+            self.cache.file(*run.place).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "models", ignore_errors=True)
