@@ -80,7 +80,7 @@ def test_reproduce_end_to_end(run, tmp_path):
     assert json.loads(out)["heat_kT"] == results["heat_kT"]
     code, _, err = run(*small_reproduce("--resume", "--seed", "3"))
     assert code == 2
-    assert "seed = 0, not 3" in err
+    assert "seed was 0 and is now 3" in err
     code, out, _ = run(*small_reproduce("--force", "--json"))
     assert code == 0
     assert json.loads(out)["heat_kT"] == results["heat_kT"]

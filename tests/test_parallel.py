@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.parallel import agree, alone, deal, first, gather, is_first, jobs, process_count, share_jobs
+from thermogen.parallel import agree, alone, deal, first, gather, is_first, jobs, process_count
 from thermogen.parallel.exchange import Part
 from thermogen.parallel.group import VARIABLES
 from thermogen.parallel.joining import start
 from thermogen.parallel.launcher import launch
 from thermogen.parallel.rollcall import answer, call_roll
+from thermogen.storage.cache import share_jobs
 
 SCRIPT = Path(__file__).with_name("shared_work.py")
 
@@ -227,7 +228,7 @@ def test_jobs_are_kept_and_known_by_their_settings(tmp_path):
     assert made == [1, 2, 3]
     assert more == [{"square": 9, "pair": [1, 2]}, first_ones[1]]
     file = next(
-        path for path in tmp_path.iterdir() if json.loads(path.read_text())["settings"] == {"seed": 2}
+        path for path in tmp_path.iterdir() if json.loads(path.read_text())["identity"] == {"seed": 2}
     )
     file.write_text("{")
     with pytest.raises(tg.InputError, match=f"{file.name} is damaged: remove it"):

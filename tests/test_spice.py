@@ -322,7 +322,7 @@ def test_finished_decks_are_not_run_again(tmp_path, monkeypatch):
     plan = Transient(points=1)
     first = circuit_paths(physical, start, plan, own, seeds=np.arange(5), progress=seen.append)
     assert seen[-1] == 5
-    assert len(list(tmp_path.glob("*.npy"))) == 3
+    assert len(list(tmp_path.glob("deck-*.json"))) == 3
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
     def refuse(*args, **given):

@@ -12,6 +12,7 @@ from thermogen.data import load_split
 from thermogen.errors import InputError
 from thermogen.quality import load_classifier
 from thermogen.storage.model import Model
+from thermogen.studies import comparison
 from thermogen.studies.all_classes import reproduce_all_classes
 from thermogen.studies.conditional_training import ConditionalSettings
 
@@ -127,11 +128,22 @@ def test_small_images_of_another_kind(run, tmp_path):
     assert np.mean((drawn @ means.T - (means**2).sum(1) / 2).argmax(1) == labels) > 0.8
 
 
-def test_the_main_job_for_all_classes_and_its_rivals(tmp_path):
+def test_the_main_job_for_all_classes_and_its_rivals_goes_on_after_an_interruption(tmp_path, monkeypatch):
     split, out = load_split(), tmp_path / "ten"
     settings = ConditionalSettings(clusters=4, modes=24, dt=0.025)
     call = {"classifier": load_classifier(), "rivals": "gaussians"}
-    results = reproduce_all_classes(split, settings, 100, out, **call)
+
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(comparison, "_rival", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce_all_classes(split, settings, 100, out, **call)
+    with monkeypatch.context() as patched:  # both generators are kept
+        patched.setattr(comparison, "_own", stopped)
+        results = reproduce_all_classes(split, settings, 100, out, resume=True, **call)
+    assert results["seconds"]["comparison"] > 0
     assert [row["name"] for row in results["rows"]] == [
         "thermodynamic, raw",
         "thermodynamic, averaged",

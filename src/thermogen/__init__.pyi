@@ -40,8 +40,9 @@ from .langevin import (
 )
 from .ledger import DigitalDenoiser, load_parameters, make_ledger, workload_of
 from .noising import RampedField, Schedule, fields
-from .parallel import share_jobs, start
+from .parallel import start
 from .quality import Classifier, frechet, load_classifier, prototype_scores
+from .storage.cache import share_jobs
 from .storage.model import Model
 from .thermodynamics.path import forward_action, local_gradient, log_ratio, residuals, reverse_action
 from .thermodynamics.path_ratio import noising_path_ratio

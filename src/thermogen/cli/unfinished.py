@@ -11,6 +11,7 @@ from typing import Any
 
 from thermogen.errors import InputError, require
 from thermogen.parallel import first, is_first
+from thermogen.storage.checkpoint import check_identity
 from thermogen.storage.run_folder import write_atomically
 
 _RECORD = "run.json"
@@ -50,13 +51,7 @@ def _claim(folder: Path, wanted: dict[str, Any], resume: bool, force: bool) -> N
             stored = json.loads(record.read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{record} is damaged ({error}): start again with --force") from error
-        for name in sorted(stored.keys() | wanted.keys()):
-            old, new = stored.get(name), wanted.get(name)
-            require(
-                old == new,
-                f"cannot resume: {name} was {old!r} and is now {new!r}; repeat the old value, or start again "
-                "with --force",
-            )
+        check_identity(folder, stored, wanted)
         return
     _remove(folder)
     folder.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@ from .devices import spread, stacked
 from .exchange import Part, agree, first, from_first, gather
 from .group import alone, is_first, process_count, process_index
 from .joining import leave, start
-from .sharing import deal, jobs, share_jobs
+from .sharing import deal, jobs
 
 __all__ = [
     "Part",
@@ -17,7 +17,6 @@ __all__ = [
     "leave",
     "process_count",
     "process_index",
-    "share_jobs",
     "spread",
     "stacked",
     "start",

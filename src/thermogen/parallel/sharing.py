@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from thermogen.errors import InputError
 from thermogen.parallel.exchange import Part, first, gather
 from thermogen.parallel.group import alone, process_count, process_index
 
@@ -56,47 +51,3 @@ def jobs(
     for one in gather(name, part):
         found |= one.value
     return [found[str(number)] for number in range(count)]
-
-
-def share_jobs(
-    work: Callable[[dict[str, Any]], Any],
-    settings: Sequence[dict[str, Any]],
-    *,
-    folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Any]:
-    """`work(one)` for every one of `settings`, shared out over the processes of the run, in their order.
-
-    For sweeps over seeds and settings. Settings and results are what JSON can hold. With `folder` each
-    result is kept there as it is finished, known by its settings: the same call goes on from what is kept,
-    with any number of processes, which must see the same folder. Change the folder when `work` changes.
-
-        results = tg.share_jobs(lambda one: heat(one["seed"], one["dt"]), settings, folder=Path("runs/heat"))
-
-    Raises InputError for a kept file that is damaged; what `work` raises, in the other processes as
-    ProcessError.
-    """
-
-    def file(number: int) -> Path:
-        assert folder is not None
-        text = json.dumps(settings[number], sort_keys=True)
-        return folder / f"job-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-    def kept(number: int) -> bool:
-        return folder is not None and file(number).exists()
-
-    def result(number: int) -> Any:
-        if kept(number):
-            try:
-                return json.loads(file(number).read_text())["result"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{file(number)} is damaged: remove it to run the job again") from error
-        found = json.loads(json.dumps(work(settings[number])))  # the same, kept or not
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = file(number).with_suffix(".partial")
-            partial.write_text(json.dumps({"settings": settings[number], "result": found}, indent=1) + "\n")
-            os.replace(partial, file(number))
-        return found
-
-    return jobs("jobs", len(settings), result, finished=kept, progress=progress)

@@ -1,1 +1,1 @@
-"""Models, arrays, checkpoints and run folders on disk."""
+"""Models, arrays, checkpoints, kept results and run folders on disk."""

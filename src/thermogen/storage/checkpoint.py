@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,25 @@ from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from thermogen.errors import InputError
+from thermogen.errors import InputError, require
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file aside, for a new content of `path`; flushed to disk and renamed when the block ends."""
+    partial = path.with_name(path.name + ".partial")
+    yield partial
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
 
 
 def save_checkpoint(path: Path, tree: PyTree, header: dict[str, Any]) -> None:
     """Write the array leaves of `tree` and `header`; a kill at any moment leaves the old file or the new."""
     leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(leaves, partial, metadata={"header": json.dumps(header)})
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(leaves, partial, metadata={"header": json.dumps(header)})
 
 
 def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
@@ -41,3 +50,20 @@ def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
     if [leaf.shape for leaf in leaves] != shapes:
         raise InputError(f"checkpoint {path} belongs to another computer: start again with --force")
     return jax.tree.unflatten(structure, leaves), header
+
+
+def check_identity(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """InputError that names the first value in which a stored run differs from the one that is wanted."""
+    old, new = _flat(stored), _flat(wanted)
+    for name in sorted(old.keys() | new.keys()):
+        require(
+            old.get(name) == new.get(name),
+            f"{path}: {name} was {old.get(name)!r} and is now {new.get(name)!r}; repeat the old value to "
+            "resume, or start again with --force",
+        )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {k: v for name, below in tree.items() for k, v in _flat(below, f"{prefix}{name}.").items()}

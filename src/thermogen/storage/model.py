@@ -81,7 +81,7 @@ class Model:
             "versions": versions(),
             "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         }
-        card["sha256"] = _card_digest(card)
+        card["sha256"] = checksum(card)
         # A folder made aside and renamed: a reader never sees half a model.
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
@@ -159,7 +159,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): copy the folder again or train anew") from error
     require(
-        stated == _card_digest(card),
+        stated == checksum(card),
         f"{path} was altered (its checksum differs): copy the folder again or train anew",
     )
     require(
@@ -169,6 +169,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _card_digest(card: dict[str, Any]) -> str:
-    content = {name: value for name, value in card.items() if name != "sha256"}
+def checksum(record: dict[str, Any]) -> str:
+    """sha256 of what JSON holds of a record, whose own entry `sha256` is left out."""
+    content = {name: value for name, value in record.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import jax
 
 from thermogen.errors import InputError, require
 from thermogen.parallel import first, is_first
+from thermogen.storage.checkpoint import check_identity, replacing
 
 WORK = ".unfinished"
 """Folder of checkpoints inside the run's folder, removed when the run is complete."""
@@ -36,10 +36,9 @@ def compile_seconds() -> float:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    """Replace `path` by `text` so that a reader or a kill sees the old file or the new one, never a part."""
+    with replacing(path) as partial:
+        partial.write_text(text)
 
 
 class RunFolder:
@@ -74,29 +73,20 @@ class RunFolder:
                 resume,
                 f"{self.path} holds an unfinished run: go on with --resume, or start again with --force",
             )
-            self._check(json.loads(record.read_text())["identity"])
+            check_identity(self.path, json.loads(record.read_text())["identity"], self.identity)
             return None
         elif results.exists():
             require(
                 resume, f"{self.path} holds a finished run: it is kept; choose another --out, or use --force"
             )
             stored = json.loads(results.read_text())
-            self._check(stored["identity"])
+            check_identity(self.path, stored["identity"], self.identity)
             return stored
         elif self.path.exists() and any(self.path.iterdir()):
             raise InputError(f"{self.path} is not empty: it is kept; choose another --out, or use --force")
         self.work.mkdir(parents=True, exist_ok=True)
         self._save({"identity": self.identity, "seconds": {}})
         return None
-
-    def _check(self, stored: dict[str, Any]) -> None:
-        for name in sorted(stored.keys() | self.identity.keys()):
-            old, new = stored.get(name), self.identity.get(name)
-            if old != new:
-                raise InputError(
-                    f"{self.path} holds a run with {name} = {old!r}, not {new!r}: repeat that value to "
-                    "resume, or start again with --force"
-                )
 
     def _save(self, record: dict[str, Any]) -> None:
         write_atomically(self.work / "run.json", json.dumps(record))

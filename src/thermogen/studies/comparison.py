@@ -21,6 +21,7 @@ from thermogen.quality import Classifier, Reference, controls, evaluate
 from thermogen.report.films import write_png_grid
 from thermogen.report.quality import comparison_markdown, quality_energy_figure, quality_time_figure
 from thermogen.seeds import stream
+from thermogen.storage.cache import ResultCache
 from thermogen.storage.model import Model, versions
 from thermogen.storage.run_folder import RunFolder, write_atomically
 from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
@@ -89,14 +90,14 @@ def compare_generators(
     if finished is not None:
         return finished
     (out / "grids").mkdir(exist_ok=True)
-    (folder.work / "rows").mkdir(exist_ok=True)
+    cache = ResultCache(folder.work / "rows")
 
     def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        file = folder.work / "rows" / f"{name}.json"
-        if not file.exists():
+        def timed() -> dict[str, Any]:
             with folder.clock(name):
-                write_atomically(file, json.dumps(make()))
-        return json.loads(file.read_text())
+                return make()
+
+        return cache.result(name, {**folder.identity, "row": name}, timed)
 
     rows = kept("thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage))
     matched = ConditionalSettings.of(

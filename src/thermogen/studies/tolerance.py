@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +16,14 @@ from thermogen.errors import DivergenceError, InputError, require
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.imperfect.run import DeviceSamples, run_device
+from thermogen.noising import Schedule
 from thermogen.parallel import jobs
 from thermogen.quality import Reference, frechet, prototype_scores
 from thermogen.quality.measures import entropy
 from thermogen.seeds import check_seed, stream
 from thermogen.storage.arrays import digest
+from thermogen.storage.cache import ResultCache
 from thermogen.storage.model import Model, versions
-from thermogen.storage.run_folder import write_atomically
 from thermogen.studies.measures import interval
 from thermogen.studies.progress import Stage, silent
 
@@ -126,53 +125,22 @@ def _judge_of(model: Model, reference: Reference | None) -> _Judge:
     return _Judge("correlation", "balance", {}, resemblance)
 
 
+@dataclass(frozen=True)
 class _Bench:
-    """Devices on the bench: each is measured once, kept as JSON if there is a folder."""
+    """Devices on the bench: device d is made of model d mod their number, with its schedule."""
 
-    def __init__(
-        self,
-        models: Sequence[Model],
-        judge: _Judge,
-        count: int,
-        seed: int,
-        dt: float | None,
-        folder: Path | None,
-    ):
-        self.models, self.judge, self.count, self.seed, self.folder = models, judge, count, seed, folder
-        self.schedules = [
-            model.schedule if dt is None else replace(model.schedule, dt=dt) for model in models
-        ]
-        self.weights = [digest(model.computer) for model in models] if folder else []
+    models: Sequence[Model]
+    schedules: Sequence[Schedule]
+    weights: Sequence[str]
+    judge: _Judge
+    count: int
+    seed: int
 
-    def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
-        """Figures of one device: kept ones, or made now. One that leaves all scales is `diverged`."""
-        if self.folder is None:
-            return self._made(imperfections, device)
-        identity, file = self._identity(imperfections, device), self._file(imperfections, device)
-        if file.exists():
-            try:
-                return json.loads(file.read_text())["figures"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{file} is damaged: remove it to run it again") from error
-        figures = self._made(imperfections, device)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
-        return figures
-
-    def kept(self, imperfections: Imperfections, device: int) -> bool:
-        """Whether the figures of a device are kept."""
-        return self.folder is not None and self._file(imperfections, device).exists()
-
-    def _file(self, imperfections: Imperfections, device: int) -> Path:
-        assert self.folder is not None
-        identity = self._identity(imperfections, device)
-        mark = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
-        return self.folder / f"{words[:80]}-device-{device}-{mark}.json"
-
-    def _identity(self, imperfections: Imperfections, device: int) -> dict[str, Any]:
+    def place(self, imperfections: Imperfections, device: int) -> tuple[str, dict[str, Any]]:
+        """Where the figures of a device are kept: name and identity."""
         number = device % len(self.models)
-        return {
+        words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
+        return f"{words[:80]}-device-{device}", {
             "imperfections": asdict(imperfections),
             "device": device,
             "seed": self.seed,
@@ -183,7 +151,8 @@ class _Bench:
             "thermogen": versions()["thermogen"],
         }
 
-    def _made(self, imperfections: Imperfections, device: int) -> dict[str, float]:
+    def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
+        """Figures of one device. One that leaves all scales is `diverged`."""
         number = device % len(self.models)
         model, schedule = self.models[number], self.schedules[number]
         build, noise = stream(self.seed, "device"), stream(self.seed, "device noise")
@@ -255,15 +224,18 @@ def sweep(
     chosen = sorted(set(chosen), reverse=not flaw.more_is_worse)
     tried = [Imperfections.named(name, value, base) for value in chosen]
     judge = _judge_of(models[0], reference)
-    bench = _Bench(models, judge, count, seed, dt, folder)
+    schedules = [one.schedule if dt is None else replace(one.schedule, dt=dt) for one in models]
+    weights = [digest(one.computer) if folder else "" for one in models]
+    bench, cache = _Bench(models, schedules, weights, judge, count, seed), ResultCache(folder)
     each = [(wrong, device) for wrong in (Imperfections(), *tried) for device in range(devices)]
+    places = [bench.place(*pair) for pair in each]
     notes = ["perfect", *(f"{value:g}" for value in chosen)]
     with stage(name, len(each)) as tick:
         found = jobs(
             name,
             len(each),
-            lambda number: bench.measured(*each[number]),
-            finished=lambda number: bench.kept(*each[number]),
+            lambda number: cache.result(*places[number], lambda: bench.measured(*each[number])),
+            finished=lambda number: cache.kept(*places[number]) is not None,
             progress=lambda done, number: tick(done, notes[number // devices]),
         )
     perfect, *swept = (found[start : start + devices] for start in range(0, len(each), devices))
@@ -287,7 +259,7 @@ def sweep(
         "models": len(models),
         "count": count,
         "seed": seed,
-        "dt": bench.schedules[0].dt,
+        "dt": schedules[0].dt,
         "perfect": _summary(perfect, perfect, judge),
         "rows": [
             {"value": value, **_summary(runs, perfect, judge)}

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.errors import DivergenceError, require
-from thermogen.generation import BATCH
+from thermogen.generation import BATCH, check_horizon
 from thermogen.generation.generate import requested
 from thermogen.hardware.imperfect.device import Device, Dynamics
 from thermogen.langevin import sample_keys, standard_normal
@@ -143,11 +143,7 @@ def run_device(
     schedule = schedule or Schedule()
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
     require(batch >= 1, f"batch = {batch}: give 1 sample or more")
-    duration = getattr(device.control, "duration", schedule.t_f)
-    require(
-        bool(np.isclose(duration, schedule.t_f)),
-        f"the control lasts {duration:g}, the schedule t_f = {schedule.t_f:g}: use one duration for both",
-    )
+    check_horizon(device.control, schedule)
     request = requested(key, device.control, count, labels)
     path_key = jax.random.split(key)[1]
     reading, size = device.imperfections.readout_noise, min(batch, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from thermogen.hardware.spice.netlist import Transient, netlist
 from thermogen.hardware.spice.ngspice import find_ngspice, run_deck
 from thermogen.langevin import sample_uncoupled
 from thermogen.noising import Schedule
+from thermogen.storage.cache import ResultCache
 
 WORKERS = 2
 """Decks that run at a time."""
@@ -69,6 +71,7 @@ def circuit_paths(
     Ctrl-C or a kill, runs only what is missing. `progress(runs done)`.
     Raises InputError as `netlist` and `run_deck` do.
     """
+    cache = ResultCache(bench.folder)
     size = 1 if noise is not None else bench.runs_of_deck
     names = ["time"] + [f"v(x{i})" for i in range(start.shape[1])] + (["v(heat)"] if meter else [])
     end = transient.t_f * physical.time_unit
@@ -92,8 +95,19 @@ def circuit_paths(
             seeds=None if seeds is None else seeds[part],
             meter=meter,
         )
-        count = len(start[part])
-        found = _kept_or_run(bench, deck, names, grid, count, lambda n: report(number, n), running)
+        identity, count = {"deck": hashlib.sha256(deck.encode()).hexdigest()}, len(start[part])
+
+        def made() -> np.ndarray:
+            folder = cache.file("deck", identity, "")
+            folder.mkdir(exist_ok=True)
+            path, raw = folder / "deck.cir", folder / "states.raw"
+            path.write_text(deck)
+            states = run_deck(bench.program, path, raw, count, names, lambda n: report(number, n), running)
+            found = _on_grid(states, grid)
+            shutil.rmtree(folder)
+            return found
+
+        found = cache.array("deck", identity, made)
         report(number, count)
         return found
 
@@ -108,35 +122,6 @@ def circuit_paths(
     total = start.shape[1]
     heat = values[:, -1, total] if meter else None
     return CircuitPaths(values[..., :total] / physical.scale, heat)
-
-
-def _kept_or_run(
-    bench: Bench,
-    deck: str,
-    names: list[str],
-    grid: np.ndarray,
-    runs: int,
-    progress: Callable[[int], None],
-    running: set[subprocess.Popen[str]],
-) -> np.ndarray:
-    mark = hashlib.sha256(deck.encode()).hexdigest()[:16]
-    folder = bench.folder / mark
-    kept = bench.folder / f"{mark}.npy"
-    if kept.is_file():
-        return np.load(kept)
-    folder.mkdir(exist_ok=True)
-    path = folder / "deck.cir"
-    path.write_text(deck)
-    found = _on_grid(
-        run_deck(bench.program, path, folder / "states.raw", runs, names, progress, running), grid
-    )
-    aside = kept.with_suffix(".part.npy")
-    np.save(aside, found)
-    aside.replace(kept)
-    for file in (path, folder / "states.raw"):
-        file.unlink()
-    folder.rmdir()
-    return found
 
 
 def _on_grid(found: np.ndarray, grid: np.ndarray) -> np.ndarray:

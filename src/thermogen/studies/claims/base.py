@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from thermogen.data import Split
-from thermogen.errors import InputError
-from thermogen.storage.model import Model, versions
-from thermogen.storage.run_folder import write_atomically
+from thermogen.storage.cache import ResultCache, mark
+from thermogen.storage.model import versions
 
 HOLDS = "holds"
 CONDITION = "holds with a condition"
@@ -61,9 +57,15 @@ class Run(NamedTuple):
     work: Callable[[Lab], Figures]
 
     @property
+    def place(self) -> tuple[str, dict[str, Any]]:
+        """Where it is kept: name and identity."""
+        identity = {"name": self.name, "settings": self.settings, "thermogen": versions()["thermogen"]}
+        return f"runs/{self.name}", identity
+
+    @property
     def key(self) -> str:
-        """The run's name with a mark of its settings: its file, and its place among results."""
-        return f"{self.name}-{_mark(self.settings)}"
+        """The run's name with a mark of its identity: its place among results."""
+        return f"{self.name}-{mark(self.place[1])}"
 
 
 class Finding(NamedTuple):
@@ -90,77 +92,28 @@ class Claim:
 class Lab:
     """A folder in which runs and trained computers are kept, so that nothing is done twice.
 
-    A run is one JSON file with its settings and figures, written whole; an interrupted session loses the run
-    it was in. A kept run of other settings or of another version of the package is not used.
+    A run of other settings or of another version of the package is another run. An interrupted session loses
+    the run it was in.
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.cache = folder, ResultCache(folder)
 
-    def kept(self, run: Run) -> Figures | None:
-        """What an earlier run with the same settings left: its figures, seconds and versions."""
-        file = self._file(run)
-        if not file.exists():
-            return None
-        try:
-            content = json.loads(file.read_text())
-            return content if content["identity"] == self._identity(run) else None
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file} is damaged: remove it to run it again") from error
+    def kept(self, run: Run) -> dict[str, Any] | None:
+        """The record of an earlier run with the same settings."""
+        return self.cache.kept(*run.place)
 
     def figures(self, run: Run) -> Figures:
         """The figures of a run: kept ones, or made now."""
-        found = self.kept(run)
-        if found is not None:
-            return found["figures"]
-        begun = time.perf_counter()
-        made = json.loads(json.dumps(run.work(self)))
-        file = self._file(run)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "identity": self._identity(run),
-            "figures": made,
-            "seconds": time.perf_counter() - begun,
-            "versions": versions(),
-        }
-        write_atomically(file, json.dumps(content, indent=1) + "\n")
-        return made
+        return self.cache.result(*run.place, lambda: run.work(self))
 
     def seconds(self, runs: Iterable[Run]) -> float:
         """Seconds of work behind kept runs, each counted once."""
         different = {run.key: run for run in runs}
-        return sum(found["seconds"] for run in different.values() if (found := self.kept(run)))
+        return sum(kept["seconds"] for run in different.values() if (kept := self.kept(run)))
 
     def forget(self, runs: Iterable[Run]) -> None:
         """Drop these runs, and the computers that any run trained."""
         for run in runs:
-            self._file(run).unlink(missing_ok=True)
+            self.cache.file(*run.place).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "models", ignore_errors=True)
-
-    def model(self, identity: Figures) -> Model | None:
-        """A computer kept by an earlier run."""
-        folder = self._model(identity)
-        return Model.from_pretrained(folder) if folder.exists() else None
-
-    def keep_model(self, identity: Figures, model: Model) -> None:
-        """Keep a trained computer for other runs."""
-        folder = self._model(identity)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder, force=True)
-
-    def _model(self, identity: Figures) -> Path:
-        return self.folder / "models" / _mark({**identity, "thermogen": versions()["thermogen"]})
-
-    def _identity(self, run: Run) -> dict[str, Any]:
-        return {
-            "name": run.name,
-            "settings": json.loads(json.dumps(run.settings)),
-            "thermogen": versions()["thermogen"],
-        }
-
-    def _file(self, run: Run) -> Path:
-        return self.folder / "runs" / f"{run.key}.json"
-
-
-def _mark(settings: Figures) -> str:
-    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -15,6 +15,7 @@ from thermogen.errors import InputError
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
 from thermogen.seeds import stream
+from thermogen.storage.model import versions
 from thermogen.studies.claims.base import Figures, Lab, Plan, Run
 from thermogen.studies.experiment import Experiment, prepare
 from thermogen.studies.measures import interval
@@ -49,8 +50,12 @@ def exact(plan: Plan, seed: int, **changed: Any) -> Settings:
 def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) -> tuple[Experiment, Computer]:
     """A computer trained with these settings, kept in the lab."""
     experiment = prepare(settings)
-    identity = {"settings": asdict(settings), "flaws": asdict(flaws or TrainingNoise())}
-    model = lab.model(identity)
+    identity = {
+        "settings": asdict(settings),
+        "flaws": asdict(flaws or TrainingNoise()),
+        "thermogen": versions()["thermogen"],
+    }
+    model = lab.cache.model(identity)
     if model is not None:
         assert isinstance(model.computer, Computer)
         return experiment, model.computer
@@ -66,7 +71,7 @@ def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) ->
             cycles=settings.cycles,
             validate_every=max(1, settings.cycles),
         )
-    lab.keep_model(identity, experiment.model(result))
+    lab.cache.keep_model(identity, experiment.model(result))
     assert isinstance(result.computer, Computer)
     return experiment, result.computer
 

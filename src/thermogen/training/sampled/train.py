@@ -21,7 +21,7 @@ from thermogen.control import Control
 from thermogen.errors import InputError, require
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start
-from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
+from thermogen.storage.checkpoint import check_identity, load_checkpoint, save_checkpoint
 from thermogen.training.path_loss import path_loss
 from thermogen.training.sampled.rules import Rule, run_cycle, start_optimizer
 
@@ -130,7 +130,7 @@ def train(
     base: list[np.ndarray] = []
     if checkpoint is not None and checkpoint.exists():
         arrays, header = load_checkpoint(checkpoint, _arrays(state))
-        _same_settings(header["identity"], identity)
+        check_identity(checkpoint, header["identity"], identity)
         state = eqx.combine(arrays, state)
         done, losses, records = header["done"], header["loss"], header["validation"]
         base.extend(np.asarray(values) for values in header["base"])
@@ -174,21 +174,6 @@ def train(
 
 def _arrays(state):
     return eqx.filter(state, eqx.is_array)  # integers too: optimisers count their steps
-
-
-def _same_settings(stored: dict, wanted: dict) -> None:
-    def flat(tree, prefix=""):
-        if isinstance(tree, dict):
-            return {k: v for name, sub in tree.items() for k, v in flat(sub, f"{prefix}{name}.").items()}
-        return {prefix.rstrip("."): tree}
-
-    old, new = flat(stored), flat(wanted)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            raise InputError(
-                f"cannot resume: {name} was {old.get(name)!r} and is now {new.get(name)!r}; "
-                "repeat the old value, or start again with --force"
-            )
 
 
 def check_step(key, computer, fields, schedule, samples, final=None) -> None:
