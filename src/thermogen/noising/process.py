@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +14,8 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class RampedField(eqx.Module):
     def prepared(self) -> RampedField:
         """Itself: there are no couplings to lay out."""
         return self
+
+
+def in_generation_order(segments: Sequence[Item]) -> list[Item]:
+    """What belongs to the segments of noising, in order of generation: it undoes the last of them first."""
+    return list(reversed(segments))
 
 
 def noising_start(
