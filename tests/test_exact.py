@@ -3,17 +3,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.linalg import solve_banded
 
 import thermogen as tg
 from thermogen.langevin import sample_keys
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.noising.moments import unit_moments
+from thermogen.noising.moments import UnitKind, unit_moments
 from thermogen.thermodynamics.path import gradient_of_residuals, residuals
 from thermogen.training import solve, solve_all_pairs, statistics
 from thermogen.training.exact.statistics import Dense, Factored
 
 UNITS = tg.Units(visible=6, hidden=5)
 SCHEDULE = tg.Schedule(t_f=2.5, dt=0.005)
+UNIT = [UnitKind(1.0, 1.0)]
 
 
 def problem(images=3, seed=0):
@@ -29,7 +31,7 @@ def equilibrium(J2, J4, kT, field):
 
 
 def test_moments_of_a_linear_unit_are_those_of_its_ornstein_uhlenbeck_process():
-    moments = unit_moments(1.0, 0.0, 0.1, 1.0, tg.Schedule(), 3.0)
+    (moments,) = unit_moments([UnitKind(1.0, 0.0)], 0.1, tg.Schedule(), 3.0)
     ramp = 0.75 * 2.5
 
     def slope(t, mean):
@@ -45,7 +47,7 @@ def test_moments_of_a_linear_unit_are_those_of_its_ornstein_uhlenbeck_process():
 
 
 def test_moments_between_the_nodes_are_those_of_the_equilibrium_and_none_lie_beyond_the_table():
-    moments = unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 8.0)
+    (moments,) = unit_moments(UNIT, 0.1, tg.Schedule(), 8.0)
     fields = np.linspace(-7.9, 7.9, 12)
     exact = [equilibrium(1.0, 1.0, 0.1, field) for field in fields]
     inside = moments.at(fields)
@@ -56,15 +58,15 @@ def test_moments_between_the_nodes_are_those_of_the_equilibrium_and_none_lie_bey
 
 
 def test_segments_have_their_own_quadrature():
-    moments = unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 4.0, segments=3)
+    (moments,) = unit_moments(UNIT, 0.1, tg.Schedule(), 4.0, segments=3)
     assert np.allclose(moments.weights.sum(1), 2.5 / 3)
     assert np.allclose(moments.weights @ moments.times**3, np.diff((np.arange(4) * 2.5 / 3) ** 4) / 4)
 
 
 @pytest.mark.parametrize(("J2", "J4", "kT"), [(1.0, 1.0, 0.1), (-0.5, 1.0, 0.1), (0.0, 2.0, 0.3)])
 def test_moments_start_from_the_exact_equilibrium(J2, J4, kT):
-    moments = unit_moments(J2, J4, kT, 1.0, tg.Schedule(), 4.0)
-    for i in (0, 7, 15):
+    (moments,) = unit_moments([UnitKind(J2, J4)], kT, tg.Schedule(), 4.0)
+    for i in (0, 7, -1):
         mean, square = equilibrium(J2, J4, kT, moments.fields[i])
         assert moments.mean[i, 0] == pytest.approx(mean, abs=1e-9)
         assert moments.square[i, 0] == pytest.approx(square, abs=1e-9)
@@ -72,12 +74,49 @@ def test_moments_start_from_the_exact_equilibrium(J2, J4, kT):
 
 def test_moments_converge_and_state_their_error():
     rough, fine = (
-        unit_moments(1.0, 1.0, 0.1, 1.0, tg.Schedule(), 6.0, cells=cells, steps=steps)
+        unit_moments(UNIT, 0.1, tg.Schedule(), 6.0, cells=cells, steps=steps)[0]
         for cells, steps in ((200, 160), (400, 320))
     )
     difference = np.abs(rough.mean - fine.mean[:, ::2]).max()
     assert difference < 1e-6
-    assert difference < rough.error
+    assert difference < rough.error.min()
+
+
+@pytest.mark.parametrize(("kind", "kT"), [(UnitKind(1.0, 1.0), 0.1), (UnitKind(-0.5, 1.0, 1.3), 0.1)])
+def test_moments_are_those_of_plain_finite_differences_on_a_fine_grid(kind, kT):
+    """Central differences and implicit midpoint steps, extrapolated: another scheme on another grid."""
+    field, schedule = 3.0, tg.Schedule()
+    moments = unit_moments([kind], kT, schedule, 4.0)[0].at(np.array([field]))
+
+    def at_the_end(cells, steps):
+        x, dt = np.linspace(-2.0, 2.4, cells + 1), 2.5 / steps
+        faces, h = (x[1:] + x[:-1]) / 2, x[1] - x[0]
+        depth = (kind.J2 * x**2 + kind.J4 * x**4 - field * x) / kT
+        p = np.exp(depth.min() - depth)
+        p /= p.sum()
+        for step in range(steps):
+            ramp = max(0.0, 1 - (step + 0.5) * dt / 1.875)
+            drift = ramp * field - 2 * kind.J2 * faces - 4 * kind.J4 * faces**3
+            right, left = (kind.mobility * (kT / h + sign * drift / 2) / h for sign in (1, -1))
+            own = np.append(right, 0.0) + np.append(0.0, left)
+            bands = np.stack([np.append(0.0, -left), own, np.append(-right, 0.0)]) * dt / 2
+            flow = bands[1] * p
+            flow[:-1] += bands[0, 1:] * p[1:]
+            flow[1:] += bands[2, :-1] * p[:-1]
+            bands[1] += 1
+            p = solve_banded((1, 1), bands, p - flow)
+        return np.array([p @ x, p @ x**2])
+
+    exact = (4 * at_the_end(1600, 1200) - at_the_end(800, 600)) / 3
+    assert np.abs([moments.mean[0, -1], moments.square[0, -1]] - exact).max() < 1e-6
+
+
+def test_kinds_together_have_the_moments_of_each_alone():
+    kinds = [UnitKind(1.0, 1.0), UnitKind(-0.3, 1.0), UnitKind(0.9, 0.8, 1.3)]
+    for kind, table in zip(kinds, unit_moments(kinds, 0.1, tg.Schedule(), 6.0, segments=2), strict=True):
+        (alone,) = unit_moments([kind], 0.1, tg.Schedule(), 6.0, segments=2)
+        for name in ("fields", "weights", "mean", "square", "slope"):
+            assert np.abs(getattr(table, name) - getattr(alone, name)).max() < 1e-12
 
 
 def test_moments_agree_with_simulated_paths():
@@ -96,7 +135,7 @@ def test_moments_agree_with_simulated_paths():
         observers={"film": tg.Snapshots()},
         every=250,
     ).records["film"]
-    moments = unit_moments(1.0, 1.0, 0.1, 1.0, schedule, 6.5).at(np.asarray(field))
+    moments = unit_moments(UNIT, 0.1, schedule, 6.5)[0].at(np.asarray(field))
     for record, t in enumerate((0, 0.625, 1.25, 1.875, 2.5)):
         place = np.abs(moments.times - t).argmin()
         assert moments.times[place] == pytest.approx(t)

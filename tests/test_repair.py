@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 import thermogen as tg
 from thermogen.langevin import sample_keys, sample_uncoupled, stable_dt
 from thermogen.noising import noising_start, noising_stretch
-from thermogen.noising.moments_per_unit import moments_per_unit
+from thermogen.noising.moments import UnitKind, unit_moments
 from thermogen.thermodynamics.path import (
     action_of_residuals,
     gradient_of_residuals,
@@ -20,7 +20,6 @@ from thermogen.thermodynamics.path import (
 )
 from thermogen.training import solve, solve_all_pairs, statistics
 from thermogen.training.conditional.modes import mode_statistics
-from thermogen.training.exact import features as feature_tables
 from thermogen.training.exact.statistics import Process
 
 UNITS = tg.Units(visible=6, hidden=5)
@@ -62,32 +61,37 @@ def agree(known, other, tolerance=1e-6):
 
 
 @pytest.mark.parametrize("segments", [1, 2])
-def test_statistics_of_many_kinds_are_those_of_one_kind_after_the_other(monkeypatch, segments):
+def test_fields_as_they_are_give_the_statistics_of_tables(segments):
     computer, fields = damaged(), problem()
-    together = statistics(computer, fields, SCHEDULE, segments=segments)
-    if segments == 1:  # by a table in the field for every unit, instead of the fields as they are
-        with monkeypatch.context() as patch:
-            patch.setattr(feature_tables, "_WORTH", 0)
-            agree(statistics(computer, fields, SCHEDULE)[0], together[0])
-    monkeypatch.setattr(feature_tables, "_FEW_KINDS", 100)
-    for one, other in zip(together, statistics(computer, fields, SCHEDULE, segments=segments), strict=True):
+    direct, tables = (
+        statistics(computer, fields, SCHEDULE, segments=segments, direct=direct) for direct in (16, 0)
+    )
+    for one, other in zip(direct, tables, strict=True):
         agree(one, other)
 
 
-def test_units_that_are_alike_share_their_kind_among_many(monkeypatch):
-    """Double wells and several of a kind, in sums of many images."""
+@pytest.mark.parametrize("images", [3, 40])
+def test_statistics_of_units_of_several_kinds_are_those_of_computers_of_one_kind(images):
+    """Double wells among them; many images are summed in dense form from float32 products."""
     kinds = np.array([0, 1, 2, 1, 2, 1, 0, 0, 1, 2, 2])
-    parts = [np.array(one)[kinds] for one in ([1.0, -0.3, 0.9], [0.6, 1.0, 0.8], [0.8, 1.0, 1.3])]
-    computer, fields = damaged(J2=parts[0], J4=parts[1], mobility=parts[2]), problem(40)
-    apart = statistics(computer, fields, SCHEDULE)[0]
-    monkeypatch.setattr(feature_tables, "_FEW_KINDS", 1)
-    # Many images are summed from float32 products, by either route.
-    agree(statistics(computer, fields, SCHEDULE)[0], apart, 3e-6)
+    values = np.array([[1.0, -0.3, 0.9], [0.6, 1.0, 0.8], [0.8, 1.0, 1.3]])
+    J2, J4, mobility = values[:, kinds]
+    fields, tolerance = problem(images), 1e-6 if images == 3 else 3e-6
+    known = statistics(damaged(J2=J2, J4=J4, mobility=mobility), fields, SCHEDULE, direct=0)[0]
+    for kind, (J2, J4, mobility) in enumerate(values.T):
+        computer, own = damaged(J2=J2, J4=J4, mobility=mobility), np.flatnonzero(kinds == kind)
+        alone = statistics(computer, fields, SCHEDULE, direct=0)[0]
+        for name in ("second_moment", "cross_moment"):
+            a, b = (getattr(each, name)() for each in (known, alone))
+            assert np.abs(a - b)[np.ix_(own, own)].max() < tolerance * np.abs(b).max()
+        for a, b in zip(known.units, alone.units, strict=True):
+            assert np.abs(a - b)[own].max() < tolerance * np.abs(b).max()
 
 
 def test_moments_of_linear_units_are_those_of_their_own_ornstein_uhlenbeck_process():
     J2, mobility = np.array([1.0, 0.8, 1.3]), np.array([1.0, 1.2, 0.7])
-    found = moments_per_unit(J2, 0 * J2, mobility, 0.1, tg.Schedule(), 3.0)
+    kinds = [UnitKind(stiffness, 0.0, mu) for stiffness, mu in zip(J2, mobility, strict=True)]
+    found = unit_moments(kinds, 0.1, tg.Schedule(), 3.0)
     ramp = 0.75 * 2.5
     for one, stiffness, mu in zip(found, J2, mobility, strict=True):
 

@@ -1,7 +1,14 @@
 """The reference process: images imprinted as fields on uncoupled units, then ramped away into noise."""
 
 from thermogen.noising.imprints import IMPRINTS, Imprint, Imprinted, fields
-from thermogen.noising.process import RampedField, Schedule, check_noising, noising_start, noising_stretch
+from thermogen.noising.process import (
+    RampedField,
+    Schedule,
+    check_noising,
+    in_generation_order,
+    noising_start,
+    noising_stretch,
+)
 
 __all__ = [
     "IMPRINTS",
@@ -11,6 +18,7 @@ __all__ = [
     "Schedule",
     "check_noising",
     "fields",
+    "in_generation_order",
     "noising_start",
     "noising_stretch",
 ]

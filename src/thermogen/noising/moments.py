@@ -1,4 +1,4 @@
-"""Exact moments of one unit in a ramped field: a one-dimensional Fokker–Planck equation, no sampled paths.
+"""Exact moments of units in a ramped field: a one-dimensional Fokker–Planck equation, no sampled paths.
 
 In the noising process the units are independent given their fields, so the averages that training needs are
 averages over one unit in a field f that is ramped away,
@@ -7,14 +7,17 @@ averages over one unit in a field f that is ramped away,
 
 Space: finite volumes with exponentially fitted (Scharfetter–Gummel) fluxes, which keep equilibria exact.
 Time: Crank–Nicolson. Both are of second order; two resolutions are extrapolated to fourth.
-Fields: Chebyshev nodes in z, f = F0 sinh(Z z), which are dense where a unit responds sharply; their number is
-doubled until the interpolation in f is as good as the solutions.
+Fields: Chebyshev nodes in z, f = F0 sinh(Z z), which are dense where a unit responds sharply; as many as
+the interpolation in f needs.
+
+The march itself is in `thermogen.noising.fokker_planck`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -22,20 +25,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from thermogen.errors import require
+from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
+from thermogen.noising.fokker_planck import edge, solved, time_nodes
 
-_DEPTH = 40.0  # the grid reaches to energies of this many kT above the minimum: e^-40 of the density is cut
-_MOST_NODES = 512
+_PILOT = 64, 48  # cells and steps that are enough to see how many field nodes a unit needs
+_NODES = *range(12, 34, 2), 40, 48, 64, 96, 128, 192, 256, 384, 512
+_KEPT = 16  # tables of up to so many kinds of units are kept: 0.2 MB a kind
 
 
-class Moments(NamedTuple):
-    """Moments of a unit in fields f > 0 (F,) at times t (T,); mean and slope change sign with f.
+class UnitKind(NamedTuple):
+    """On-site J2 and J4 (E0) and mobility (1 / (E0 time)) of a unit."""
 
-    The fields are the positive half of 2F Chebyshev nodes z, f = scale sinh(stretch z): see `at`.
+    J2: float
+    J4: float
+    mobility: float = 1.0
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments in fields f (F,) at times t (T,), of one unit or of a unit for every field.
+
     ramp: a(t). mean: m(f, t) = E x. square: s(f, t) = E x^2. slope: g(f, t) = E (2 J2 x + 4 J4 x^3), in E0.
     weights: (segments, T), of the composite Simpson rule over the times of each segment, 0 elsewhere.
-    error: an upper estimate of the error of mean and square, of the solver and of interpolation together.
+    error: an upper estimate of the error of mean and square.
     """
 
     fields: Float[np.ndarray, " F"]
@@ -45,7 +58,16 @@ class Moments(NamedTuple):
     mean: Float[np.ndarray, "F T"]
     square: Float[np.ndarray, "F T"]
     slope: Float[np.ndarray, "F T"]
-    error: float
+    error: Float[np.ndarray, " F"]
+
+
+@dataclass(frozen=True)
+class MomentTable(Moments):
+    """Moments of one unit in the positive half of 2F Chebyshev nodes z, f = scale sinh(stretch z).
+
+    Mean and slope change sign with f. `error` includes that of interpolation in the field.
+    """
+
     scale: float
     stretch: float
 
@@ -61,7 +83,133 @@ class Moments(NamedTuple):
         odd, even = (np.stack(list(chebyshev_terms(z, len(self.fields), parity))) for parity in (1, 0))
         mean, slope = (odd.T @ coefficients(values, 1) for values in (self.mean, self.slope))
         square = even.T @ coefficients(self.square, 0)
-        return self._replace(fields=np.asarray(fields, float), mean=mean, square=square, slope=slope)
+        error = np.full(len(z), self.error.max())
+        return Moments(
+            np.asarray(fields, float), self.times, self.weights, self.ramp, mean, square, slope, error
+        )
+
+
+def unit_moments(
+    kinds: Sequence[UnitKind],
+    kT: float,
+    schedule: Schedule,
+    largest_field: float,
+    *,
+    segments: int = 1,
+    cells: int = 260,
+    steps: int = 240,
+    tolerance: float = 1e-7,
+) -> list[MomentTable]:
+    """Moments along the ramp in all fields up to `largest_field`, a table for every kind of unit.
+
+        kinds           J2, J4 and mobility of the units
+        kT              thermal energy, in E0
+        schedule        t_f and the ramp; its dt plays no role, this is the limit dt -> 0
+        largest_field   in E0
+        segments        equal parts of t_f, each with a quadrature of its own
+        cells, steps    of the coarser of two grids, which are extrapolated
+        tolerance       of interpolation in the field, relative to the largest moment
+
+    All tables have the same times and weights; the number of field nodes is that which each unit needs, found
+    on a rough grid. Tables of a few kinds are kept for the next call.
+    Raises InputError for a largest field that is not finite and positive, for less than one segment, and for
+    a unit that responds too sharply to be tabulated.
+    Cost: `field_moments` in about 18 fields a kind; 0.5 s for one kind, 28 s of one core for 1,296.
+    """
+    require(
+        bool(np.isfinite(largest_field)) and largest_field > 0,
+        f"largest field = {largest_field}: give a positive number in E0",
+    )
+    require(segments >= 1, f"segments = {segments}: give 1 or more")
+    tables = _tables if len(kinds) <= _KEPT else _tables.__wrapped__
+    return list(tables(tuple(kinds), kT, schedule, largest_field, (steps, segments), cells, tolerance))
+
+
+@lru_cache(maxsize=16)
+def _tables(
+    kinds: tuple[UnitKind, ...],
+    kT: float,
+    schedule: Schedule,
+    largest_field: float,
+    clock: tuple[int, int],
+    cells: int,
+    tolerance: float,
+) -> tuple[MomentTable, ...]:
+    units = np.array(kinds, float)
+    # Fields over which the response at rest bends: kT over the width of the distribution.
+    scale = np.minimum(largest_field, 2 * kT / resting_width(units[:, 0], units[:, 1], kT))
+    stretch = np.arcsinh(largest_field / scale)
+
+    def lanes(chosen: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Units and fields at all nodes of the chosen kinds, kind after kind."""
+        z = np.concatenate([field_nodes(int(count)) for count in counts])
+        of = np.repeat(chosen, counts)
+        return units[of], scale[of] * np.sinh(stretch[of] * z)
+
+    needed = np.zeros(len(units), int)
+    for most in (48, 128, _NODES[-1]):
+        left = np.flatnonzero(needed == 0)
+        if len(left):
+            rough = solved(
+                *lanes(left, np.full(len(left), most)), kT, schedule, _PILOT[0], (_PILOT[1], 1, clock[1])
+            ).reshape(3, len(left), most, -1)
+            needed[left] = [_count(rough[0, place], rough[1, place], tolerance) for place in range(len(left))]
+    if not needed.all():
+        sharp = kinds[int(needed.argmin())]
+        raise InputError(
+            f"a unit with J2 = {sharp.J2:g}, J4 = {sharp.J4:g} at kT = {kT:g} responds too sharply to "
+            f"fields up to {largest_field:g} to be tabulated: raise kT or lower the amplitude"
+        )
+    every = field_moments(
+        *lanes(np.arange(len(units)), needed), kT, schedule, segments=clock[1], cells=cells, steps=clock[0]
+    )
+    tables = []
+    for kind, end in enumerate(np.cumsum(needed)):
+        own = slice(end - needed[kind], end)
+        tables.append(
+            MomentTable(
+                fields=every.fields[own],
+                times=every.times,
+                weights=every.weights,
+                ramp=every.ramp,
+                mean=every.mean[own],
+                square=every.square[own],
+                slope=every.slope[own],
+                error=every.error[own] + tolerance * every.square[own].max(),
+                scale=float(scale[kind]),
+                stretch=float(stretch[kind]),
+            )
+        )
+    return tuple(tables)
+
+
+def field_moments(
+    units: Float[np.ndarray, "F 3"],
+    fields: Float[np.ndarray, " F"],
+    kT: float,
+    schedule: Schedule,
+    *,
+    segments: int = 1,
+    cells: int = 260,
+    steps: int = 240,
+) -> Moments:
+    """Moments in these very fields (E0), each of a unit of its own: rows J2, J4, mobility.
+
+    The other arguments are those of `unit_moments`.
+    Cost: 5 x cells x steps x 4 ns = 1.2 ms a field, shared by the cores. Memory: 9 x steps float64 a field.
+    """
+    times, weights = time_nodes(schedule, steps, 1, segments)
+    with jax.enable_x64(True):
+        ramp = np.asarray(schedule.ramp(jnp.asarray(times)))
+    coarse, fine = (
+        solved(units, np.abs(fields), kT, schedule, finer * cells, (steps, finer, segments))
+        for finer in (1, 2)
+    )
+    error = np.abs(fine - coarse).max(2)[:2].max(0) / 3
+    mean, square, cube = (4 * fine - coarse) / 3
+    sign = np.sign(fields)[:, None]
+    slope = sign * (2 * units[:, :1] * mean + 4 * units[:, 1:2] * cube)
+    return Moments(fields, times, weights, ramp, sign * mean, square, slope, error)
 
 
 def chebyshev_terms(z, count: int, parity: int):
@@ -85,148 +233,25 @@ def coefficients(values: Float[np.ndarray, "F columns"], parity: int) -> Float[n
 
 
 def field_nodes(count: int) -> Float[np.ndarray, " F"]:
-    """z of the fields of `Moments`: the positive half of 2F Chebyshev nodes, in rising order."""
+    """z of the fields of `MomentTable`: the positive half of 2F Chebyshev nodes, in rising order."""
     return np.cos((np.arange(count)[::-1] + 0.5) * np.pi / (2 * count))
 
 
-@lru_cache(maxsize=64)
-def unit_moments(
-    J2: float,
-    J4: float,
-    kT: float,
-    mobility: float,
-    schedule: Schedule,
-    largest_field: float,
-    *,
-    segments: int = 1,
-    cells: int = 300,
-    steps: int = 320,
-    tolerance: float = 1e-7,
-) -> Moments:
-    """Moments of one unit with on-site J2, J4 (E0) in fields up to `largest_field` (E0) along the ramp.
-
-    `cells` and `steps` are those of the coarser of two grids; they give moments to about 1e-7. Field nodes
-    are added until the interpolation in the field is good to `tolerance` of the largest moment. The
-    schedule's dt plays no role: this is the limit dt -> 0. `segments` divides t_f into equal parts, each with
-    its own quadrature. Cached.
-    Raises InputError for a largest field that is not finite and positive, for less than one segment, and for
-    a unit that responds too sharply to be tabulated.
-    Cost: one tridiagonal solve of 2 x `cells` unknowns per field and fine step; 1 s on two cores.
-    """
-    require(
-        bool(np.isfinite(largest_field)) and largest_field > 0,
-        f"largest field = {largest_field}: give a positive number in E0",
-    )
-    require(segments >= 1, f"segments = {segments}: give 1 or more")
-    # Fields over which the response at rest bends: kT over the width of the distribution.
-    scale = min(largest_field, 2 * kT / resting_width(J2, J4, kT))
-    stretch = float(np.arcsinh(largest_field / scale))
-    times, weights = time_nodes(schedule, steps, 1, segments)
-    reach = _reach(J2, J4, kT, largest_field)
-
-    def solved(fields: np.ndarray, finer: int) -> list[np.ndarray]:
-        x = jnp.linspace(-reach, reach, finer * cells + 1)
-        nodes = jnp.asarray(time_nodes(schedule, steps, finer, segments)[0])
-        rest = (schedule.ramp(nodes), jnp.diff(nodes), mobility, kT)
-        moments = _march(x, J2 * x**2 + J4 * x**4, jnp.asarray(fields), *rest)
-        return [np.asarray(moment)[:, ::finer] for moment in moments]
-
-    count = 16
-    with jax.enable_x64(True):
-        ramp = np.asarray(schedule.ramp(jnp.asarray(times)))
-        while True:
-            fields = scale * np.sinh(stretch * field_nodes(count))
-            coarse, fine = solved(fields, 1), solved(fields, 2)
-            mean, square, cube = ((4 * b - a) / 3 for a, b in zip(coarse, fine, strict=True))
-            spectrum = np.abs(np.concatenate([coefficients(mean, 1), coefficients(square, 0)], 1)).max(1)
-            cut = 2 * float(spectrum[-2:].max())
-            if cut <= tolerance * spectrum.max():
-                break
-            count *= 2
-            require(
-                count <= _MOST_NODES,
-                f"a unit with J2 = {J2:g}, J4 = {J4:g} at kT = {kT:g} responds too sharply to fields up to "
-                f"{largest_field:g} to be tabulated: raise kT or lower the amplitude",
-            )
-    error = max(float(np.abs(a - b).max()) / 3 for a, b in zip((mean, square), fine, strict=False)) + cut
-    slope = 2 * J2 * mean + 4 * J4 * cube
-    return Moments(fields, times, weights, ramp, mean, square, slope, error, scale, stretch)
-
-
-@jax.jit
-def _march(x, potential, fields, ramp, steps, mobility, kT):
-    width = x[1] - x[0]
-    rise = jnp.diff(potential) / kT
-    diffusion = mobility * kT / width**2
-
-    def rates(level):
-        """Jump rates between neighbouring cells: (lower, diagonal, upper) bands of the generator."""
-        z = rise - (level * fields)[:, None] * width / kT
-        right, left = diffusion * _bernoulli(z), diffusion * _bernoulli(-z)
-        zero = jnp.zeros((len(fields), 1))
-        leaving = jnp.concatenate([right, zero], 1) + jnp.concatenate([zero, left], 1)
-        return jnp.concatenate([zero, right], 1), -leaving, jnp.concatenate([left, zero], 1)
-
-    def moments(p):
-        return p @ x, p @ x**2, p @ x**3
-
-    def step(p, inputs):
-        before, after, dt = inputs
-        lower, diagonal, upper = rates(before)
-        padded = jnp.pad(p, ((0, 0), (1, 1)))
-        known = p + dt / 2 * (diagonal * p + lower * padded[:, :-2] + upper * padded[:, 2:])
-        lower, diagonal, upper = rates(after)
-        bands = (-dt / 2 * lower, 1 - dt / 2 * diagonal, -dt / 2 * upper)
-        p = jax.lax.linalg.tridiagonal_solve(*bands, known[..., None])[..., 0]
-        return p, moments(p)
-
-    p = jax.nn.softmax(-(potential - fields[:, None] * x) / kT, axis=1)
-    first = moments(p)
-    _, rest = jax.lax.scan(step, p, (ramp[:-1], ramp[1:], steps))
-    return tuple(jnp.concatenate([one[None], more]).T for one, more in zip(first, rest, strict=True))
-
-
-def _bernoulli(z):
-    """z / (e^z - 1), smooth at 0."""
-    small = jnp.abs(z) < 1e-5
-    safe = jnp.where(small, 1.0, z)
-    return jnp.where(small, 1 - z / 2 + z * z / 12, safe / jnp.expm1(safe))
-
-
-def time_nodes(schedule: Schedule, steps: int, finer: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times and Simpson weights by segment; its ends and the end of the ramp are nodes, `finer` divides."""
-    bounds = np.linspace(0, schedule.t_f, segments + 1)
-    ends = np.unique(np.concatenate([bounds, [schedule.ramp_fraction * schedule.t_f]]).round(12))
-    times, pieces = [np.zeros(1)], []
-    for low, high in pairwise(ends):
-        count = 2 * finer * max(2, round(steps * (high - low) / schedule.t_f / 2))
-        rule = np.ones(count + 1)
-        rule[1:-1:2], rule[2:-1:2] = 4, 2
-        segment = int(np.searchsorted(bounds, (low + high) / 2)) - 1
-        pieces.append((segment, sum(map(len, times)) - 1, rule * (high - low) / count / 3))
-        times.append(np.linspace(low, high, count + 1)[1:])
-    weights = np.zeros((segments, sum(map(len, times))))
-    for segment, first, rule in pieces:
-        weights[segment, first : first + len(rule)] += rule
-    return np.concatenate(times), weights
-
-
-def resting_width(J2: float, J4: float, kT: float) -> float:
-    """Standard deviation of a unit at equilibrium without field."""
-    reach = _reach(J2, J4, kT, 0.0)
-    x = np.linspace(-reach, reach, 2001)
+def resting_width(
+    J2: Float[np.ndarray, " K"], J4: Float[np.ndarray, " K"], kT: float
+) -> Float[np.ndarray, " K"]:
+    """Standard deviation of units at equilibrium without field."""
+    x = edge(J2, J4, np.zeros_like(J2), kT) * np.linspace(0, 1, 1001)[:, None]
     depth = J2 * x**2 + J4 * x**4
-    weight = np.exp(-(depth - depth.min()) / kT)
-    return float(np.sqrt((weight * x * x).sum() / weight.sum()))
+    weight = np.exp((depth.min(0) - depth) / kT)
+    weight[0] /= 2  # the density is even: half of it is enough
+    return np.sqrt((weight * x * x).sum(0) / weight.sum(0))
 
 
-def _reach(J2: float, J4: float, kT: float, largest: float) -> float:
-    """Largest |x| whose energy in the largest field is within reach of thermal motion."""
-    top = 1.0
-    while True:
-        x = top * np.linspace(0, 1, 4001)
-        depth = J2 * x**2 + J4 * x**4 - largest * x
-        depth -= depth.min()
-        if depth[-1] > 2 * _DEPTH * kT and np.argmin(depth) < 3000:
-            return float(x[np.flatnonzero(depth < _DEPTH * kT)[-1] + 1])
-        top *= 2
+def _count(mean: np.ndarray, square: np.ndarray, tolerance: float) -> int:
+    """Field nodes that make interpolation good to `tolerance` of the largest moment; 0 for too many."""
+    spectrum = np.abs(np.concatenate([coefficients(mean, 1), coefficients(square, 0)], 1)).max(1)
+    for count in _NODES:
+        if count <= len(spectrum) and 2 * spectrum[count - 2 :].max() <= tolerance * spectrum.max():
+            return count
+    return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -13,6 +14,8 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.computer import Computer, Control
 from thermogen.errors import require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class RampedField(Control):
     def map_reference(self, change: Callable[[Computer], Computer]) -> RampedField:
         """The same field on units changed by `change`."""
         return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
+
+
+def in_generation_order(segments: Sequence[Item]) -> list[Item]:
+    """What belongs to the segments of noising, in order of generation: it undoes the last of them first."""
+    return list(reversed(segments))
 
 
 def noising_start(

@@ -7,13 +7,15 @@ from thermogen.training.conditional.modes import ModeStatistics, mode_basis, mod
 from thermogen.training.conditional.moment_matching import solve_matched
 from thermogen.training.conditional.network import SteeringResult, train_network
 from thermogen.training.conditional.refinement import Refinement, TargetMoments, refine, target_moments
+from thermogen.training.exact.solve import solve, solve_all_pairs
 from thermogen.training.exact.statistics import Statistics
 from thermogen.training.exact.summation import statistics
-from thermogen.training.exact.train import ExactResult, solve, solve_all_pairs, train_exact
-from thermogen.training.path_loss import path_loss
+from thermogen.training.exact.train import train_exact
+from thermogen.training.path_loss import VALIDATION_PATHS, path_loss
+from thermogen.training.result import ExactResult, TrainingResult
 from thermogen.training.sampled.noise import TrainingNoise
 from thermogen.training.sampled.rules import OPTIMIZERS, RULES, Rule
-from thermogen.training.sampled.train import VALIDATION_PATHS, Progress, TrainingResult, train
+from thermogen.training.sampled.train import Progress, train
 
 __all__ = [
     "OPTIMIZERS",

@@ -10,9 +10,12 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.computer import Computer
 from thermogen.control import Segments
 from thermogen.langevin import sample_keys
-from thermogen.noising import RampedField, Schedule
+from thermogen.noising import RampedField, Schedule, check_noising, noising_start
 from thermogen.noising.stretches import over_noising
 from thermogen.thermodynamics.path import reverse_action
+
+VALIDATION_PATHS = 6
+"""Noising paths, the same throughout, on which the loss of the computer is followed."""
 
 
 @eqx.filter_jit
@@ -43,3 +46,12 @@ def path_loss(
     zero = jnp.zeros(len(samples), dtype)
     action, _ = over_noising(sample_keys(path_key, samples), start_key, samples, control, zero, add)
     return action * dt / schedule.t_f
+
+
+def check_step(key, computer, fields, schedule, samples, final=None) -> None:
+    """DivergenceError if the noising paths of `samples`, by end state or on suspicion, left all scales."""
+    start_key, path_key = jax.random.split(key)
+    control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+    start = noising_start(start_key, control.reference, control.field, samples)
+    suspect = jnp.full_like(start, jnp.nan) if final is None else final
+    check_noising(sample_keys(path_key, samples), control, start, suspect)

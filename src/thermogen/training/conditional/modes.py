@@ -24,7 +24,7 @@ from thermogen.computer import Computer
 from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings
 from thermogen.errors import require
-from thermogen.noising import Schedule
+from thermogen.noising import Schedule, in_generation_order
 from thermogen.training.exact.features import SUMMED, FeatureTables, Places, Table, unit_features
 
 _CHUNK = 200
@@ -163,14 +163,14 @@ def solve_modes(
     require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
     require(0 <= pool <= 1, f"pool = {pool}: give a number from 0 to 1")
     mixings, biases = [], []
-    for one in known:
+    for one in in_generation_order(known):
         second, cross = within(one, basis)
         if pool:
             second, cross = (_pooled(each, one.images, classes, pool) for each in (second, cross))
         mixing = lyapunov(second + ridge * one.duration * np.eye(second.shape[-1]), cross)
         lean = (mixing @ (one.mean @ basis)[..., None])[..., 0] @ basis.T
-        mixings.insert(0, mixing)  # generation undoes the last segment of noising first
-        biases.insert(0, -(one.drive + lean) / one.duration)
+        mixings.append(mixing)
+        biases.append(-(one.drive + lean) / one.duration)
     dtype = computer.bias.dtype
     images = known[0].images
     return ModeTable(

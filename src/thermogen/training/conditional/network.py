@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Key
 from thermogen.control import ModeNetwork, ModeTable
 from thermogen.control.network import evaluate
 from thermogen.errors import require
+from thermogen.noising import in_generation_order
 from thermogen.training.conditional.modes import ModeStatistics, within
 
 _SHOWN = 100
@@ -64,7 +65,7 @@ def train_network(
     basis = np.asarray(table.basis, float)
     goal_mixing = np.asarray(table.mixing, float).reshape(-1, modes, modes)
     goal_bias = np.asarray(table.bias, float).reshape(conditions * segments, -1)
-    order = known[::-1]  # generation undoes the last segment of noising first
+    order = in_generation_order(known)
     second = np.stack([within(one, basis)[0] for one in order], 1).reshape(-1, modes, modes)
     mean = np.stack([one.mean @ basis for one in order], 1).reshape(-1, modes)
     duration = order[0].duration

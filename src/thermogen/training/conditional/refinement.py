@@ -30,7 +30,7 @@ from thermogen.errors import require
 from thermogen.generation import check_horizon, check_segments
 from thermogen.langevin import sample_uncoupled, simulate
 from thermogen.noising import Schedule
-from thermogen.noising.moments import unit_moments
+from thermogen.noising.moments import UnitKind, unit_moments
 
 _BATCH = 250
 
@@ -79,8 +79,8 @@ def target_moments(
     units, segments = control.reference, control.segments
     J2, J4, mobility = units.alike()
     largest = float(np.abs(fields).max())
-    process = float(units.kT), mobility, schedule
-    table = unit_moments(J2, J4, *process, largest * 1.01, segments=segments)
+    kinds = [UnitKind(J2, J4, mobility)]
+    (table,) = unit_moments(kinds, float(units.kT), schedule, largest * 1.01, segments=segments)
     grid = np.linspace(-largest, largest, 4001)
     known = table.at(grid)
     basis = np.asarray(control.basis, float)

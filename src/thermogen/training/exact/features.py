@@ -8,6 +8,8 @@ fields are matrix products.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,13 +19,18 @@ from jaxtyping import Array, Float, Int
 from thermogen.computer import Computer
 from thermogen.errors import require
 from thermogen.noising import Schedule
-from thermogen.noising.moments import Moments, chebyshev_terms, coefficients, unit_moments
-from thermogen.noising.moments_per_unit import LaneMoments, lane_moments, moments_per_unit
+from thermogen.noising.moments import (
+    Moments,
+    MomentTable,
+    UnitKind,
+    chebyshev_terms,
+    coefficients,
+    field_moments,
+    unit_moments,
+)
 
-_FEW_KINDS = 8
-"""Up to so many kinds of units are solved for one after the other, more in one march."""
-_WORTH = 16
-"""Solutions per kind of unit that a table costs: for fewer, fields of images are solved for as they are."""
+FIELDS_PER_KIND = 16
+"""Solutions per kind of unit that a table costs: fewer fields of images are solved for as they are."""
 EXACT, SUMMED = 1e-9, 1e-6
 """Directions in time smaller than this, relative to the largest, are left out: few images, many images."""
 
@@ -31,8 +38,8 @@ EXACT, SUMMED = 1e-9, 1e-6
 class Table(eqx.Module):
     """Chebyshev coefficients in the field, for one segment and per group of units.
 
-    A group is the units of one kind, or all units that need F coefficients of their own: then the arrays
-    have a last axis of units. mean, drive: of the features of m and u, (F, rank), odd in f. even: of
+    A group is all units that need F coefficients; where they are of several kinds, the arrays have a last
+    axis of units. mean, drive: of the features of m and u, (F, rank), odd in f. even: of
     (int (s - m^2) dt, int a f m dt - [s] / mu), (F, 2). integral: of each basis function over time, (rank,).
     """
 
@@ -54,78 +61,80 @@ class Places(eqx.Module):
     order: Int[np.ndarray, " N"] | None
 
 
-class FeatureTables:
-    """Tables for the units of a computer, up to the largest field met so far.
+class DirectFeatures:
+    """Features of a few fields, solved for as they are. units (N, 3): J2, J4 and mobility."""
 
-    Units of one J2, J4 and mobility are of one kind. Many kinds are solved for together
-    (`thermogen.noising.moments_per_unit`). InputError for a unit that does not move.
-    """
+    def __init__(
+        self,
+        units: Float[np.ndarray, "N 3"],
+        fields: Float[np.ndarray, "images N"],
+        kT: float,
+        schedule: Schedule,
+        segments: int,
+    ):
+        self._units, self._fields = units, fields.astype(float)
+        self._process = kT, schedule, segments
 
-    def __init__(self, computer: Computer, schedule: Schedule, segments: int):
-        total = computer.units.total
-        units = np.stack(
-            [
-                np.broadcast_to(np.asarray(one, float), total)
-                for one in (computer.J2, computer.J4, computer.mobility)
-            ],
-            1,
-        )
-        still = np.flatnonzero(~(units[:, 2] > 0))
-        require(
-            not len(still),
-            f"unit {still[0] if len(still) else 0} has mobility {units[still[0], 2] if len(still) else 0:g}: "
-            "exact training needs units that move; give a positive mobility",
-        )
-        self._kinds, kind_of = np.unique(units, axis=0, return_inverse=True)
-        self._kind_of = kind_of.reshape(-1)
-        self._unlike = len(self._kinds) > _FEW_KINDS
-        self._process = (float(computer.kT), schedule)
-        self._segments = segments
-        self._largest = 0.0
-        self._moments: list[Moments] = []
-        self._members: list[np.ndarray] = []
-        self._order: np.ndarray | None = None
-        self._made: dict[tuple[int, float], Table] = {}
-        self._spent = 0
-        self._direct: tuple[np.ndarray, LaneMoments] | None = None
+    @cached_property
+    def _moments(self) -> Moments:
+        kT, schedule, segments = self._process
+        lanes = np.tile(self._units, (len(self._fields), 1))
+        return field_moments(lanes, self._fields.reshape(-1), kT, schedule, segments=segments)
 
-    def solve(self, fields: Float[np.ndarray, "images N"]) -> bool:
-        """Solve for these very fields, if that is less work than tables for so many kinds of units."""
-        if not self._unlike or self._moments or self._spent + fields.size > _WORTH * len(self._kinds):
-            return False
-        self._spent += fields.size
-        J2, J4, mobility = np.tile(self._kinds[self._kind_of].T, len(fields))
-        kT, schedule = self._process
-        lanes = fields.astype(float).reshape(-1)
-        self._direct = fields, lane_moments(J2, J4, mobility, lanes, kT, schedule, segments=self._segments)
-        return True
-
-    def solved(
-        self, fields: Float[np.ndarray, "images N"], segment: int
-    ) -> tuple[Float[np.ndarray, "rank images N"], Float[np.ndarray, "rank images N"], np.ndarray] | None:
-        """What `features` returns for the fields that `solve` took; None for others."""
-        if self._direct is None or self._direct[0] is not fields:
-            return None
-        one = self._direct[1]
-        f = fields.astype(float).reshape(-1)
-        weights = one.weights[segment]
-        drive = 2 * one.slope - one.ramp * f[:, None]
+    def features(
+        self, segment: int
+    ) -> tuple[
+        Float[np.ndarray, "rank images N"], Float[np.ndarray, "rank images N"], Float[np.ndarray, "4 N"]
+    ]:
+        """What `features` returns of tables, to within `EXACT`."""
+        moments, shape = self._moments, self._fields.shape
+        weights = moments.weights[segment]
         left, size, right = np.linalg.svd(
-            np.concatenate([one.mean, drive]) * np.sqrt(weights), full_matrices=False
+            np.concatenate([moments.mean, _drive(moments)]) * np.sqrt(weights), full_matrices=False
         )
         rank = _rank(size, EXACT)
         M, V = np.split(left[:, :rank] * size[:rank], 2)
-        ends = np.flatnonzero(weights)[[0, -1]]
-        lost = (one.square[:, ends[1]] - one.square[:, ends[0]]).reshape(fields.shape)
-        held = (f * (one.mean @ (weights * one.ramp))).reshape(fields.shape)
-        variance = (one.square @ weights - (M * M).sum(1)).reshape(fields.shape)
-        means = [
-            variance.mean(0),
-            *((part @ (right[:rank] @ np.sqrt(weights))).reshape(fields.shape).mean(0) for part in (M, V)),
-            (held - lost / self._kinds[self._kind_of, 2]).mean(0),
-        ]
-        M, V = (part.T.reshape(rank, *fields.shape) for part in (M, V))
-        return M, V, np.stack(means)
+        integrals = [M @ (right[:rank] @ np.sqrt(weights)), V @ (right[:rank] @ np.sqrt(weights))]
+        variance, work = _even(moments, M, np.tile(self._units[:, 2], len(self._fields)), weights)
+        means = np.stack([one.reshape(shape).mean(0) for one in (variance, *integrals, work)])
+        return M.T.reshape(rank, *shape), V.T.reshape(rank, *shape), means
+
+
+class FeatureTables:
+    """Tables for the units of a computer, up to the largest field met so far.
+
+    Units of one J2, J4 and mobility are of one kind. Up to `direct` fields per kind are solved for as they
+    are. InputError for a unit that does not move.
+    """
+
+    def __init__(self, computer: Computer, schedule: Schedule, segments: int, direct: int = FIELDS_PER_KIND):
+        total = computer.units.total
+        values = (computer.J2, computer.J4, computer.mobility)
+        self._units = np.stack([np.broadcast_to(np.asarray(value, float), total) for value in values], 1)
+        still = np.flatnonzero(~(self._units[:, 2] > 0))
+        require(
+            not len(still),
+            f"unit {still[0] if len(still) else 0} has mobility "
+            f"{self._units[still[0], 2] if len(still) else 0:g}: "
+            "exact training needs units that move; give a positive mobility",
+        )
+        kinds, kind_of = np.unique(self._units, axis=0, return_inverse=True)
+        self._kinds = [UnitKind(*kind) for kind in kinds.tolist()]
+        self._kind_of = kind_of.reshape(-1)
+        self._process = float(computer.kT), schedule, segments
+        self._left = direct * len(kinds)
+        self._largest = 0.0
+        self._moments: list[MomentTable] = []
+        self._members: list[np.ndarray] = []
+        self._order: np.ndarray | None = None
+        self._made: dict[tuple[int, float], Table] = {}
+
+    def direct(self, fields: Float[np.ndarray, "images N"]) -> DirectFeatures | None:
+        """Features of these fields as they are; None if tables for all kinds of units are less work."""
+        if self._moments or fields.size > self._left:
+            return None
+        self._left -= fields.size
+        return DirectFeatures(self._units, fields, *self._process)
 
     def cover(self, largest: float) -> None:
         """Solve for fields up to `largest`, if the tables do not reach that far yet."""
@@ -134,38 +143,21 @@ class FeatureTables:
             return
         # A little more, rounded, so that similar image sets share one solution.
         self._largest = float(np.ceil(largest * 1.02 * 4) / 4)
-        kT, schedule = self._process
-        group_of = np.arange(len(self._kinds))
-        if self._unlike:
-            J2, J4, mobility = self._kinds.T
-            self._moments = moments_per_unit(
-                J2, J4, mobility, kT, schedule, self._largest, segments=self._segments
-            )
-            group_of = np.unique([len(one.fields) for one in self._moments], return_inverse=True)[1]
-        else:
-            self._moments = [
-                unit_moments(
-                    float(J2),
-                    float(J4),
-                    kT,
-                    float(mobility),
-                    schedule,
-                    self._largest,
-                    segments=self._segments,
-                )
-                for J2, J4, mobility in self._kinds
-            ]
-        group = group_of[self._kind_of]
-        self._members = [np.flatnonzero(group == one) for one in range(group.max() + 1)]
+        kT, schedule, segments = self._process
+        self._moments = unit_moments(self._kinds, kT, schedule, self._largest, segments=segments)
+        group = np.unique([len(table.fields) for table in self._moments], return_inverse=True)[1][
+            self._kind_of
+        ]
+        self._members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
         self._order = None if len(self._members) == 1 else np.argsort(np.concatenate(self._members))
         self._made.clear()
 
     def table(self, segment: int, tolerance: float) -> Table:
         """The table of a segment, without directions below `tolerance` of the largest."""
         if (segment, tolerance) not in self._made:
-            table = _table(self._moments, self._kinds[:, 2], segment, tolerance)
-            if self._unlike:
-                table = self._grouped(table)
+            mobility = [kind.mobility for kind in self._kinds]
+            mean, drive, even, integral = _series_of_kinds(self._moments, mobility, segment, tolerance)
+            table = Table(self._grouped(mean), self._grouped(drive), self._grouped(even), integral)
             if tolerance > EXACT:
                 table = jax.tree.map(lambda values: np.asarray(values, np.float32), table)
             self._made[segment, tolerance] = table
@@ -173,28 +165,21 @@ class FeatureTables:
 
     def places(self, fields: Float[np.ndarray, "images N"]) -> Places:
         """Where these fields lie in the tables."""
-        exact = fields.dtype.type
-        z = []
-        for members in self._members:
-            one = self._moments[self._kind_of[members[0]]]
-            scale, stretch = exact(one.scale), exact(one.stretch)
-            if self._unlike:
-                scale, stretch = (
-                    np.array([getattr(self._moments[kind], name) for kind in self._kind_of[members]], exact)
-                    for name in ("scale", "stretch")
-                )
-            z.append(np.arcsinh(fields[:, members] / scale) / stretch)
+        scale, stretch = (
+            np.array([getattr(table, name) for table in self._moments], fields.dtype)[self._kind_of]
+            for name in ("scale", "stretch")
+        )
+        z = [np.arcsinh(fields[:, units] / scale[units]) / stretch[units] for units in self._members]
         return Places(tuple(z), self._order)
 
-    def _grouped(self, table: Table) -> Table:
-        """One array per group, with a last axis of units, from one array per kind."""
-
-        def grouped(kinds: tuple) -> tuple:
-            return tuple(
-                np.stack([kinds[kind] for kind in self._kind_of[members]], -1) for members in self._members
-            )
-
-        return Table(grouped(table.mean), grouped(table.drive), grouped(table.even), table.integral)
+    def _grouped(self, of_kind: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """One array per group from one array per kind, with a last axis of units if its kinds are several."""
+        groups = []
+        for members in self._members:
+            kinds = self._kind_of[members]
+            alike = (kinds == kinds[0]).all()
+            groups.append(of_kind[kinds[0]] if alike else np.stack([of_kind[kind] for kind in kinds], -1))
+        return tuple(groups)
 
 
 @jax.jit
@@ -253,24 +238,34 @@ def _rank(size: np.ndarray, tolerance: float) -> int:
     return rank
 
 
-def _table(
-    moments: list[Moments], mobility: Float[np.ndarray, " K"], segment: int, tolerance: float
-) -> Table:
+def _drive(moments: Moments) -> Float[np.ndarray, "F T"]:
+    """u(f, t) = 2 g - a f."""
+    return 2 * moments.slope - moments.ramp * moments.fields[:, None]
+
+
+def _even(
+    moments: Moments, M: np.ndarray, mobility: float | np.ndarray, weights: Float[np.ndarray, " T"]
+) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
+    """int (s - m^2) dt and int a f m dt - [s] / mu over the segment of these weights."""
+    begin, end = np.flatnonzero(weights)[[0, -1]]
+    held = moments.fields * (moments.mean @ (weights * moments.ramp))
+    lost = moments.square[:, end] - moments.square[:, begin]
+    return moments.square @ weights - (M * M).sum(1), held - lost / mobility
+
+
+def _series_of_kinds(
+    moments: list[MomentTable], mobility: list[float], segment: int, tolerance: float
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """The fields of `Table`, with an array per kind of unit."""
     weights = moments[0].weights[segment]
-    ends = np.flatnonzero(weights)[[0, -1]]
-    drives = [2 * one.slope - one.ramp * one.fields[:, None] for one in moments]
-    values = np.concatenate([one.mean for one in moments] + drives) * np.sqrt(weights)
-    left, size, right = np.linalg.svd(values, full_matrices=False)
+    values = [table.mean for table in moments] + [_drive(table) for table in moments]
+    left, size, right = np.linalg.svd(np.concatenate(values) * np.sqrt(weights), full_matrices=False)
     rank = _rank(size, tolerance)
-    counts = [len(one.fields) for one in moments]
+    counts = [len(table.fields) for table in moments]
     parts = np.split(left[:, :rank] * size[:rank], np.cumsum(counts * 2)[:-1])
-    even = []
-    for one, mu, m in zip(moments, mobility, parts, strict=False):
-        variance = one.square @ weights - (m * m).sum(1)
-        held = one.fields * (one.mean @ (weights * one.ramp))
-        lost = one.square[:, ends[1]] - one.square[:, ends[0]]
-        even.append(coefficients(np.stack([variance, held - lost / mu], 1), 0))
+    even = [
+        coefficients(np.stack(_even(table, M, mu, weights), 1), 0)
+        for table, mu, M in zip(moments, mobility, parts, strict=False)
+    ]
     series = [coefficients(part, 1) for part in parts]
-    half = len(moments)
-    integral = right[:rank] @ np.sqrt(weights)
-    return Table(tuple(series[:half]), tuple(series[half:]), tuple(even), integral)
+    return series[: len(moments)], series[len(moments) :], even, right[:rank] @ np.sqrt(weights)

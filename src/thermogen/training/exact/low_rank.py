@@ -37,6 +37,7 @@ from thermogen.couplings.base import ROLES
 from thermogen.couplings.blocks import ends
 from thermogen.training.exact.normal_equations import NormalEquations
 from thermogen.training.exact.statistics import Factored, Statistics
+from thermogen.training.result import ExactResult
 
 _COLUMNS = 64
 """Leading columns of F, and of V, whose span is searched: it has four times as many dimensions."""
@@ -139,22 +140,9 @@ class Span(NamedTuple):
         return (M + M.T) / 2, residual, steps
 
 
-class SpanResult(NamedTuple):
-    """The trained computer; the residual on its modes; iterations; seconds; the force that its modes miss.
-
-    force_error: sqrt(tr(X C X) / tr(J C J)) for X the difference from the solution J in the whole span.
-    """
-
-    computer: Computer
-    residual: float
-    iterations: int
-    seconds: float
-    force_error: float
-
-
 def solve_low_rank(
     computer: Computer, known: Statistics, trained: np.ndarray, ridge: float, tolerance: float, scale
-) -> SpanResult:
+) -> ExactResult:
     """The optimum on r modes and the biases where `trained`, for `ModeCouplings` or `LowRankCouplings`.
 
     Through modes all pairs are coupled, and J_ii acts as stiffness. Low-rank couplings join their links; the
@@ -219,7 +207,7 @@ def solve_low_rank(
         lambda c: (c.couplings, c.bias), computer, (values, cast(bias / known.process.duration))
     )
     error = float(np.sqrt(max(force[0], 0) / force[1]))
-    return SpanResult(found, residual, first + second, time.perf_counter() - begun, error)
+    return ExactResult(found, residual, first + second, time.perf_counter() - begun, error)
 
 
 def _span(

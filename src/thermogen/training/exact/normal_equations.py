@@ -15,7 +15,7 @@ above, with
 for C, U, mbar, ubar and J_ij sqrt(w_i w_j), b_i sqrt(w_i) for the unknowns: it is these that are solved for.
 
 Couplings are never made a matrix here: products J x and sums of outer products on the coupled pairs
-(`Couplings.apply`, `Couplings.outer`) are all it takes in factored form.
+(`Couplings.apply`, `PairCouplings.outer`) are all it takes in factored form.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 from scipy.sparse.linalg import eigsh
 
 from thermogen.computer import Computer
-from thermogen.couplings import BlockCouplings, Couplings
+from thermogen.couplings import BlockCouplings, PairCouplings
 from thermogen.couplings.base import ROLES
 from thermogen.couplings.blocks import ends
 from thermogen.training.exact.statistics import Dense, Factored, Statistics
@@ -41,7 +41,7 @@ _MOSTLY = 0.5
 """Links wired less than this are preconditioned by their diagonal alone."""
 
 
-def on_values(function: Callable, *couplings: Couplings) -> Couplings:
+def on_values(function: Callable, *couplings: PairCouplings) -> PairCouplings:
     """A function of the values of couplings of one topology, entry by entry."""
     values = [eqx.filter(each, eqx.is_inexact_array) for each in couplings]
     return eqx.combine(jax.tree.map(function, *values), couplings[0])
@@ -87,7 +87,7 @@ class NormalEquations(eqx.Module):
             jnp.asarray(duration, float),
         )
 
-    def offset(self, like: Couplings) -> Couplings:
+    def offset(self, like: PairCouplings) -> PairCouplings:
         """U^i_ij + U^j_ji on the coupled pairs: the gradient at J = 0."""
         lift = -self.trained * self.drive / self.duration
         if isinstance(self.pairs, Factored):
@@ -95,7 +95,7 @@ class NormalEquations(eqx.Module):
         half = jnp.asarray(self.pairs.cross) + jnp.outer(lift, self.mean)
         return like.with_matrix(half + half.T)
 
-    def gradient(self, J: Couplings, spread: Couplings) -> Couplings:
+    def gradient(self, J: PairCouplings, spread: PairCouplings) -> PairCouplings:
         """The part of the gradient that is linear in J; `spread` is D_i + D_j on the coupled pairs."""
         lift = -self.trained * J.apply(self.mean[None])[0] / self.duration
         if isinstance(self.pairs, Factored):
@@ -105,15 +105,15 @@ class NormalEquations(eqx.Module):
             shared = J.with_matrix(half + half.T)
         return on_values(lambda a, w, j: a + w * j, shared, spread, J)
 
-    def spread(self, like: Couplings) -> Couplings:
+    def spread(self, like: PairCouplings) -> PairCouplings:
         """D_i + D_j on the coupled pairs."""
         return like.outer(self.diagonal[None], jnp.ones_like(self.diagonal)[None])
 
-    def biases(self, J: Couplings) -> Float[Array, " N"]:
+    def biases(self, J: PairCouplings) -> Float[Array, " N"]:
         """The best biases for given couplings."""
         return -self.trained * (self.drive + J.apply(self.mean[None])[0]) / self.duration
 
-    def _shared(self, like: Couplings, rows: Array, lift: Array) -> Couplings:
+    def _shared(self, like: PairCouplings, rows: Array, lift: Array) -> PairCouplings:
         assert isinstance(self.pairs, Factored)
         columns = jnp.asarray(self.pairs.factor).T
         return like.outer(jnp.concatenate([rows, lift[None]]), jnp.concatenate([columns, self.mean[None]]))
@@ -166,11 +166,11 @@ class Preconditioner(eqx.Module):
     links are divided by D_i + D_j.
     """
 
-    inverse_spread: Couplings
-    joined: Couplings | None
+    inverse_spread: PairCouplings
+    joined: PairCouplings | None
     inner: Inner | None
 
-    def apply(self, R: Couplings) -> Couplings:
+    def apply(self, R: PairCouplings) -> PairCouplings:
         """The approximate solution X of gradient(X) = R on the coupled pairs."""
         scaled = on_values(jnp.multiply, R, self.inverse_spread)
         if self.inner is None or self.joined is None:
@@ -185,7 +185,7 @@ class Preconditioner(eqx.Module):
         )
 
 
-def preconditioner(equations: NormalEquations, like: Couplings) -> Preconditioner:
+def preconditioner(equations: NormalEquations, like: PairCouplings) -> Preconditioner:
     """The preconditioner for couplings like these. Cost: the leading modes of E, and a small inverse."""
     inverse = on_values(lambda w: jnp.where(w > 0, 1 / jnp.where(w > 0, w, 1), 0), equations.spread(like))
     names = [role for role in ROLES if getattr(like.units, role)]

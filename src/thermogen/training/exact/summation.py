@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +20,15 @@ from thermogen.noising import Schedule
 from thermogen.parallel import gather, is_first, process_count, process_index
 from thermogen.parallel.exchange import Part, arrays_of, tree_of
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
-from thermogen.training.exact.features import EXACT, SUMMED, FeatureTables, features, products
+from thermogen.training.exact.features import (
+    EXACT,
+    FIELDS_PER_KIND,
+    SUMMED,
+    DirectFeatures,
+    FeatureTables,
+    features,
+    products,
+)
 from thermogen.training.exact.statistics import Dense, Factored, Process, Statistics, UnitMeans, most_columns
 
 SHARES = 8
@@ -34,25 +42,30 @@ def statistics(
     schedule: Schedule,
     *,
     segments: int = 1,
+    direct: int = FIELDS_PER_KIND,
     checkpoint: Path | None = None,
     identity: dict[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Statistics]:
     """Exact statistics of the noising of images with `fields`, one for each of `segments` parts of t_f.
 
-    `fields` (P, N), or any number of such blocks, one after the other. A few images are kept as float64
-    factors (relative error 1e-9), many are summed in dense form from float32 products (1e-6 an image).
-    `progress(images done)` is called between chunks. Units may differ in J2, J4 and mobility.
+        computer     units, which may differ in J2, J4 and mobility
+        fields       (P, N) in E0, or any number of such blocks, one after the other
+        segments     equal parts of t_f
+        direct       up to so many fields per kind of unit are solved for as they are, more from a table
+        checkpoint   a file for dense sums of whole shares: stored with `identity` every ten seconds and on
+                     Ctrl-C; if it exists, summation goes on from it
+        progress     is called between chunks with the number of images done
 
+    A few images are kept as float64 factors (relative error 1e-9), many are summed in dense form from float32
+    products (1e-6 an image).
     Images are summed in shares, an eighth of `fields` or one block each, and the shares added in order. The
     processes of `thermogen.start` compute different shares and all get the sums: the same bits, however many.
-    With `checkpoint` (a file), dense sums of whole shares are stored with `identity` every ten seconds and on
-    Ctrl-C; if the file exists, summation goes on from it.
 
     Raises InputError for fields that are mis-shaped, not finite or all zero, for too many units, and for
     a checkpoint of other settings.
-    Cost: one Fokker–Planck solution per kind of unit (1 s, or 10 ms if there are more than eight), then
-    4 P N^2 x rank operations, rank about 11 in dense form: 0.5 ms an image for 1,296 units on two cores.
+    Cost: the moments of every kind of unit (0.5 s for one, 20 ms each for many), then 4 P N^2 x rank
+    operations, rank about 11 in dense form: 0.5 ms an image for 1,296 units on two cores.
     Memory: 6 N^2 float64 per segment, whatever P, and 2 N^2 for each further process. Of more than 16,384
     units only as many images can be taken as factors of 2 x 2 GB hold: 16 N bytes and about 32 columns an
     image, 59 images of 131,072 units.
@@ -60,7 +73,7 @@ def statistics(
     require(segments >= 1, f"segments = {segments}: give 1 or more")
     total = computer.units.total
     processes = [Process.of(computer, schedule, segment, segments) for segment in range(segments)]
-    tables = FeatureTables(computer, schedule, segments)
+    tables = FeatureTables(computer, schedule, segments, direct)
     settings = {"settings": identity or {}, "processes": [asdict(process) for process in processes]}
     done = [] if checkpoint is None else _kept(checkpoint, settings, processes)
     stored, seen = done[0].images if done else 0, 0
@@ -73,20 +86,20 @@ def statistics(
     share: list[Statistics] = []
     waiting, whole = False, True
     try:
-        for chunk, number, ends in _chunks(fields, total, tables):
-            seen += len(chunk)
+        for chunk in _chunks(fields, total, tables):
+            seen += len(chunk.fields)
             if seen <= stored:
                 continue
             require(
-                seen - len(chunk) >= stored,
+                seen - len(chunk.fields) >= stored,
                 f"{checkpoint} ends within a block of images: give the same blocks, or start with --force",
             )
-            if number % process_count() == process_index():
+            if chunk.share % process_count() == process_index():
                 new = [_of_chunk(process, chunk, tables) for process in processes]
                 share = _together(share, new)
                 del new
             waiting = True
-            if ends and number % process_count() == process_count() - 1:
+            if chunk.ends_share and chunk.share % process_count() == process_count() - 1:
                 whole = False  # sums are added to in place: interrupted there, they are not worth storing
                 done, share, waiting = _all_shares(done, share, processes), [], False
                 whole = True
@@ -140,11 +153,20 @@ def _unpacked(part: Part, processes: list[Process]) -> list[Statistics]:
     return found
 
 
-def _chunks(fields, total: int, tables: FeatureTables):
-    """The fields in checked float64 chunks of a size that memory allows, the tables covering each.
+class _Chunk(NamedTuple):
+    """Fields of some images, the number of their share, and whether they end it; `direct` if not by tables.
 
-    With each chunk comes the number of its share, and whether it ends it. Neither depends on who computes.
+    Share and end do not depend on who computes.
     """
+
+    fields: np.ndarray
+    share: int
+    ends_share: bool
+    direct: DirectFeatures | None = None
+
+
+def _chunks(fields, total: int, tables: FeatureTables) -> Iterator[_Chunk]:
+    """The fields in checked float64 chunks of a size that memory allows, the tables covering each."""
     whole = isinstance(fields, np.ndarray | jax.Array)
     share = 0
     for block in [fields] if whole else fields:
@@ -156,8 +178,8 @@ def _chunks(fields, total: int, tables: FeatureTables):
             continue
         largest = float(np.abs(block).max())
         require(largest > 0, "largest field = 0: an image without contrast teaches nothing")
-        if tables.solve(block):
-            yield block, share, True
+        if (direct := tables.direct(block)) is not None:
+            yield _Chunk(block, share, True, direct)
             share += 1
             continue
         tables.cover(largest)
@@ -174,37 +196,35 @@ def _chunks(fields, total: int, tables: FeatureTables):
         parts = min(SHARES, len(starts)) if whole else 1
         for number, first in enumerate(starts):
             place, following = (parts * i // len(starts) for i in (number, number + 1))
-            yield block[first : first + size].astype(float), share + place, following > place
+            yield _Chunk(block[first : first + size].astype(float), share + place, following > place)
         share += parts
 
 
-def _of_chunk(process: Process, fields: np.ndarray, tables: FeatureTables) -> Statistics:
-    count, total = fields.shape
-    direct = tables.solved(fields, process.segment)
-    if direct is not None:
-        M, V, means = direct
-        pairs = Factored(*(_columns(one, count) for one in (M, V)))
-        kept = pairs if pairs.factor.shape[1] <= most_columns(total) else pairs.dense()
-        return Statistics(process, count, kept, UnitMeans(*means))
+def _of_chunk(process: Process, chunk: _Chunk, tables: FeatureTables) -> Statistics:
+    count, total = chunk.fields.shape
+    if chunk.direct is not None:
+        M, V, means = chunk.direct.features(process.segment)
+        factored = Factored(*(_columns(part, count) for part in (M, V)))
+        pairs = factored if factored.factor.shape[1] <= most_columns(total) else factored.dense()
+        return Statistics(process, count, pairs, UnitMeans(*means))
     exact = tables.table(process.segment, EXACT)
-    few = count * exact.rank <= most_columns(total)
     with jax.enable_x64(True):
-        if few:
-            M, V, means = features(tables.places(fields), exact)
-            pairs = Factored(*(_columns(np.asarray(one), count) for one in (M, V)))
+        if count * exact.rank <= most_columns(total):
+            M, V, means = features(tables.places(chunk.fields), exact)
+            pairs = Factored(*(_columns(np.asarray(part), count) for part in (M, V)))
         else:
-            places = tables.places(fields.astype(np.float32))
+            places = tables.places(chunk.fields.astype(np.float32))
             *sums, means = products(places, tables.table(process.segment, SUMMED))
-            pairs = Dense(*(np.asarray(one, float) / count for one in sums))
+            pairs = Dense(*(np.asarray(part, float) / count for part in sums))
     return Statistics(process, count, pairs, UnitMeans(*np.asarray(means, float)))
 
 
-def _columns(one: Float[np.ndarray, "rank images N"], count: int) -> Float[np.ndarray, "N columns"]:
+def _columns(part: Float[np.ndarray, "rank images N"], count: int) -> Float[np.ndarray, "N columns"]:
     """Features as columns of a factor, row after row in memory, as they arrive where they are sent.
 
     Products of another layout round differently.
     """
-    return np.ascontiguousarray(one.reshape(-1, one.shape[-1]).T) / count**0.5
+    return np.ascontiguousarray(part.reshape(-1, part.shape[-1]).T) / count**0.5
 
 
 def _save(path: Path, settings: dict[str, Any], done: list[Statistics]) -> None:

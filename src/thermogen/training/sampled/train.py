@@ -17,16 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from thermogen.computer import Computer
-from thermogen.control import Control
 from thermogen.errors import InputError, require
-from thermogen.langevin import sample_keys
-from thermogen.noising import RampedField, Schedule, check_noising, noising_start
+from thermogen.noising import Schedule
 from thermogen.storage.checkpoint import check_identity, load_checkpoint, save_checkpoint
-from thermogen.training.path_loss import path_loss
+from thermogen.training.path_loss import VALIDATION_PATHS, check_step, path_loss
+from thermogen.training.result import TrainingResult
 from thermogen.training.sampled.rules import Rule, run_cycle, start_optimizer
-
-VALIDATION_PATHS = 6
-"""Noising paths, the same throughout, on which the loss of the computer is followed."""
 
 
 class Progress(NamedTuple):
@@ -35,21 +31,6 @@ class Progress(NamedTuple):
     done: int
     total: int
     loss: float
-
-
-class TrainingResult(NamedTuple):
-    """The trained computer and how it came about.
-
-    loss: of each cycle, (cycles,). validation: pairs (cycle, mean loss on the fixed paths, standard
-    error of its difference from the untrained computer), (records, 3). exact: residual and
-    iterations of the solver, and how its couplings were compressed, if it was trained exactly.
-    """
-
-    computer: Control
-    loss: np.ndarray
-    validation: np.ndarray
-    seconds: float
-    exact: dict[str, Any] | None = None
 
 
 def train(
@@ -174,15 +155,6 @@ def train(
 
 def _arrays(state):
     return eqx.filter(state, eqx.is_array)  # integers too: optimisers count their steps
-
-
-def check_step(key, computer, fields, schedule, samples, final=None) -> None:
-    """DivergenceError if the noising paths of `samples`, by end state or on suspicion, left all scales."""
-    start_key, path_key = jax.random.split(key)
-    control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
-    start = noising_start(start_key, control.reference, control.field, samples)
-    suspect = jnp.full_like(start, jnp.nan) if final is None else final
-    check_noising(sample_keys(path_key, samples), control, start, suspect)
 
 
 def _diverged(what: str, cycle: int, rate: float) -> InputError:
