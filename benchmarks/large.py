@@ -28,7 +28,7 @@ from thermogen.langevin import simulate, stable_dt
 from thermogen.noising import Schedule, fields
 from thermogen.quality import prototype_scores
 from thermogen.report.films import write_png_grid
-from thermogen.studies.settings import wiring
+from thermogen.studies.experiment import wiring
 from thermogen.training import train_exact
 
 SIDES = (22, 71, 224, 362)  # two planes each: 968, 10,082, 100,352 and 262,088 units

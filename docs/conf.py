@@ -3,6 +3,7 @@
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import get_type_hints
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_site"))
@@ -60,6 +61,13 @@ def _as_on_site(app, docname: str, content: list[str]) -> None:
         content[0] = on_site(content[0], page.parent)
 
 
+def _plain_types(app, function, bound: bool) -> None:
+    """Signatures show the type of a field, not the option that annotates it."""
+    if any("Option(" in str(hint) for hint in getattr(function, "__annotations__", {}).values()):
+        function.__annotations__ = get_type_hints(function)
+
+
 def setup(app) -> None:
     """Rewrite links as pages are read."""
     app.connect("source-read", _as_on_site)
+    app.connect("autodoc-before-process-signature", _plain_types)

@@ -35,7 +35,8 @@ class Work(NamedTuple):
 
 WORKS = {
     "reproduce": Work(
-        ((*THERMOGEN, "reproduce", "--beside", "exact", "--out", str(RUNS / "reproduce"), "--resume"),),
+        ((*THERMOGEN, "reproduce", "--second-trainer", "exact", "--out", str(RUNS / "reproduce"),
+          "--resume"),),
         RUNS / "reproduce" / "results.json",
     ),
     "compare": Work(

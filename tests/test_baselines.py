@@ -157,5 +157,5 @@ def test_bad_training_sets_are_refused_in_one_line(digits, monkeypatch):
     with pytest.raises(tg.InputError, match="steps = 0"):
         fit_denoiser(KEY, images, labels, steps=0)
     monkeypatch.setitem(sys.modules, "sklearn.neural_network", None)
-    with pytest.raises(tg.InputError, match=r"pip install 'thermogen\[rivals\]'"):
+    with pytest.raises(tg.InputError, match=r"pip install 'thermogen\[baselines\]'"):
         fit_bernoulli(KEY, images, labels)

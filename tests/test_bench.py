@@ -79,7 +79,7 @@ def test_a_history_compares_a_machine_with_itself_alone(found, tmp_path):
 
 
 def test_the_command(command, tmp_path):
-    words = ("bench", "--samples", 0, "--turns", 1, "--batch", 3, "--visible", 16, "--hidden", 4)
+    words = ("bench", "--count", 0, "--turns", 1, "--batch", 3, "--visible", 16, "--hidden", 4)
     code, out, _ = command(*words, "--history", "h.jsonl")
     assert code == 0
     assert "of its products" in out
@@ -90,7 +90,7 @@ def test_the_command(command, tmp_path):
     assert json.loads(out)["batch"] == 3
     for bad, message in (
         (("--batch", 0), "batch = 0: give 1 or more"),
-        (("--visible", 10, "--samples", 5), "visible = 10: samples are the shipped digits"),
+        (("--visible", 10, "--count", 5), "visible = 10: samples are the shipped digits"),
         (("--history", "no/h.jsonl"), "folder no does not exist: create it first"),
     ):
         code, _, err = command("bench", *bad)

@@ -4,12 +4,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 from thermogen.cli import main
+from thermogen.cli.app import application
+from thermogen.errors import InputError
+from thermogen.storage.model import Model
+from thermogen.studies.conditional_settings import ConditionalSettings
+from thermogen.studies.options import options_of
+from thermogen.studies.settings import Settings
+from thermogen.studies.time_step import at_step, is_published
 
 SMALL = ["--hidden", "12", "--cycles", "3", "--dt", "0.025", "--trainer", "batch"]
 
@@ -40,7 +49,7 @@ def model(tmp_path_factory):
 
 
 def small_reproduce(*more):
-    return ["reproduce", *SMALL, "--samples", "6", "--paths", "2", "--out", "r", *more]
+    return ["reproduce", *SMALL, "--count", "6", "--paths", "2", "--out", "r", *more]
 
 
 def test_reproduce_end_to_end(run, tmp_path):
@@ -290,9 +299,9 @@ def test_exact_training_is_the_default_and_takes_segments_classes_and_compressio
 
 
 def test_a_report_lays_two_trainers_side_by_side(run, tmp_path):
-    arguments = ["--hidden", "12", "--dt", "0.0025", "--cycles", "2", "--samples", "4", "--paths", "2"]
+    arguments = ["--hidden", "12", "--dt", "0.0025", "--cycles", "2", "--count", "4", "--paths", "2"]
     code, out, _ = run(
-        "reproduce", *arguments, "--trainer", "exact", "--beside", "batch", "--out", "r", "--json"
+        "reproduce", *arguments, "--trainer", "exact", "--second-trainer", "batch", "--out", "r", "--json"
     )
     assert code == 0
     results = json.loads(out)
@@ -305,9 +314,9 @@ def test_a_report_lays_two_trainers_side_by_side(run, tmp_path):
     assert "trained exactly" in report
     assert "No trajectory was sampled" in report
     assert "Two trainers side by side" in report
-    code, _, err = run("reproduce", *arguments, "--beside", "batch", "--out", "s")
+    code, _, err = run("reproduce", *arguments, "--second-trainer", "batch", "--out", "s")
     assert code == 2
-    assert "beside = 'batch' is the first trainer too" in err
+    assert "second_trainer = 'batch' is the first one too" in err
 
 
 BAD_EXACT = {
@@ -383,11 +392,89 @@ def test_help_and_version(run):
     assert run("--version")[1].startswith("thermogen ")
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    code = "import sys, thermogen.cli; assert not {'jax', 'numpy', 'matplotlib'} & set(sys.modules)"
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("from thermogen.cli.app import application; application()", {"jax", "numpy", "matplotlib"}),
+        ("import thermogen.studies.settings, thermogen.studies.conditional_settings", {"jax", "typer"}),
+    ],
+)
+def test_help_and_settings_import_nothing_heavy(statement, heavy):
+    code = f"{statement}; import sys; assert not {heavy} & set(sys.modules)"
     environment = {**os.environ}
     environment.pop("PYTEST_CURRENT_TEST", None)
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "without"),
+    [
+        ("train", Settings, set()),
+        ("reproduce", Settings, {"per_class", "t_f"}),
+        ("train-conditional", ConditionalSettings, set()),
+    ],
+)
+def test_every_annotated_field_of_the_settings_is_an_option(name, settings, without):
+    parameters = {one.name: one for one in get_command(application()).commands[name].params}
+    options = options_of(settings)
+    assert options.keys() & parameters.keys() == options.keys() - without
+    for field in options.keys() - without - {"dt"}:  # that of reproduce is of generation
+        assert options[field][1].help in parameters[field].help
+        assert parameters[field].rich_help_panel == options[field][1].panel
+        stated = parameters[field].default
+        assert stated is None or field in ("digits", "trainer") or stated == getattr(settings(), field)
+
+
+def walk(command):
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from walk(inner)
+
+
+def test_shared_options_have_one_text():
+    shared = ("--seed", "--count", "--json", "--force", "--images", "--resume")
+    texts = {name: set() for name in (*shared, "--dt")}
+    for command in walk(get_command(application())):
+        for parameter in command.params:
+            for name in texts.keys() & set(parameter.opts):
+                texts[name].add(parameter.help)
+            if "--out" in parameter.opts:
+                assert parameter.help.startswith("Where to write: ")
+    assert {name: len(found) for name, found in texts.items()} == {**dict.fromkeys(shared, 1), "--dt": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["train-modes", "--out", "m"], "train-modes is now train-conditional: "),
+        (["read", "m"], "read is now classify: "),
+        (["hardware", "damage", "m"], "hardware damage is now hardware defects: "),
+        (["sweep", "m", "--flaw", "dead"], "--flaw is now --imperfection: "),
+        (["train", "--chip=c.npz", "--out", "m"], "--chip is now --defect-map: "),
+        (["reproduce", "--beside", "exact"], "--beside is now --second-trainer: "),
+        (["reproduce", "--samples", "3"], "--samples is now --count: "),
+        (["compare", "--rivals", "all"], "--rivals is now --baselines: "),
+    ],
+)
+def test_old_names_answer_with_the_new_ones(run, words, answer):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"thermogen: {answer}")
+    assert err.count("\n") == 1
+
+
+def test_the_step_is_chosen_unless_the_model_is_the_published_one(small_model):
+    published, other = Model.from_pretrained("published"), Model.from_pretrained(small_model)
+    assert is_published(published)
+    assert at_step(published).schedule == published.schedule
+    assert at_step(published, "0.005").schedule.dt == 0.005
+    assert not is_published(other)
+    assert at_step(other).schedule == at_step(other, "auto").schedule
+    assert at_step(other).schedule.dt != other.schedule.dt
+    assert at_step(other, 0.01).schedule == other.schedule
+    assert not is_published(replace(published, training={**published.training, "cycles": 99}))
+    with pytest.raises(InputError, match=r"dt = 0\.03 does not divide"):
+        at_step(other, "0.03")
 
 
 def test_sample_takes_a_step_that_suits_other_noise_and_other_precisions(command, small_model, tmp_path):
@@ -396,14 +483,14 @@ def test_sample_takes_a_step_that_suits_other_noise_and_other_precisions(command
         assert code == 0, err
         return json.loads(out), np.load(tmp_path / name)
 
-    plain, single = draw("a.npz")
-    _, double = draw("b.npz", "--double")
+    plain, single = draw("a.npz", "--dt", 0.01)
+    _, double = draw("b.npz", "--dt", 0.01, "--double")
     assert double["visible"].dtype == np.float64
     assert 0 < np.abs(double["visible"] - single["visible"]).max() < 1e-3
-    chosen, _ = draw("c.npz", "--dt", "auto", "--integrator", "heun", "--noise", "three-point")
+    chosen, _ = draw("c.npz", "--integrator", "heun", "--noise", "three-point")
     assert chosen["dt"] > 2 * plain["dt"]
     assert abs(chosen["heat_kT"]["mean"] - plain["heat_kT"]["mean"]) < 5 * plain["heat_kT"]["sem"] * 2**0.5
-    _, rounded = draw("d.npz", "--products", "bfloat16")
+    _, rounded = draw("d.npz", "--dt", 0.01, "--products", "bfloat16")
     assert 0 < np.abs(rounded["visible"] - single["visible"]).max() < 0.1
     for words, message in (
         (("--dt", "fast"), "dt = fast: give a number, e.g. 0.01, or 'auto'"),

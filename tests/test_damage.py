@@ -46,7 +46,7 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
     """Dead couplers stay out, units are those of the chip, and the loss there is the least."""
     code, out, err = command(
         "hardware",
-        "damage",
+        "defects",
         small_model,
         "--dead",
         0.2,
@@ -54,14 +54,14 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
         0.2,
         "--out",
         "c.npz",
-        "--damaged",
+        "--defective",
         "bad",
     )
     assert code == 0, err
     assert "couplers dead, units differ by 20 %" in out
     where = small_model.parent
     code, _, err = command("train", "--images", where / "two.npz", "--hidden", 4, "--dt", 0.01,
-                           "--chip", "c.npz", "--out", "good")  # fmt: skip
+                           "--defect-map", "c.npz", "--out", "good")  # fmt: skip
     assert code == 0, err
     chip = read_defect_map(tmp_path / "c.npz", tg.Units(9, 4))
     bad, good = (tg.Model.from_pretrained(tmp_path / name) for name in ("bad", "good"))

@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 import thermogen as tg
-from thermogen.cli import application
+from thermogen.cli.app import application
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -13,7 +13,7 @@ import scipy.sparse.csgraph
 
 import thermogen as tg
 from thermogen.couplings.layout import Bands, Rows
-from thermogen.studies.settings import wiring
+from thermogen.studies.experiment import wiring
 from thermogen.training import solve, solve_all_pairs, statistics
 
 SCHEDULE = tg.Schedule(t_f=2.5, dt=0.01)

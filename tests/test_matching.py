@@ -6,7 +6,7 @@ import pytest
 
 import thermogen as tg
 from thermogen.couplings import NoCouplings
-from thermogen.studies.conditional_training import ConditionalSettings
+from thermogen.studies.conditional_settings import ConditionalSettings
 from thermogen.training import solve_matched
 
 UNITS, KT, T_F = 6, 1e-4, 1.5

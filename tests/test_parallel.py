@@ -177,7 +177,7 @@ def test_ctrl_c_reaches_every_process_and_says_how_to_go_on(small_model, command
 
 
 def test_a_sweep_is_shared_and_gone_on_from(small_model, commands, tmp_path):
-    words = ["sweep", small_model, "--flaw", "dead", "--values", "0.5", "--devices", 2, "--count", 4]
+    words = ["sweep", small_model, "--imperfection", "dead", "--values", "0.5", "--devices", 2, "--count", 4]
     one, two = tmp_path / "one", tmp_path / "two"
     ended(piped(thermogen(*words, "--out", one), commands))
     ended(piped(thermogen("launch", "--processes", 2, "--", *words, "--out", two), commands))

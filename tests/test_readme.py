@@ -45,7 +45,7 @@ def test_every_command_in_the_readme_is_known(line):
         return
     from typer.main import get_command
 
-    from thermogen.cli import application
+    from thermogen.cli.app import application
 
     if "--" in words:  # a command that runs another
         place = words.index("--")

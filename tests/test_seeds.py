@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 from shared_work import SCHEDULE, controls
-
-import thermogen as tg
 from thermogen.cli.stepping import Stepping
 from thermogen.cli.work import generate_from
+
+import thermogen as tg
 from thermogen.control import Clamp
 from thermogen.data import load_split
 from thermogen.report.films import grid_png

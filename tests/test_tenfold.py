@@ -14,7 +14,7 @@ from thermogen.quality import load_classifier
 from thermogen.storage.model import Model
 from thermogen.studies import comparison
 from thermogen.studies.all_classes import reproduce_all_classes
-from thermogen.studies.conditional_training import ConditionalSettings
+from thermogen.studies.conditional_settings import ConditionalSettings
 
 SMALL = ["--clusters", "4", "--modes", "24", "--dt", "0.025"]
 
@@ -36,7 +36,7 @@ def run(monkeypatch, capsys, tmp_path):
 
 
 def test_train_sample_evaluate_and_complete(run, tmp_path):
-    code, out, _ = run("train-modes", *SMALL, "--out", "m")
+    code, out, _ = run("train-conditional", *SMALL, "--out", "m")
     assert code == 0
     assert "conditions of 24 modes, from 800 images" in out
     code, out, _ = run("evaluate", "m", "--count", "200", "--json", "--out", "q.json")
@@ -70,20 +70,26 @@ def test_train_sample_evaluate_and_complete(run, tmp_path):
         (["evaluate", "m", "--classifier", "small.npz"], "small.npz"),
         (["complete", "m", "--rows", "28", "--out", "x.png"], "rows = 28"),
         (["complete", "m", "--images", "small.npz", "--out", "x.png"], "8 x 8"),
-        (["compare", "--rivals", "nobody", "--out", "c"], "nobody"),
-        (["read", "m"], "this model has no label units"),
-        (["read", "m", "--count", "0"], "count = 0"),
-        (["train-modes", "--match", "2", "--out", "n"], "match = 2.0"),
-        (["train-modes", "--match", "0.3", "--label-units", "--out", "n"], "match = 0.3 with label units"),
-        (["train-modes", "--label-units", "--segments", "2", "--out", "n"], "segments = 2 with label units"),
-        (["train-modes", "--modes", "2000", "--out", "n", "--amplitude", "-1"], "amplitude = -1"),
+        (["compare", "--baselines", "nobody", "--out", "c"], "nobody"),
+        (["classify", "m"], "this model has no label units"),
+        (["classify", "m", "--count", "0"], "count = 0"),
+        (["train-conditional", "--match", "2", "--out", "n"], "match = 2.0"),
+        (
+            ["train-conditional", "--match", "0.3", "--label-units", "--out", "n"],
+            "match = 0.3 with label units",
+        ),
+        (
+            ["train-conditional", "--label-units", "--segments", "2", "--out", "n"],
+            "segments = 2 with label units",
+        ),
+        (["train-conditional", "--modes", "2000", "--out", "n", "--amplitude", "-1"], "amplitude = -1"),
     ],
 )
 def test_bad_input_is_one_line(run, tmp_path, command, name):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "small.npz", images=rng.random((150, 8, 8)), labels=np.arange(150) % 3)
     if command[1] == "m":
-        run("train-modes", "--clusters", "1", "--modes", "4", "--dt", "0.05", "--out", "m")
+        run("train-conditional", "--clusters", "1", "--modes", "4", "--dt", "0.05", "--out", "m")
     code, _, error = run(*command)
     assert code == 2
     assert name in error.splitlines()[-1]
@@ -92,17 +98,17 @@ def test_bad_input_is_one_line(run, tmp_path, command, name):
 
 
 def test_label_units_draw_and_read(run, tmp_path):
-    code, _, _ = run("train-modes", *SMALL, "--label-units", "--out", "m")
+    code, _, _ = run("train-conditional", *SMALL, "--label-units", "--out", "m")
     assert code == 0
-    code, out, _ = run("read", "m", "--json")
+    code, out, _ = run("classify", "m", "--json")
     assert code == 0
     found = json.loads(out)
     assert found["n"] == 200
     assert found["right"]["low"] > 0.5  # a toy: guessing gives a tenth
     assert set(found["by_class"]) == set("0123456789")
-    code, out, _ = run("read", "m", "--count", "20", "--wait", "5")
+    code, out, _ = run("classify", "m", "--count", "20", "--wait", "5")
     assert code == 0
-    assert "20 images: class read right in" in out
+    assert "20 images: class right in" in out
     code, _, _ = run("sample", "m", "--label", "3", "--count", "4", "--out", "three.png")
     assert code == 0
     code, _, error = run("complete", "m", "--out", "c.png")
@@ -114,7 +120,9 @@ def test_small_images_of_another_kind(run, tmp_path):
     datasets = pytest.importorskip("sklearn.datasets")
     digits = datasets.load_digits()
     np.savez(tmp_path / "eight.npz", images=digits.images, labels=digits.target)
-    code, _, _ = run("train-modes", "--images", "eight.npz", "--modes", "32", "--clusters", "8", "--out", "m")
+    code, _, _ = run(
+        "train-conditional", "--images", "eight.npz", "--modes", "32", "--clusters", "8", "--out", "m"
+    )
     assert code == 0
     code, _, _ = run("sample", "m", "--count", "30", "--out", "s.npz")
     assert code == 0
@@ -131,7 +139,7 @@ def test_small_images_of_another_kind(run, tmp_path):
 def test_the_main_job_for_all_classes_and_its_rivals_goes_on_after_an_interruption(tmp_path, monkeypatch):
     split, out = load_split(), tmp_path / "ten"
     settings = ConditionalSettings(clusters=4, modes=24, dt=0.025)
-    call = {"classifier": load_classifier(), "rivals": "gaussians"}
+    call = {"classifier": load_classifier(), "baselines": "gaussians"}
 
     def stopped(*args):
         raise KeyboardInterrupt
@@ -162,7 +170,7 @@ def test_the_main_job_for_all_classes_and_its_rivals_goes_on_after_an_interrupti
     )
 
 
-def test_rivals_learn_and_depend_on_the_key_alone():
+def test_baselines_learn_and_depend_on_the_key_alone():
     import jax
 
     images = load_split().training
@@ -177,12 +185,12 @@ def test_rivals_learn_and_depend_on_the_key_alone():
     machine = fit_boltzmann(
         jax.random.key(0), grey, labels, modes=12, conditions=1, chains=20, rounds=2, wait=2.5
     )
-    for rival in (gaussian, denoiser, machine):
-        first, second = (rival.draw(jax.random.key(1), asked[:n]) for n in (3, 2))
+    for baseline in (gaussian, denoiser, machine):
+        first, second = (baseline.draw(jax.random.key(1), asked[:n]) for n in (3, 2))
         np.testing.assert_allclose(first[:2], second, atol=1e-4)
-        assert rival.operations > 0
+        assert baseline.operations > 0
         with pytest.raises(InputError, match="label 12"):
-            rival.draw(jax.random.key(1), np.array([12]))
+            baseline.draw(jax.random.key(1), np.array([12]))
     assert machine.heat_kT(jax.random.key(1), asked).shape == (3,)
     assert denoiser.heat_kT(jax.random.key(1), asked) is None
     # Denoised images resemble the class they are asked as more than noise does.

@@ -265,8 +265,8 @@ def test_figure_and_tables_show_every_value(ten):
 
 def test_command_sweeps_keeps_and_goes_on(command, tmp_path):
     model().save_pretrained(tmp_path / "m")
-    words = ("sweep", "m", "--flaw", "mismatch_J2", "--values", "0,0.2", "--devices", 2, "--count", 10,
-             "--with", "bits=6", "--with", "dead=0.1")  # fmt: skip
+    words = ("sweep", "m", "--imperfection", "mismatch_J2", "--values", "0,0.2", "--devices", 2,
+             "--count", 10, "--with", "bits=6", "--with", "dead=0.1")  # fmt: skip
     code, out, _ = command(*words)
     assert code == 0
     assert "mismatch of J2" in out
@@ -285,15 +285,15 @@ def test_command_sweeps_keeps_and_goes_on(command, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--flaw", "noise"], "unknown imperfection 'noise': choose among bits"),
+        (["--imperfection", "noise"], "unknown imperfection 'noise': choose among bits"),
         (["--values", "0.1"], "--values for 17 imperfections"),
-        (["--flaw", "dead", "--values", "a"], "values 'a' are no list of numbers"),
-        (["--flaw", "dead", "--values", "2"], "dead = 2.0: give a share"),
-        (["--flaw", "dead", "--with", "bits"], "--with 'bits' is no NAME=VALUE"),
-        (["--flaw", "dead", "--with", "bits=1"], "bits = 1: give a whole number of bits"),
-        (["--flaw", "dead", "--with", "wobble=1"], "unknown imperfection 'wobble'"),
-        (["--flaw", "dead", "--devices", "1"], "devices = 1"),
-        (["--flaw", "dead", "--dt", "0.03"], "dt = 0.03 does not divide"),
+        (["--imperfection", "dead", "--values", "a"], "values 'a' are no list of numbers"),
+        (["--imperfection", "dead", "--values", "2"], "dead = 2.0: give a share"),
+        (["--imperfection", "dead", "--with", "bits"], "--with 'bits' is no NAME=VALUE"),
+        (["--imperfection", "dead", "--with", "bits=1"], "bits = 1: give a whole number of bits"),
+        (["--imperfection", "dead", "--with", "wobble=1"], "unknown imperfection 'wobble'"),
+        (["--imperfection", "dead", "--devices", "1"], "devices = 1"),
+        (["--imperfection", "dead", "--dt", "0.03"], "dt = 0.03 does not divide"),
     ],
 )
 def test_command_refuses_in_one_line(command, tmp_path, words, message):
@@ -308,4 +308,4 @@ def test_command_refuses_in_one_line(command, tmp_path, words, message):
 def test_command_has_help_with_an_example(command):
     code, out, _ = command("sweep", "--help")
     assert code == 0
-    assert "thermogen sweep models/digits --flaw mismatch_J2" in out
+    assert "thermogen sweep models/digits --imperfection mismatch_J2" in out

@@ -95,7 +95,8 @@ def fit_bernoulli(
         from sklearn.neural_network import BernoulliRBM
     except ImportError as error:
         raise InputError(
-            "the rival 'rbm' needs scikit-learn: pip install 'thermogen[rivals]', or leave it out of --rivals"
+            "the baseline 'rbm' needs scikit-learn: pip install 'thermogen[baselines]', or leave it out of "
+            "--baselines"
         ) from error
     for name, value in (("hidden", hidden), ("updates", updates), ("batch", batch), ("sweeps", sweeps)):
         require(value >= 1, f"{name} = {value}: give 1 or more")

@@ -4,37 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
-from importlib import import_module
-from typing import Any
-
-from thermogen.errors import InputError
-
-ROOMS = (
-    "studio",
-    "training",
-    "models",
-    "asked",
-    "energy",
-    "claims",
-    "hardware",
-    "tolerance",
-    "bench",
-    "processes",
-)
-"""Modules whose commands join those of `commands`, in the order of the help."""
-
-
-def application() -> Any:
-    """The typer application with all its commands."""
-    from thermogen.cli.commands import app
-
-    for room in ROOMS:
-        import_module(f"thermogen.cli.{room}")
-    return app
 
 
 def main() -> None:
     """Run the `thermogen` command; an error of the user ends in one line and exit code 2."""
+    from thermogen.cli.app import application
+    from thermogen.errors import InputError
     from thermogen.parallel.group import process_count
 
     code: object = 0

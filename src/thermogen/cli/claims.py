@@ -8,36 +8,30 @@ from typing import Annotated
 import typer
 
 from thermogen.cli import options as o
-from thermogen.cli.commands import app
+from thermogen.cli.app import app
 
 
 @app.command()
 def claims(
     numbers: Annotated[
-        list[int] | None, typer.Argument(help="Numbers of claims (default: all of them).", show_default=False)
+        list[int] | None, typer.Argument(help="Numbers of claims. Default: all of them.", show_default=False)
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes instead of hours: fewer seeds, a coarser step.")
     ] = False,
-    images: Annotated[
-        str | None,
-        typer.Option(help="Labelled images for claims that need many (default: the shipped digits)."),
-    ] = None,
+    images: o.Images = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Folder that keeps every run (default: runs/claims, or runs/claims-quick)."),
+        Path | None, o.out("a folder for every run (default: runs/claims, or runs/claims-quick)")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run again what is asked for, whatever is kept.")
-    ] = False,
+    force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Test the published claims: run them, judge them, print the table.
+    """Test the published claims: run them, compare them, print the table.
 
     Every quantitative claim of the paper and of those that follow it: the published figure, ours with its
-    interval over independent seeds, and a verdict. What is done is kept in --out; an interrupted call goes on
-    where it was. Writes claims.json and claims.md there. --quick takes less than ten minutes on two cores,
-    the full setting an hour or more.
+    interval over independent seeds, and a verdict. Each claim fixes its time steps. Finished runs are kept in
+    --out; an interrupted call continues there, and --force runs the chosen claims again. Writes claims.json
+    and claims.md there. --quick takes less than ten minutes on two cores, the full setting an hour or more.
 
     Examples:
 
@@ -54,7 +48,7 @@ def claims(
 
     folder = out or Path("runs/claims-quick" if quick else "runs/claims")
     plan = Plan.of(quick, None if images is None else load_split(images))
-    with stoppable(f"what is done is kept in {folder}: give the same command to go on"):
+    with stoppable(f"finished runs are kept in {folder}: give the same command to go on"):
         results = run_claims(plan, folder, numbers or (), force=force, stage=stage)
     if json:
         print_json(results)

@@ -1,4 +1,4 @@
-"""The command that puts joules on every step."""
+"""The command that states the energy of a sample line by line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thermogen.cli import options as o
-from thermogen.cli.commands import app
+from thermogen.cli.app import app
 
 
 @app.command()
@@ -16,7 +16,7 @@ def ledger(
     model: Annotated[
         Path | None, typer.Argument(help="Model folder.", metavar="MODEL", show_default=False)
     ] = None,
-    count: Annotated[int, typer.Option(help="Samples to measure heat and work on.")] = 100,
+    count: o.Count = 100,
     parameters: Annotated[
         Path | None, typer.Option(help="Prices: an edited copy of the parameter file, or parts of it.")
     ] = None,
@@ -27,19 +27,16 @@ def ledger(
         bool, typer.Option("--measured", help="Also measure this machine while it simulates (RAPL, NVML).")
     ] = False,
     seed: o.Seed = 0,
-    dt: Annotated[float | None, typer.Option(help="Time step (default: the model's).")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for ledger.json, ledger.md and ledger.png.", show_default=False),
-    ] = None,
+    dt: o.Dt = None,
+    out: Annotated[Path | None, o.out("a folder for ledger.json, ledger.md and ledger.png")] = None,
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Put joules on every step of a generated sample, each with its source and kind of evidence.
+    """State the energy of a generated sample line by line, each line with its source and kind of evidence.
 
-    Heat, work of switching, read-out, writing and holding of couplings, standby; beside it the digital
-    denoiser of the paper, and the simulation of this very computer. The ratio of the two sides, from heat
-    alone to the whole device.
+    Heat, work of switching, read-out, writing and holding of couplings, standby; for comparison the digital
+    denoiser of the paper, and the simulation of the same computer. The ratios of both sides, from heat alone
+    to the whole device.
 
     Examples:
 
@@ -52,11 +49,15 @@ def ledger(
     from dataclasses import asdict
 
     from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.cli.samples import generate_from
     from thermogen.cli.tables import print_ledger
-    from thermogen.cli.work import check_file, ledger_of_model, write_ledger
+    from thermogen.cli.writing import check_file, check_free_of, write_json
     from thermogen.errors import require
-    from thermogen.ledger import default_text, load_parameters
+    from thermogen.ledger import default_text, load_parameters, make_ledger, measure_joules, workload_of
+    from thermogen.report.ledger import ledger_figure, ledger_markdown
     from thermogen.storage.model import Model
+    from thermogen.storage.run_folder import write_atomically
+    from thermogen.studies.time_step import at_step
 
     if write_parameters is not None:
         require(model is None, f"{model} with --write-parameters: it only writes the file, leave one out")
@@ -67,16 +68,24 @@ def ledger(
     require(model is not None, "no model: give a model folder, or --write-parameters FILE.toml")
     assert model is not None
     prices = load_parameters(parameters)
-    write = None if out is None else write_ledger(out, force)
+    names = ("ledger.json", "ledger.md", "ledger.png")
+    files = [] if out is None else check_free_of(out, names, force)
     loaded = Model.from_pretrained(model)
     with stoppable("nothing was written"):
-        found, workload = ledger_of_model(loaded, count, seed, dt, prices, measured, stage)
+        loaded = at_step(loaded, dt, seed)
+        samples = generate_from(loaded, count, seed, stage)
+        # Drawn a second time, so that compiling is not in what the counters see.
+        reading = measure_joules(lambda: generate_from(loaded, count, seed, stage)) if measured else None
+    workload = workload_of(loaded.computer, samples, loaded.schedule)
     results = {
-        **asdict(found),
+        **asdict(make_ledger(workload, prices, reading)),
         "workload": asdict(workload),
         "prices": asdict(prices),
         "model": str(model),
     }
-    if write is not None:
-        write(results)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(files[0], results)
+        write_atomically(files[1], ledger_markdown(results))
+        files[2].write_bytes(ledger_figure(results))
     print_json(results) if json else print_ledger(results)

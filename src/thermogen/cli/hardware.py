@@ -1,4 +1,4 @@
-"""The commands towards a device: platforms, physical figures, netlists, ngspice, the circuit report."""
+"""The commands on hardware: platforms, physical figures, defects, ngspice and the circuit report."""
 
 from __future__ import annotations
 
@@ -8,170 +8,32 @@ from typing import Annotated, Any
 import typer
 
 from thermogen.cli import options as o
-from thermogen.cli.commands import app
+from thermogen.cli.app import Group, app
+from thermogen.cli.device import Device, circuit_of
+from thermogen.studies.options import RUN
 
-export = typer.Typer(
-    no_args_is_help=True,
-    help="Write a computer for other tools: a netlist, or plain JSON.\n\nExample:\n\n"
-    "    thermogen export spice models/digits --out digits.cir",
-)
 hardware = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    help="Physical units, and the same computer in ngspice.\n\nExamples:\n\n"
+    help="Physical figures of a computer, its defects, and the same computer in ngspice.\n\nExamples:\n\n"
     "    thermogen hardware figures models/digits --heat 2800\n\n"
     "    thermogen hardware verify models/digits --out runs/circuit",
 )
-app.add_typer(export, name="export")
 app.add_typer(hardware, name="hardware")
 
-_DEVICE, _RUN = "The device", "The run"
-PlatformName = Annotated[
-    str, typer.Option("--platform", help="Platform by name.", rich_help_panel=_DEVICE, show_default=True)
-]
-Changed = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="An element of another value, e.g. capacitance=2fF; repeat for more.",
-        rich_help_panel=_DEVICE,
-        show_default=False,
-    ),
-]
-PlatformFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--platforms",
-        help="Platform file of your own (default: the shipped one).",
-        rich_help_panel=_DEVICE,
-        show_default=False,
-    ),
-]
-Label = Annotated[
-    int | None,
-    typer.Option(help="Class to wire, of a model that draws several.", rich_help_panel=_DEVICE),
-]
-Segment = Annotated[
-    int | None,
-    typer.Option(help="Segment of time to wire, of a model whose couplings change.", rich_help_panel=_DEVICE),
-]
 NoiseStep = Annotated[
     float,
-    typer.Option(help="Time for which a noise current is held, in 1 / (mobility E0).", rich_help_panel=_RUN),
+    typer.Option(help="Interval of constant noise current, in 1 / (mobility E0).", rich_help_panel=RUN),
 ]
 Program = Annotated[
     str | None,
-    typer.Option("--ngspice", help="The program, if it is not found by its name.", rich_help_panel=_RUN),
+    typer.Option("--ngspice", help="Path of ngspice, if it is not on the PATH.", rich_help_panel=RUN),
 ]
 
 
-def _chip(
-    model: Path,
-    platform: str,
-    changed: list[str] | None,
-    platforms: Path | None,
-    label: int | None,
-    segment: int | None,
-    seed: int,
-) -> Any:
-    from thermogen.hardware import record
-    from thermogen.storage.model import Model
-    from thermogen.studies.circuit_model import make_circuit_model
-
-    own = record(platform, platforms)
-    values = _assignments(changed)
-    return make_circuit_model(
-        Model.from_pretrained(model), own, changed=values, label=label, segment=segment, seed=seed
-    )
-
-
-def _assignments(words: list[str] | None) -> dict[str, str]:
-    from thermogen.errors import require
-
-    pairs = {}
-    for word in words or ():
-        name, mark, value = word.partition("=")
-        require(bool(mark and name and value), f"--set {word}: write NAME=VALUE, e.g. capacitance=2fF")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
-@export.command("spice")
-def export_spice(
-    model: o.ModelFolder,
-    out: Annotated[Path, typer.Option(help="FILE.cir to write.")],
-    count: Annotated[int, typer.Option(help="Samples, one run after the other.", rich_help_panel=_RUN)] = 1,
-    platform: PlatformName = "cmos-1fF",
-    changed: Changed = None,
-    platforms: PlatformFile = None,
-    label: Label = None,
-    segment: Segment = None,
-    noise_step: NoiseStep = 0.05,
-    reltol: Annotated[float, typer.Option(help="Tolerance of the simulator.", rich_help_panel=_RUN)] = 1e-3,
-    noise: Annotated[
-        bool, typer.Option("--noise/--no-noise", help="Thermal noise currents.", rich_help_panel=_RUN)
-    ] = True,
-    meter: Annotated[
-        bool, typer.Option("--meter", help="Also integrate the heat, on node 'heat'.", rich_help_panel=_RUN)
-    ] = False,
-    seed: o.Seed = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
-) -> None:
-    """Write a netlist that ngspice runs as it is: `ngspice -b FILE.cir`.
-
-    A unit is a capacitor with a leak and a cubic current; couplings are transconductors, or summing nodes for
-    low-rank couplings; noise currents are seeded. Starts in equilibrium; states go to FILE.raw.
-
-    Examples:
-
-        thermogen export spice models/digits --out digits.cir
-
-        thermogen export spice models/digits --count 10 --platform cmos-100fF --out digits.cir
-    """
-    from thermogen.cli.work import check_file
-    from thermogen.storage.run_folder import write_atomically
-    from thermogen.studies.circuit_model import deck_of, transient_of
-
-    check_file(out, force, (".cir",))
-    chip = _chip(model, platform, changed, platforms, label, segment, seed)
-    plan = transient_of(chip, noise_step, reltol)
-    deck = deck_of(chip, count, plan, seed=seed, noisy=noise, meter=meter, raw=f"{out.stem}.raw")
-    write_atomically(out, deck)
-    print(f"{len(chip.physical.bias)} units, {chip.physical.couplings.count():,} couplers: {out}")
-    print(f"run it: ngspice -b {out.name}")
-
-
-@export.command("json")
-def export_json(
-    model: o.ModelFolder,
-    out: Annotated[Path, typer.Option(help="FILE.json to write.")],
-    platform: PlatformName = "cmos-1fF",
-    changed: Changed = None,
-    platforms: PlatformFile = None,
-    label: Label = None,
-    segment: Segment = None,
-    seed: o.Seed = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
-) -> None:
-    """Write every physical parameter, in SI units, as plain JSON for other tools.
-
-    Example:
-
-        thermogen export json models/digits --platform josephson --out digits.json
-    """
-    import json
-
-    from thermogen.cli.work import check_file
-    from thermogen.hardware import parameters
-    from thermogen.storage.run_folder import write_atomically
-
-    check_file(out, force, (".json",))
-    chip = _chip(model, platform, changed, platforms, label, segment, seed)
-    write_atomically(out, json.dumps(parameters(chip.physical, chip.schedule)) + "\n")
-    print(f"{len(chip.physical.bias)} units on {platform}: {out}")
-
-
 @hardware.command("platforms")
-def list_platforms(platforms: PlatformFile = None, json: o.Json = False) -> None:
+@o.with_fields(Device, only=("platforms",))
+def list_platforms(given: dict[str, Any], json: o.Json = False) -> None:
     """List the platforms: elements, ranges, and the source of every number.
 
     Example:
@@ -184,27 +46,24 @@ def list_platforms(platforms: PlatformFile = None, json: o.Json = False) -> None
     from thermogen.cli.tables import print_platforms
     from thermogen.hardware import records
 
-    known = {name: asdict(one) for name, one in records(platforms).items()}
+    known = {name: asdict(record) for name, record in records(given["platforms"]).items()}
     print_json(known) if json else print_platforms(known)
 
 
 @hardware.command("figures")
+@o.with_fields(Device)
 def physical_figures(
+    given: dict[str, Any],
     model: o.ModelFolder,
     heat: Annotated[
         float | None, typer.Option(help="Mean heat of a sample in kT, for joules and watts.")
     ] = None,
-    platform: PlatformName = "cmos-1fF",
-    changed: Changed = None,
-    platforms: PlatformFile = None,
-    label: Label = None,
-    segment: Segment = None,
     seed: o.Seed = 0,
     json: o.Json = False,
 ) -> None:
-    """Show a computer in volts, amperes and seconds, or whatever its platform is made of.
+    """Show a computer in volts, amperes and seconds, or in the units of its platform.
 
-    The heat is that of the model's card unless given.
+    The heat is that of the model card unless given.
 
     Examples:
 
@@ -215,84 +74,85 @@ def physical_figures(
     from thermogen.cli.console import print_json
     from thermogen.cli.tables import print_figures
     from thermogen.hardware import figures
+    from thermogen.storage.model import Model
 
-    chip = _chip(model, platform, changed, platforms, label, segment, seed)
-    known = chip.model.figures.get("heat_kT")
-    mean = heat if heat is not None or known is None else known["mean"]
-    found = figures(chip.physical, chip.schedule, mean, chip.record.active)
+    loaded = Model.from_pretrained(model)
+    circuit = circuit_of(loaded, given, seed)
+    if heat is None and "heat_kT" in loaded.figures:
+        heat = loaded.figures["heat_kT"]["mean"]
+    quantities = figures(circuit.physical, circuit.schedule, heat, circuit.record.active)
     if json:
-        print_json({name: {"value": one.value, "unit": one.unit} for name, one in found.items()})
+        print_json({name: {"value": held.value, "unit": held.unit} for name, held in quantities.items()})
     else:
-        print_figures({name: (one.value, one.unit) for name, one in found.items()})
+        print_figures({name: (held.value, held.unit) for name, held in quantities.items()})
 
 
-@hardware.command("damage")
-def damage(
+@hardware.command("defects")
+def draw_defects(
     model: o.ModelFolder,
-    out: Annotated[Path, typer.Option(help="FILE.npz of the defect map.")],
+    out: Annotated[Path, o.out("FILE.npz with the defect map")],
     dead: Annotated[float, typer.Option(help="Share of couplers that are dead.")] = 0.05,
     mismatch: Annotated[
         float, typer.Option(help="Mismatch s of J2, J4 and mobility: every value times exp(s z).")
     ] = 0.1,
-    damaged: Annotated[
+    defective: Annotated[
         Path | None,
-        typer.Option(help="Also save the model as it is on this chip: couplings of the perfect one."),
+        typer.Option(help="Also save the model on this device, with couplings trained for a perfect one."),
     ] = None,
     seed: o.Seed = 0,
     force: o.Force = False,
 ) -> None:
-    """Draw a damaged chip: its defect map, to train for, and the model as it works there untrained.
+    """Draw a device with defects at random: write its defect map, to train for it.
 
     Examples:
 
-        thermogen hardware damage models/digits --out chip.npz --damaged models/damaged
+        thermogen hardware defects models/digits --out map.npz --defective models/defective
 
-        thermogen train --chip chip.npz --out models/repaired
+        thermogen train --defect-map map.npz --out models/repaired
     """
-    from thermogen.cli.work import check_file
+    import numpy as np
+
+    from thermogen.cli.writing import check_file
     from thermogen.storage.model import Model, check_free
     from thermogen.studies.circuit_model import model_with_defects
 
     check_file(out, force, (".npz",))
-    if damaged is not None:
-        check_free(damaged, force)
-    found, changed = model_with_defects(Model.from_pretrained(model), dead, mismatch, seed)
-    import numpy as np
-
-    np.savez_compressed(out, allow_pickle=False, **found)
-    if damaged is not None:
-        changed.save_pretrained(damaged, force=force)
-    lost = int(found["dead"].sum()) // 2
+    if defective is not None:
+        check_free(defective, force)
+    defects, changed = model_with_defects(Model.from_pretrained(model), dead, mismatch, seed)
+    np.savez_compressed(out, allow_pickle=False, **defects)
+    if defective is not None:
+        changed.save_pretrained(defective, force=force)
+    lost = int(defects["dead"].sum()) // 2
     print(f"{lost:,} couplers dead, units differ by {100 * mismatch:.3g} %: {out}")
 
 
 @hardware.command("verify")
+@o.with_fields(Device)
 def verify(
+    given: dict[str, Any],
     model: Annotated[
-        Path | None, typer.Argument(help="Model folder (default: random computers).", metavar="MODEL")
+        Path | None, typer.Argument(help="Model folder. Default: random computers.", metavar="MODEL")
     ] = None,
-    count: Annotated[int, typer.Option(help="Samples by ngspice, and as many of our own.")] = 100,
-    out: Annotated[Path, typer.Option(help="Folder for decks and results.")] = Path("runs/circuit"),
-    platform: PlatformName = "cmos-1fF",
-    changed: Changed = None,
-    platforms: PlatformFile = None,
-    label: Label = None,
-    segment: Segment = None,
+    count: o.Count = 100,
+    dt: o.Dt = None,
+    out: o.OutFolder = Path("runs/circuit"),
     noise_step: NoiseStep = 0.05,
     seed: o.Seed = 0,
     tolerance: Annotated[
         Path | None,
-        typer.Option(help="Folder of 'thermogen sweep', for the report.", rich_help_panel=_RUN),
+        typer.Option(help="Folder of 'thermogen sweep', for the report.", rich_help_panel=RUN),
     ] = None,
     program: Program = None,
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Run a computer in ngspice and lay it beside our own engine.
+    """Run a computer in ngspice and compare it with our own engine.
 
-    The same path with the same noise, the path without noise, and samples with each engine's own noise: heat
-    and likeness within four standard errors. Without MODEL: random computers of 2, 16 and 96 units, path by
-    path, and 16 units in distribution. What is done is kept in --out; the same call goes on.
+    The same path with the same noise, the path without noise, and samples with the own noise of each engine:
+    heat and correlation agree within four standard errors. Without MODEL: random computers of 2, 16 and 96
+    units, path by path, and 16 units in distribution; --dt is not used. Finished work is kept in --out, and
+    the same call goes on. --count samples are drawn by each engine, ours by Heun's method.
     Writes results.json and, for a model, samples.npz, figures/ and report.html: the circuit report.
 
     Examples:
@@ -305,24 +165,29 @@ def verify(
     from thermogen.cli.tables import print_agreement
     from thermogen.errors import require
     from thermogen.hardware import find_ngspice, record
+    from thermogen.langevin import StochasticHeun
+    from thermogen.storage.model import Model
     from thermogen.studies.circuit import verify_model, verify_random
+    from thermogen.studies.time_step import at_step
 
     find_ngspice(program)
-    with stoppable(f"what is done is kept in {out}: give the same command to go on"):
+    with stoppable(f"finished work is kept in {out}: give the same command to go on"):
         if model is None:
-            own = record(platform, platforms)
-            require(not changed, "--set without MODEL: random computers run on the platform as it is")
+            own = record(given["platform"], given["platforms"])
+            require(
+                not given["changed"], "--set without MODEL: random computers run on the platform as it is"
+            )
             results = verify_random(own, out, count, seed=seed, program=program, force=force, stage=stage)
         else:
-            chip = _chip(model, platform, changed, platforms, label, segment, seed)
+            loaded = at_step(Model.from_pretrained(model), dt, seed, StochasticHeun())
             results = verify_model(
-                chip,
+                circuit_of(loaded, given, seed),
                 out,
                 count,
                 seed=seed,
                 noise_step=noise_step,
                 program=program,
-                identity={"model": str(model), "label": label, "segment": segment},
+                identity={"model": str(model), "label": given["label"], "segment": given["segment"]},
                 tolerance=tolerance,
                 force=force,
                 stage=stage,

@@ -1,225 +1,176 @@
-"""The options that commands share, each described once."""
+"""The options that commands share, each described once; those of settings come from their fields."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-_DATA, _COMPUTER, _TRAINING = "What is learnt", "The computer", "How it is trained"
-_RUN = "The run"
-_STEP = "The step"
+from thermogen.studies.options import COMPUTER, RUN, options_of
+from thermogen.studies.settings import Settings
 
-Digits = Annotated[
-    str, typer.Option(help="Classes to learn, one image of each, e.g. 0,1,2.", rich_help_panel=_DATA)
+_STEP = "The step"
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def option_of(settings: type, name: str) -> Any:
+    """The typer option of an annotated field of settings."""
+    _, option = options_of(settings)[name]
+    text = option.help if option.default is None else f"{option.help} Default: {option.default}."
+    flag = option.flag or "--" + name.replace("_", "-")
+    return typer.Option(flag, help=text, rich_help_panel=option.panel)
+
+
+def _type_of(settings: type, name: str) -> Any:
+    """The type of a command's parameter for an annotated field of settings."""
+    kind, option = options_of(settings)[name]
+    if get_origin(kind) is tuple:
+        kind = str
+    if option.default is not None and NoneType not in get_args(kind):
+        kind = kind | None
+    return Annotated[kind, option_of(settings, name)]
+
+
+def with_fields(
+    settings: type, *, only: tuple[str, ...] = (), without: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each annotated field of `settings`; it receives them in the dict `given`.
+
+    only, without: which fields. defaults: values other than those of the fields. Parameters that the command
+    has itself are left as they are.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        held = options_of(settings)
+        stated = {field.name: field.default for field in fields(settings)}
+        stated |= {name: None for name, (_, option) in held.items() if option.default}
+        stated |= {name: ",".join(map(str, value)) for name, value in stated.items() if type(value) is tuple}
+        chosen = [name for name in only or held if name not in hints and name not in without]
+        parameters = [
+            parameter.replace(annotation=hints[name])
+            for name, parameter in inspect.signature(command).parameters.items()
+            if name != "given"
+        ]
+        for name in chosen:
+            default, kind = (stated | defaults)[name], _type_of(settings, name)
+            parameters.append(inspect.Parameter(name, _KEYWORD, default=default, annotation=kind))
+
+        def call(**values: Any) -> None:
+            given = {name: values.pop(name) for name in chosen}
+            command(given=given, **values)
+
+        call.__name__, call.__doc__ = command.__name__, command.__doc__
+        call.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return call
+
+    return decorate
+
+
+def out(what: str) -> Any:
+    """`--out`: where a command writes."""
+    return typer.Option("--out", help=f"Where to write: {what}.", rich_help_panel=RUN, show_default=True)
+
+
+ModelFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A model folder, or a shipped model: three-digits, ten-digits, published."
+    ),
 ]
-ImageFile = Annotated[
+OutModel = Annotated[Path, out("a model folder")]
+OutFolder = Annotated[Path, out("a folder for the results")]
+OutNumbers = Annotated[Path | None, out("FILE.json with the numbers (default: only print them)")]
+Images = Annotated[
     str | None,
     typer.Option(
         "--images",
-        help="Your own image set: .npz with 'images' (and 'labels'), .npy, idx(.gz) or .png. "
-        "Without --digits every image in it is learnt.",
-        rich_help_panel=_DATA,
+        help="Image set: .npz with 'images' (and 'labels'), .npy, IDX (.gz), .png, or a folder of PNG or IDX "
+        "files. Default: the shipped digits.",
+        rich_help_panel=RUN,
     ),
 ]
 DefectMap = Annotated[
     Path | None,
     typer.Option(
-        "--chip",
-        help="Defect map of the chip to train for: an .npz file with J2, J4, mobility of every unit and dead "
-        "couplers, e.g. by 'thermogen hardware damage'.",
-        rich_help_panel=_COMPUTER,
+        "--defect-map",
+        help="Defect map of the device to train for: an .npz file with J2, J4, mobility of every unit and "
+        "dead couplers, e.g. from 'thermogen hardware defects'.",
+        rich_help_panel=COMPUTER,
     ),
 ]
-Imprint = Annotated[
-    str | None,
+Classifier = Annotated[
+    Path | None,
     typer.Option(
-        help="What the hidden units feel of an image while it is noised: 'tile' (its pixels, as published), "
-        "'projection' (random mixtures of them), 'code' (a pattern of signs for its class) or 'groups' (a "
-        "group of units for its class). Default: code for exact training, else tile.",
-        rich_help_panel=_DATA,
+        "--classifier",
+        help="Classifier for the evaluation, written by tools/train_classifier.py. Default: the shipped one "
+        "for 28 x 28 digits.",
+        rich_help_panel=RUN,
     ),
 ]
-Amplitude = Annotated[
-    float | None,
-    typer.Option(
-        help="Field per unit of image contrast, in E0 (default: 2, as published; exact training 2.5 with a "
-        "code, 1.75 without).",
-        rich_help_panel=_DATA,
-    ),
-]
-HiddenAmplitude = Annotated[
-    float | None,
-    typer.Option(
-        help="Field A' of the 'code' and 'groups' imprints, in E0 (default: 6; exact training 5).",
-        rich_help_panel=_DATA,
-    ),
-]
-Ramp = Annotated[
-    float | None,
-    typer.Option(
-        help="Part of t_f in which the field is ramped away (default: 0.75, as published; exact 0.4).",
-        rich_help_panel=_DATA,
-    ),
-]
-Readout = Annotated[
-    float | None,
-    typer.Option(
-        help="Time over which the visible units are averaged when read (default: 0, as published; exact "
-        "training 0.4).",
-        rich_help_panel=_COMPUTER,
-    ),
-]
-Hidden = Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=_COMPUTER)]
-Output = Annotated[
+Count = Annotated[
     int,
     typer.Option(
-        help="Number of output units: they feel a code of the label and are coupled to the hidden units.",
-        rich_help_panel=_COMPUTER,
+        "--count", help="Number of samples, or of images where images are shown.", rich_help_panel=RUN
     ),
 ]
-Topology = Annotated[
-    str,
-    typer.Option(
-        help="Who is coupled: 'published' (visible-hidden and hidden-hidden), 'all', 'planes' (nearest "
-        "neighbours) or 'planes:RADIUS', 'scattered:NEIGHBOURS' (near and far), 'low-rank:R' (as published, "
-        "through R nodes a link), 'modes:R' (all, through R nodes), links such as "
-        "'visible-hidden,visible-visible', a .npy file with an (N, N) mask, or an .npz file with 'pairs' "
-        "(edges, 2) or of scipy.sparse.",
-        rich_help_panel=_COMPUTER,
-    ),
-]
-StartCouplings = Annotated[
-    str | None,
-    typer.Option(
-        "--couplings",
-        help="A .npy file with the symmetric (N, N) matrix to start from (default: no couplings).",
-        rich_help_panel=_COMPUTER,
-    ),
-]
-Temperature = Annotated[float, typer.Option("--kT", help="Thermal energy in E0.", rich_help_panel=_COMPUTER)]
-Trainer = Annotated[
-    str,
-    typer.Option(
-        help="'exact' (the optimum over all thermal noise, no trajectories), or when the gradient of sampled "
-        "trajectories is applied: 'batch' (after each), 'online' (each step), 'delayed' (every --delay).",
-        rich_help_panel=_TRAINING,
-    ),
-]
-Cycles = Annotated[int, typer.Option(help="Training cycles.", rich_help_panel=_TRAINING)]
-Trajectories = Annotated[
-    int, typer.Option(help="Noising trajectories averaged per cycle.", rich_help_panel=_TRAINING)
-]
-Delay = Annotated[
-    int, typer.Option(help="Steps between updates of the delayed rule.", rich_help_panel=_TRAINING)
-]
-Optimizer = Annotated[
-    str,
-    typer.Option(
-        help="'sgd' (plain descent, as published), 'momentum', 'adam' or 'rmsprop'.",
-        rich_help_panel=_TRAINING,
-    ),
-]
-LearningRate = Annotated[
-    float | None,
-    typer.Option(help="Learning rate (default: 1e-3 / t_f = 4e-4, as published).", rich_help_panel=_TRAINING),
-]
-VisibleBiases = Annotated[
-    bool | None,
-    typer.Option(
-        "--train-visible-biases/--hidden-biases-only",
-        help="Train the biases of visible units too (default: with exact training of a code).",
-        rich_help_panel=_TRAINING,
-    ),
-]
-_EXACT = "Exact training"
-Segments = Annotated[
-    int,
-    typer.Option(
-        help="Parts of the generation time, each with couplings of its own.", rich_help_panel=_EXACT
-    ),
-]
-PerClass = Annotated[
-    bool,
-    typer.Option(
-        "--per-class",
-        help="Couplings of their own for every class: draw any on demand.",
-        rich_help_panel=_EXACT,
-    ),
-]
-Ridge = Annotated[
-    float,
-    typer.Option(help="Variance added to every unit, to keep couplings small.", rich_help_panel=_EXACT),
-]
-Compress = Annotated[
-    float | None,
-    typer.Option(
-        help="Replace the couplings by low-rank ones with this relative error of the force, e.g. 1e-3.",
-        rich_help_panel=_EXACT,
-    ),
-]
-Duration = Annotated[
-    float,
-    typer.Option("--t-f", help="Duration t_f of noising and of generation.", rich_help_panel=_RUN),
-]
-Dt = Annotated[float, typer.Option(help="Time step, in 1 / (mobility E0).", rich_help_panel=_RUN)]
-Seed = Annotated[int, typer.Option(help="Seed of all randomness.", rich_help_panel=_RUN)]
-Integrator = Annotated[
-    str,
-    typer.Option(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.", rich_help_panel=_STEP),
-]
-AskedDt = Annotated[
+Paths = Annotated[int, typer.Option("--paths", help="Noising paths for the path ratio.", rich_help_panel=RUN)]
+Dt = Annotated[
     str | None,
     typer.Option(
         "--dt",
-        help="Time step (default: the model's); 'auto': the largest that suits couplings and integrator.",
+        help="Time step of generation, in 1 / (mobility E0): a number, or 'auto', the largest step that fits "
+        "couplings and integrator. Default: 1e-3 for models of the published setting, auto for others.",
         show_default=False,
-        rich_help_panel=_STEP,
+        rich_help_panel=RUN,
     ),
+]
+Seed = Annotated[int, option_of(Settings, "seed")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=RUN)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what an older run left in --out.", rich_help_panel=RUN)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=RUN)]
+Baselines = Annotated[
+    str, typer.Option("--baselines", help="Baselines, separated by commas, or 'all'.", rich_help_panel=RUN)
+]
+Integrator = Annotated[
+    str, typer.Option(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.", rich_help_panel=_STEP)
 ]
 Noise = Annotated[
     str,
-    typer.Option(help="'gaussian', or 'three-point': five moments right and faster.", rich_help_panel=_STEP),
+    typer.Option(
+        help="'gaussian', or 'three-point': five correct moments, and faster.", rich_help_panel=_STEP
+    ),
 ]
 Products = Annotated[
     str,
     typer.Option(
-        help="'full', or 'bfloat16': couplings and states to 8 bits where they are multiplied.",
+        help="'full', or 'bfloat16': round couplings and states to 8 bits in their products.",
         rich_help_panel=_STEP,
     ),
 ]
 Double = Annotated[bool, typer.Option("--double", help="Simulate in float64.", rich_help_panel=_STEP)]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Go on where an interrupted run stopped.", rich_help_panel=_RUN),
-]
-Force = Annotated[
-    bool,
-    typer.Option("--force", help="Replace what an older run left in --out.", rich_help_panel=_RUN),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_RUN)]
 _PROCESSES = "One of several processes, see docs/parallel.md"
 Coordinator = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", help="Address of process 0.", rich_help_panel=_PROCESSES),
+    str | None, typer.Option(metavar="HOST:PORT", help="Address of process 0.", rich_help_panel=_PROCESSES)
 ]
-Processes = Annotated[int | None, typer.Option(help="How many there are.", rich_help_panel=_PROCESSES)]
+Processes = Annotated[int | None, typer.Option(help="Number of processes.", rich_help_panel=_PROCESSES)]
 ProcessId = Annotated[
-    int | None, typer.Option(help="Which of them this one is, from 0.", rich_help_panel=_PROCESSES)
+    int | None, typer.Option(help="Number of this process, from 0.", rich_help_panel=_PROCESSES)
 ]
 Cluster = Annotated[
     bool,
     typer.Option(
         "--cluster",
-        help="Learn all this from what SLURM, Open MPI or Kubernetes have set.",
+        help="Read all this from what SLURM, Open MPI or Kubernetes set.",
         rich_help_panel=_PROCESSES,
-    ),
-]
-ModelFolder = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL", help="A model folder, or a shipped model: three-digits, ten-digits, published."
     ),
 ]
 

@@ -1,14 +1,10 @@
-"""Several processes on one command line: joining them, and starting them on this machine."""
+"""Several processes on one command line: joining them."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from thermogen.cli.commands import app
 from thermogen.errors import require
 
 SHARED = ("sample", "measure", "reproduce", "train", "evaluate", "sweep")
@@ -25,7 +21,11 @@ def join(
     from thermogen.parallel.group import VARIABLES, process_count
 
     given = (coordinator, processes, process_id)
-    if not cluster and all(one is None for one in given) and not any(os.environ.get(v) for v in VARIABLES):
+    if (
+        not cluster
+        and all(value is None for value in given)
+        and not any(os.environ.get(v) for v in VARIABLES)
+    ):
         return
     if command is not None:
         check_shared(command)
@@ -42,33 +42,3 @@ def check_shared(command: str) -> None:
         command in SHARED,
         f"{command!r} cannot be shared: run it as one process; shared are {', '.join(SHARED)}",
     )
-
-
-@app.command(context_settings={"ignore_unknown_options": True})
-def launch(
-    words: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND ...", help="The command that they share.")
-    ],
-    processes: Annotated[int, typer.Option(help="Number of processes.")] = 2,
-    devices: Annotated[
-        int | None, typer.Option(help="Virtual CPU devices of each process (default: one).")
-    ] = None,
-    cores: Annotated[
-        int | None, typer.Option(help="Cores of each process, with no overlap (default: all for all).")
-    ] = None,
-) -> None:
-    """Run a command as several processes on this machine, which share its work.
-
-    The results have the same bits as those of one process. If a process dies the others are stopped; what is
-    finished is kept, for any number of processes to go on from. For several machines see docs/parallel.md.
-
-    Examples:
-
-        thermogen launch --processes 2 -- sample models/digits --count 1000 --out digits.npz
-
-        thermogen launch --processes 2 --cores 1 -- train --images mnist.npz --out models/mnist
-    """
-    from thermogen.parallel.launcher import launch as started
-
-    check_shared(words[0])
-    raise typer.Exit(started(words, processes, devices=devices, cores=cores))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from thermogen.cli.commands import app
+from thermogen.cli import options as o
+from thermogen.cli.app import app
 
 _NEEDED = ("starlette", "uvicorn", "websockets")
 
@@ -16,17 +17,18 @@ _NEEDED = ("starlette", "uvicorn", "websockets")
 def studio(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="MODEL", help="A model folder to show first; shipped models are there too."),
+        typer.Argument(metavar="MODEL", help="A model folder to show first, before the shipped models."),
     ] = None,
+    dt: o.Dt = None,
     host: Annotated[
-        str, typer.Option(help="Address to serve on; the default is this machine alone.")
+        str, typer.Option(help="Address to serve on. Default: this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: any free one.")] = 8765,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open the live page: noise becomes digits while you watch, heat, ask, draw and train.
+    """Open the live page: watch noise become digits, heat the units, choose a class, draw and train.
 
-    Everything runs here: the page needs no network. Stop with Ctrl-C.
+    Everything runs on this machine: the page needs no network. Ctrl-C stops it.
 
     Examples:
 
@@ -53,4 +55,4 @@ def studio(
 
             webbrowser.open(address)
 
-    serve(Models.of(model), host, port, ready)
+    serve(Models.of(model, dt), host, port, ready)

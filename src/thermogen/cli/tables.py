@@ -192,3 +192,39 @@ def print_agreement(results: dict[str, Any]) -> None:
     console.print(table)
     verdict = "both engines agree" if results["agrees"] else "the engines do not agree within their bounds"
     console.print(f"\n{verdict}", highlight=False)
+
+
+def print_card(card: dict[str, Any]) -> None:
+    """A model card as a table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    units = ", ".join(f"{n} {role}" for role, n in card["units"].items() if n)
+    height, width = card["image_shape"]
+    table.add_row("units", f"{units}; images of {height} x {width}")
+    held = f"{card['couplers']:,} in {card['couplings']}"
+    if card["couplers"] != card["couplers_full"]:
+        held += f" (the full matrix: {card['couplers_full']:,})"
+    table.add_row("couplings", held)
+    control = card["control"]
+    if control["segments"] > 1 or control["labels"]:
+        classes = f", one set for each of {len(control['labels'])} classes" if control["labels"] else ""
+        if "classes" in control:
+            classes = f", {len(control['classes'])} conditions of {len(control['labels'])} classes"
+        table.add_row("control", f"{control['segments']} segment(s) of time{classes}")
+    table.add_row("protocol", ", ".join(f"{name} {value:g}" for name, value in card["schedule"].items()))
+    data = card["data"]
+    shown = ", ".join(map(str, data["labels"][:12])) + (" …" if len(data["labels"]) > 12 else "")
+    table.add_row("data", f"{data['source']}, {data['prototypes']} images of classes {shown}")
+    training = card["training"]
+    names = ("trainer", "imprint", "cycles", "optimizer", "trajectories", "clusters", "modes", "kT",
+             "amplitude", "seed")  # fmt: skip
+    table.add_row("training", ", ".join(f"{name} {training[name]}" for name in names if name in training))
+    if training.get("validation_loss"):
+        table.add_row("validation loss", f"{training['validation_loss']['loss']:.4f}")
+    for name, figure in card["figures"].items():
+        error = "" if figure.get("sem") is None else f" ± {figure['sem']:.2g}"
+        table.add_row(name, f"{figure['mean']:.4g}{error} (n {figure['n']})")
+    table.add_row("versions", ", ".join(f"{name} {v}" for name, v in card["versions"].items()))
+    table.add_row("weights", f"sha256 {card['weights']['sha256'][:16]}…, verified")
+    Console().print(table)

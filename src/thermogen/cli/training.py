@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from thermogen.cli import options as o
-from thermogen.cli.commands import app
+from thermogen.cli.app import app
+from thermogen.studies.settings import Settings
 
 
 @app.command()
+@o.with_fields(Settings, digits="", trainer="exact")
 def train(
-    out: Annotated[Path, typer.Option(help="Model folder to write.", rich_help_panel="The run")],
-    images: o.ImageFile = None,
-    digits: o.Digits = "",
-    chip: o.DefectMap = None,
-    imprint: o.Imprint = None,
-    trainer: o.Trainer = "exact",
-    cycles: o.Cycles = 100,
-    t_f: o.Duration = 2.5,
-    dt: o.Dt = 1e-3,
-    seed: o.Seed = 0,
+    given: dict[str, Any],
+    out: o.OutModel,
+    images: o.Images = None,
+    defect_map: o.DefectMap = None,
     resume: o.Resume = False,
     force: o.Force = False,
     json: o.Json = False,
-    hidden: o.Hidden = 512,
-    output: o.Output = 0,
-    topology: o.Topology = "published",
-    couplings: o.StartCouplings = None,
-    kT: o.Temperature = 0.1,
-    amplitude: o.Amplitude = None,
-    hidden_amplitude: o.HiddenAmplitude = None,
-    ramp_fraction: o.Ramp = None,
-    readout: o.Readout = None,
-    trajectories: o.Trajectories = 1,
-    delay: o.Delay = 10,
-    optimizer: o.Optimizer = "sgd",
-    learning_rate: o.LearningRate = None,
-    train_visible_biases: o.VisibleBiases = None,
-    segments: o.Segments = 1,
-    per_class: o.PerClass = False,
-    ridge: o.Ridge = 0.0,
-    compress: o.Compress = None,
 ) -> None:
     """Train a computer on the shipped digits or on your own images, and save it as a model folder.
 
     The default is exact training: the optimum over all thermal noise, with a code for the label on the
     hidden units and trained visible biases. The rules that follow trajectories have the published defaults.
+    Without --digits every image of --images is learnt, and digits 0, 1, 2 of the shipped ones.
 
     Examples:
 
@@ -58,53 +35,26 @@ def train(
 
         thermogen train --trainer online --imprint projection --out models/online
 
-        thermogen train --chip chip.npz --out models/repaired
+        thermogen train --defect-map map.npz --out models/repaired
     """
     from thermogen.cli.console import print_json, stage, stoppable, training_summary
     from thermogen.errors import require
     from thermogen.parallel import first, is_first, process_count
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.experiment import prepare
-    from thermogen.studies.settings import Settings
 
-    settings = Settings.of(
-        digits=o.parse_digits(digits or ("" if images else "0,1,2")),
-        images=images,
-        imprint=imprint,
-        trainer=trainer,
-        cycles=cycles,
-        delay=delay,
-        trajectories=trajectories,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        train_visible_biases=train_visible_biases,
-        segments=segments,
-        per_class=per_class,
-        ridge=ridge,
-        compress=compress,
-        hidden=hidden,
-        output=output,
-        topology=topology,
-        couplings=couplings,
-        amplitude=amplitude,
-        hidden_amplitude=hidden_amplitude,
-        ramp_fraction=ramp_fraction,
-        readout=readout,
-        kT=kT,
-        t_f=t_f,
-        dt=dt,
-        seed=seed,
-    )
+    digits = o.parse_digits(given.pop("digits") or ("" if images else "0,1,2"))
+    settings = Settings.of(digits=digits, images=images, **given)
     require(
-        trainer == "exact" or process_count() == 1,
-        f"trainer {trainer!r} follows one cycle after the other, which processes cannot share: run it as one "
-        "process, or use --trainer exact",
+        settings.trainer == "exact" or process_count() == 1,
+        f"trainer {settings.trainer!r} follows one cycle after the other, which processes cannot share: run "
+        "it as one process, or use --trainer exact",
     )
-    experiment = prepare(settings, chip)
+    experiment = prepare(settings, defect_map)
     check_free(out, force)
     checkpoint = out.with_name(out.name + ".unfinished")
     first("the claim", lambda: _claim_checkpoint(checkpoint, resume, force))
-    with stoppable(f"what is done is kept in {checkpoint}: go on with --resume"):
+    with stoppable(f"finished work is kept in {checkpoint}: go on with --resume"):
         result = experiment.train(checkpoint, stage)
     if not is_first():
         return
@@ -114,7 +64,7 @@ def train(
     if json:
         print_json(read_card(out))
     else:
-        print(f"{training_summary(result, cycles)} in {result.seconds:.1f} s; model: {out}")
+        print(f"{training_summary(result, settings.cycles)} in {result.seconds:.1f} s; model: {out}")
 
 
 def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""The main job for all classes: train, draw any asked class, judge, complete, rivals beside it."""
+"""The main job for all classes: train, generate, evaluate, complete, compare with baselines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
 from thermogen.studies.comparison import compare_generators, model_of
 from thermogen.studies.completion import complete, evaluate_completion
-from thermogen.studies.conditional_training import ConditionalSettings
+from thermogen.studies.conditional_settings import ConditionalSettings
 from thermogen.studies.evaluation import draw, reference_of, unconditional
 from thermogen.studies.measures import summary
 from thermogen.studies.progress import Stage, silent
+from thermogen.studies.time_step import at_step
 
 OUTPUTS = ("report.html", "samples.npz", "samples.gif", "figures", "model", "comparison")
 EACH = 10
@@ -35,7 +36,8 @@ def reproduce_all_classes(
     out: Path,
     *,
     classifier: Classifier,
-    rivals: str = "all",
+    baselines: str = "all",
+    dt: str | float | None = None,
     resume: bool = False,
     force: bool = False,
     stage: Stage = silent,
@@ -43,11 +45,18 @@ def reproduce_all_classes(
     """Run the whole job into the folder `out` and return the content of its results.json.
 
     Writes report.html, samples.npz, samples.gif, figures/, model/ and comparison/ (see
-    `compare_generators`). Interrupted at any moment, the same call with `resume` goes on.
+    `compare_generators`). dt: time step of generation, see `at_step`. Interrupted at any moment, the same
+    call with `resume` goes on.
     Raises InputError for settings that cannot be used and for a folder in the way.
     """
     reference = reference_of(split, classifier)
-    identity = {**asdict(settings), "count": count, "data": split.training.sha256, "rivals": rivals}
+    identity = {
+        **asdict(settings),
+        "count": count,
+        "data": split.training.sha256,
+        "baselines": baselines,
+        "generation_dt": dt,
+    }
     folder = RunFolder(out, {**identity, "version": versions()["thermogen"]}, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
@@ -61,7 +70,8 @@ def reproduce_all_classes(
                 count,
                 part,
                 classifier=classifier,
-                rivals=rivals,
+                baselines=baselines,
+                dt=dt,
                 resume=part.exists(),
                 stage=stage,
             )
@@ -69,7 +79,7 @@ def reproduce_all_classes(
         if not part.exists():  # a run that could not start leaves nothing behind
             folder.clear()
         raise
-    model = model_of(part)
+    model = at_step(model_of(part), dt, settings.seed)
     with folder.clock("sample"):
         samples, _ = draw(model, EACH * len(reference.classes), settings.seed, stage)
         free = unconditional(model.computer, model.schedule, max(100, count // 5), settings.seed)
@@ -105,7 +115,7 @@ def reproduce_all_classes(
         "seconds": folder.seconds(),
     }
     with folder.clock("report"), stage("report", 1):
-        _write(out, model, samples, results, (held.grey()[:12], completed[:12], shown.ravel()))
+        _write(out, model_of(part), samples, results, (held.grey()[:12], completed[:12], shown.ravel()))
     results["seconds"] = folder.seconds()
     folder.finish(results)
     return results

@@ -64,6 +64,7 @@ def verify_model(
         "count": count,
         "seed": seed,
         "noise_step": noise_step,
+        "dt": chip.schedule.dt,
         "version": versions()["thermogen"],
     }
     folder = RunFolder(out, own, OUTPUTS)

@@ -38,7 +38,7 @@ def classify_images(
     control = model.computer
     if not isinstance(control, LabelFields):
         raise InputError(
-            "this model has no label units: train one with 'thermogen train-modes --label-units'"
+            "this model has no label units: train one with 'thermogen train-conditional --label-units'"
         )
     if images.shape != model.image_shape:
         raise InputError(

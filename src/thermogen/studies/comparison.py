@@ -1,4 +1,4 @@
-"""The generator and its rivals in one harness: quality, time, operations and energy of each."""
+"""The generator and its baselines by the same measures: quality, time, operations and energy of each."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from thermogen.storage.run_folder import RunFolder, write_atomically
 from thermogen.studies.conditional_training import ConditionalSettings, conditional_model, train_conditional
 from thermogen.studies.evaluation import FEWEST, brief, draw, evaluate_samples, quality_in_time, reference_of
 from thermogen.studies.progress import Stage, silent
+from thermogen.studies.time_step import at_step
 
 OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-time.png", "grids", "model",
            "matched")  # fmt: skip
@@ -46,7 +47,7 @@ def _denoiser(steps: int, conditional: bool) -> Fit:
     )
 
 
-RIVALS: dict[str, Fit] = {
+BASELINES: dict[str, Fit] = {
     "denoiser-10": _denoiser(10, True),
     "denoiser-100": _denoiser(100, True),
     "denoiser-1000": _denoiser(1000, True),
@@ -58,7 +59,7 @@ RIVALS: dict[str, Fit] = {
     "gaussians": lambda key, images: fit_mixture(images.grey(), images.labels, components=1),
     "mixtures-20": lambda key, images: fit_mixture(images.grey(), images.labels, components=20),
 }
-"""Rivals by name. 'free' denoisers are not told the class."""
+"""Baselines by name. 'free' denoisers are not told the class."""
 
 
 def compare_generators(
@@ -68,23 +69,30 @@ def compare_generators(
     out: Path,
     *,
     classifier: Classifier,
-    rivals: str = "all",
+    baselines: str = "all",
+    dt: str | float | None = None,
     resume: bool = False,
     force: bool = False,
     stage: Stage = silent,
 ) -> dict[str, Any]:
     """Train and judge each generator with `count` samples into the folder `out`; return comparison.json.
 
-    Each finished generator is kept, so that an interrupted run goes on with `resume`. Raises InputError for
-    an unknown rival, too few samples, or a folder in the way.
+    dt: time step of generation, see `at_step`. Each finished generator is kept, so that an interrupted run
+    goes on with `resume`. Raises InputError for an unknown baseline, too few samples, or a folder in the way.
     """
-    chosen = list(RIVALS) if rivals == "all" else [name for name in rivals.split(",") if name]
+    chosen = list(BASELINES) if baselines == "all" else [name for name in baselines.split(",") if name]
     for name in chosen:
-        if name not in RIVALS:
-            raise InputError(f"unknown rival {name!r}: choose among {', '.join(RIVALS)}, or all")
+        if name not in BASELINES:
+            raise InputError(f"unknown baseline {name!r}: choose among {', '.join(BASELINES)}, or all")
     require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to judge by")
     reference = reference_of(split, classifier)
-    identity = {**asdict(settings), "count": count, "data": split.training.sha256, "rivals": chosen}
+    identity = {
+        **asdict(settings),
+        "count": count,
+        "data": split.training.sha256,
+        "baselines": chosen,
+        "generation_dt": dt,
+    }
     folder = RunFolder(out, {**identity, "classifier": classifier.sha256}, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
@@ -99,20 +107,22 @@ def compare_generators(
 
         return cache.result(name, {**folder.identity, "row": name}, timed)
 
-    rows = kept("thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage))
+    rows = kept(
+        "thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage, dt)
+    )
     matched = ConditionalSettings.of(
         match=MATCH, clusters=settings.clusters, modes=settings.modes, dt=settings.dt, seed=settings.seed
     )
     others = kept(
-        "matched", lambda: _own("thermodynamic, matched", split, matched, count, out, reference, stage)
+        "matched", lambda: _own("thermodynamic, matched", split, matched, count, out, reference, stage, dt)
     )
     ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
     every = rows["rows"] + others["rows"]
     curves: dict[str, Any] = {"thermodynamic": rows["in_time"], "matched": others["in_time"]}
     for name in chosen:
-        key = jax.random.fold_in(stream(settings.seed, "baselines"), list(RIVALS).index(name))
+        key = jax.random.fold_in(stream(settings.seed, "baselines"), list(BASELINES).index(name))
         with stage(name, 1):
-            found = kept(name, lambda n=name, k=key: _rival(n, k, split, count, out, reference))
+            found = kept(name, lambda n=name, k=key: _baseline(n, k, split, count, out, reference))
         every.append(found["row"])
         if "in_time" in found:
             curves[name] = found["in_time"]
@@ -142,6 +152,7 @@ def _own(
     out: Path,
     reference: Reference,
     stage: Stage,
+    dt: str | float | None,
 ) -> dict[str, Any]:
     """A thermodynamic generator: a row for each read-out, and its quality in time."""
     begun = time.perf_counter()
@@ -149,6 +160,7 @@ def _own(
     seconds = time.perf_counter() - begun
     model = conditional_model(split.training, settings, result)
     model.save_pretrained(out / ("matched" if settings.match is not None else "model"), force=True)
+    model = at_step(model, dt, settings.seed)
     samples, drawing = draw(model, count, settings.seed, stage)
     judged = evaluate_samples(samples, reference)
     write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
@@ -170,30 +182,32 @@ def _own(
     return {"rows": rows, "in_time": quality_in_time(model, reference, min(count, _IN_TIME), settings.seed)}
 
 
-def _rival(name: str, key: Any, split: Split, count: int, out: Path, reference: Reference) -> dict[str, Any]:
-    """One rival, trained, drawn from and judged."""
+def _baseline(
+    name: str, key: Any, split: Split, count: int, out: Path, reference: Reference
+) -> dict[str, Any]:
+    """One baseline, trained, drawn from and evaluated."""
     fit_key, draw_key = jax.random.split(key)
-    rival = RIVALS[name](fit_key, split.training)
+    baseline = BASELINES[name](fit_key, split.training)
     labels = np.resize(np.asarray(reference.classes), count)
     begun = time.perf_counter()
-    images = np.asarray(rival.draw(draw_key, labels))
+    images = np.asarray(baseline.draw(draw_key, labels))
     seconds = time.perf_counter() - begun
     write_png_grid(out / "grids" / f"{name}.png", images[:100], split.training.shape)
-    heat = rival.heat_kT(draw_key, np.resize(np.asarray(reference.classes), 100))
-    digital = rival.operations * DigitalDenoiser().joules_per_mac
+    heat = baseline.heat_kT(draw_key, np.resize(np.asarray(reference.classes), 100))
+    digital = baseline.operations * DigitalDenoiser().joules_per_mac
     row = {
-        "name": rival.name,
+        "name": baseline.name,
         "quality": evaluate(images, reference, None if name.endswith("-free") else labels),
-        "training_seconds": rival.training_seconds,
-        "operations": rival.operations,
-        "parameters": rival.parameters,
+        "training_seconds": baseline.training_seconds,
+        "operations": baseline.operations,
+        "parameters": baseline.parameters,
         "seconds_per_sample": seconds / count,
         "joules": digital if heat is None else joules_of_kT(float(heat.mean())),
         "evidence": _MODELLED if heat is None else _SIMULATED,
     }
     found: dict[str, Any] = {"row": row}
     asked = np.resize(np.asarray(reference.classes), min(count, _IN_TIME))
-    states = rival.draw_at(draw_key, asked, _TIMES)
+    states = baseline.draw_at(draw_key, asked, _TIMES)
     if states is not None:
         found["in_time"] = [
             {"t": t, **brief(np.asarray(x), reference, asked)} for t, x in zip(_TIMES, states, strict=True)

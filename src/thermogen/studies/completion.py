@@ -186,5 +186,5 @@ def evaluate_completion(
 def _conditioned(model: Model) -> ModeTable:
     control = model.computer
     if not isinstance(control, ModeTable):
-        raise InputError("this model has no table of conditions: train one with 'thermogen train-modes'")
+        raise InputError("this model has no table of conditions: train one by 'thermogen train-conditional'")
     return control

@@ -1,4 +1,4 @@
-"""A generator of any asked class: clusters, shared modes and exact training of each."""
+"""Training of a class-conditional generator: clusters, shared modes and exact training of each condition."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from thermogen.control import LabelFields, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.data import Images
 from thermogen.errors import require
-from thermogen.generation import check_segments
 from thermogen.langevin import mean_in_field
-from thermogen.noising import Schedule
-from thermogen.seeds import check_seed, stream
+from thermogen.seeds import stream
 from thermogen.storage.model import Model
+from thermogen.studies.conditional_settings import ConditionalSettings
 from thermogen.studies.progress import Stage, silent
 from thermogen.training import (
     Refinement,
@@ -31,77 +30,6 @@ from thermogen.training import (
     target_moments,
 )
 from thermogen.training.conditional.label_units import check_size
-
-# One M for all conditions overshoots along the modes in which they differ: few modes suit it.
-LABEL_DEFAULTS = {"modes": 24}
-# The closed form is that of linear units: smaller images, and as much thermal noise beside them.
-# They are read while variances still grow: in a short window.
-MATCHED_DEFAULTS = {"amplitude": 0.1, "kT": 3.125e-5, "readout": 0.05}
-
-
-@dataclass(frozen=True)
-class ConditionalSettings:
-    """All that decides a modal generator. Energies in E0, times in 1 / (mobility E0).
-
-    clusters: conditions of every class (at most one per five images). modes: r. amplitude: field of a pixel
-    one standard deviation above its image's mean. refine: rounds of refinement on its own states.
-    label_units: one set of couplings for all, conditions asked for by fields on label units. match: not
-    reverse-path training, but mean and covariance matched at t_f, with this share of the data's variance.
-    What each contributes is measured in docs/all-classes.md.
-    """
-
-    clusters: int = 100
-    modes: int = 128
-    segments: int = 1
-    amplitude: float = 0.4
-    kT: float = 5e-4
-    t_f: float = 2.5
-    dt: float = 0.01
-    ramp_fraction: float = 0.75
-    readout: float = 0.5
-    ridge: float = 0.0
-    pool: float = 0.0
-    refine: int = 0
-    label_units: bool = False
-    match: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what can be refused before any work."""
-        for name in ("clusters", "modes", "segments"):
-            require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}: give 1 or more")
-        require(self.refine >= 0, f"refine = {self.refine}: give 0 or more rounds")
-        require(
-            bool(np.isfinite(self.amplitude)) and self.amplitude > 0,
-            f"amplitude = {self.amplitude}: give a positive field in E0, e.g. 0.4",
-        )
-        check_seed(self.seed)
-        check_segments(self.schedule, self.segments)
-        require(
-            self.match is None or 0 <= self.match <= 1,
-            f"match = {self.match}: give the share of the data's variance, 0 to 1",
-        )
-        other = "label units" if self.label_units else None if self.match is None else "matched moments"
-        for name in ("segments", "refine", "ridge", "pool", *(["match"] if self.label_units else [])):
-            value = getattr(self, name)
-            require(
-                other is None or value == type(self).__dataclass_fields__[name].default,
-                f"{name} = {value} with {other}: it belongs to another way of training, leave it out",
-            )
-
-    @classmethod
-    def of(cls, **given: Any) -> ConditionalSettings:
-        """Settings with the defaults that suit `label_units` or `match` where `given` has None or nothing."""
-        chosen = {name: value for name, value in given.items() if value is not None}
-        suited: dict[str, Any] = MATCHED_DEFAULTS if "match" in chosen else {}
-        if chosen.get("label_units"):
-            suited = LABEL_DEFAULTS
-        return cls(**(suited | chosen))
-
-    @property
-    def schedule(self) -> Schedule:
-        """Noising and generation times."""
-        return Schedule(self.t_f, self.dt, self.ramp_fraction, self.readout)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,10 @@ def quality_in_time(
     The runs go on to 2 t_f under the couplings in force at t_f, to show what waiting would bring.
     """
     control = model.computer
-    require(isinstance(control, ConditionSet), "quality in time needs a control with conditions: train-modes")
+    require(
+        isinstance(control, ConditionSet),
+        "quality in time needs conditions: see train-conditional",
+    )
     assert isinstance(control, ConditionSet)
     schedule = model.schedule
     labels = np.resize(control.labels, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,26 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.sparse import load_npz
 
 from thermogen.computer import Computer, make_computer
 from thermogen.couplings import (
+    Couplings,
     Units,
+    all_to_all,
     as_pairs,
     checked_matrix,
     from_mask,
+    from_pairs,
+    linked,
+    low_rank,
+    planes,
+    published,
+    scattered,
+    through_modes,
 )
 from thermogen.data import Images, load_digits, load_images
-from thermogen.errors import require
+from thermogen.errors import InputError, require
 from thermogen.generation import check_segments
 from thermogen.hardware.imperfect.defect_map import read_defect_map
 from thermogen.noising import Schedule, fields
@@ -27,7 +38,7 @@ from thermogen.parallel import from_first
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.progress import Stage, silent
-from thermogen.studies.settings import Settings, _read_matrix, wiring
+from thermogen.studies.settings import Settings
 from thermogen.training import Rule, TrainingResult, train, train_exact
 
 _FEW = 100  # prototypes up to this number travel with the model
@@ -167,3 +178,65 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
         known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}
     computer = make_computer(couplings, kT=settings.kT, **values)
     return Experiment(settings, images, computer, force, schedule, rule, known)
+
+
+def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
+    """Zero couplings of a topology by name, by links, or by the file of a mask or of pairs.
+
+    'published'; 'all' pairs; 'planes' or 'planes:RADIUS'; 'scattered:NEIGHBOURS'; 'low-rank:R' (the
+    published links in R modes each); 'modes:R' (all pairs in R modes); links such as
+    'visible-hidden,visible-visible'; a .npy file with an (N, N) mask; an .npz file with `pairs` (edges, 2),
+    or one of scipy.sparse.save_npz.
+    """
+    name, _, number = topology.partition(":")
+    if topology == "published":
+        return published(units) if units.hidden else all_to_all(units)
+    if topology == "all":
+        return all_to_all(units)
+    if topology == "planes":
+        return planes(units, *image_shape)
+    if number and name in ("planes", "scattered", "low-rank", "modes"):
+        if name == "planes":
+            return planes(units, *image_shape, radius=_number(topology, float))
+        makers = {"scattered": scattered, "low-rank": low_rank, "modes": through_modes}
+        return makers[name](units, _number(topology, int))
+    if topology.endswith(".npz"):
+        return from_pairs(units, _read_pairs(topology))
+    if topology.endswith(".npy"):
+        return from_mask(units, _read_matrix(topology))
+    return linked(units, *topology.split(","))
+
+
+def _number(topology: str, kind: type) -> Any:
+    name, _, number = topology.partition(":")
+    try:
+        return kind(number)
+    except ValueError as error:
+        whole = "" if kind is float else "whole "
+        raise InputError(
+            f"topology {topology!r}: give a {whole}number after '{name}:', e.g. {name}:3"
+        ) from error
+
+
+def _read_pairs(path: str) -> Any:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if "pairs" in stored:
+                return np.asarray(stored["pairs"])
+        return load_npz(path)
+    except FileNotFoundError as error:
+        raise InputError(f"file of pairs {path} does not exist: check the path") from error
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} holds no pairs ({error}): save an (edges, 2) array 'pairs' with numpy.savez, or a "
+            "sparse matrix with scipy.sparse.save_npz"
+        ) from error
+
+
+def _read_matrix(path: str) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"matrix file {path} does not exist: check the path") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is no .npy matrix: save it with numpy.save") from error

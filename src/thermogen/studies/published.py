@@ -1,4 +1,4 @@
-"""The main job: train, generate, measure, and lay every published figure beside our own."""
+"""The main job: train, generate, measure, and compare every published figure with our own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thermogen.control import Segments
 from thermogen.errors import InputError, require
 from thermogen.generation import BATCH, Samples, generate
 from thermogen.langevin import Snapshots, named_integrator, simulate
-from thermogen.noising import RampedField, noising_start
+from thermogen.noising import RampedField, Schedule, noising_start
 from thermogen.parallel import first, is_first
 from thermogen.report.page import write_report
 from thermogen.report.record import Record
@@ -26,6 +26,7 @@ from thermogen.studies.experiment import Experiment, fingerprint, prepare
 from thermogen.studies.measures import PUBLISHED, loss_measures, ratio_measures, sample_measures
 from thermogen.studies.progress import Stage, silent
 from thermogen.studies.settings import Settings
+from thermogen.studies.time_step import at_step
 from thermogen.thermodynamics import noising_path_ratio
 from thermogen.training import VALIDATION_PATHS, TrainingResult
 
@@ -34,11 +35,15 @@ OUTPUTS = ("report.html", "samples.npz", "samples.gif", "figures", "model")
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured: number of samples and of noising paths, and how to integrate."""
+    """What is measured: number of samples and of noising paths, and how to integrate.
+
+    generation_dt: time step of generation, see `at_step`.
+    """
 
     samples: int = 1000
     paths: int = 30
     integrator: str = "euler"
+    generation_dt: str | float | None = None
     batch: int = BATCH
 
     def __post_init__(self) -> None:
@@ -54,7 +59,7 @@ def reproduce(
     measures: Measures,
     out: Path,
     *,
-    beside: str | None = None,
+    second_trainer: str | None = None,
     resume: bool = False,
     force: bool = False,
     stage: Stage = silent,
@@ -65,16 +70,16 @@ def reproduce(
     figures/ and model/. Interrupted at any moment, the same call with `resume` goes on from the last
     checkpoint and ends with the same numbers. An older run in `out` is kept unless `force`.
 
-    `beside` names a second trainer; with its own defaults, on the same images and units, it trains and draws
-    as many samples, and the report lays the two side by side.
+    `second_trainer`: with its own defaults, on the same images and units, it trains and draws as many
+    samples, and the report compares the two.
 
     Raises InputError for settings that cannot be used and for a folder in the way.
     """
     experiment = prepare(settings)
-    other = None if beside is None else prepare(settings_beside(settings, beside))
+    other = None if second_trainer is None else prepare(settings_beside(settings, second_trainer))
     identity = {**fingerprint(experiment), **asdict(measures), "version": versions()["thermogen"]}
     if other is not None:
-        identity["beside"] = fingerprint(other)
+        identity["second_trainer"] = fingerprint(other)
     folder = RunFolder(out, identity, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
@@ -85,13 +90,15 @@ def reproduce(
         computer = result.computer
         assert isinstance(computer, Computer | Segments)
         with folder.clock("sample"):
-            samples = _sample(experiment, result, measures, folder.work / "samples", stage)
-        second = trained = None
+            samples, schedule = _sample(experiment, result, measures, folder.work / "samples", stage)
+        second = trained = second_schedule = None
         if other is not None:
             with folder.clock("train beside"):
                 trained = other.train(folder.work / "beside.safetensors", stage)
             with folder.clock("sample beside"):
-                second = _sample(other, trained, measures, folder.work / "samples beside", stage)
+                second, second_schedule = _sample(
+                    other, trained, measures, folder.work / "samples beside", stage
+                )
 
         def measured() -> dict[str, Any]:
             with stage("path ratio", measures.paths) as tick:
@@ -117,17 +124,17 @@ def reproduce(
         "loss": loss_measures(
             result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
         ),
-        **sample_measures(samples, prototypes, labels, result.computer, experiment.schedule),
+        **sample_measures(samples, prototypes, labels, result.computer, schedule),
         "path_ratio": ratio,
         "published": PUBLISHED,
         "seconds": folder.seconds(),
-        "settings": {**asdict(settings), **asdict(measures)},
+        "settings": {**asdict(settings), **asdict(measures), "generation_dt": schedule.dt},
         "exact": result.exact,
         "versions": versions(),
     }
-    if other is not None and trained is not None and second is not None:
+    if other and trained and second and second_schedule:
         results["beside"] = {
-            **sample_measures(second, prototypes, labels, trained.computer, other.schedule),
+            **sample_measures(second, prototypes, labels, trained.computer, second_schedule),
             "validation": loss_measures(
                 trained.loss, trained.validation, experiment.computer.units.total, VALIDATION_PATHS
             )["validation"],
@@ -147,24 +154,28 @@ def settings_beside(settings: Settings, trainer: str) -> Settings:
     shared = (
         "digits", "images", "cycles", "hidden", "output", "topology", "couplings", "kT", "t_f", "dt", "seed",
     )  # fmt: skip
-    require(trainer != settings.trainer, f"beside = {trainer!r} is the first trainer too: name another")
+    require(trainer != settings.trainer, f"second_trainer = {trainer!r} is the first one too: name another")
     return Settings.of(trainer, **{name: getattr(settings, name) for name in shared})
 
 
 def _sample(
     experiment: Experiment, result: TrainingResult, measures: Measures, checkpoint: Path, stage: Stage
-) -> Samples:
+) -> tuple[Samples, Schedule]:
+    """The samples of a trained computer, and the schedule by which they came."""
+    method = named_integrator(measures.integrator)
+    model = at_step(experiment.model(result), measures.generation_dt, experiment.settings.seed, method)
     with stage("generating", measures.samples) as tick:
-        return generate(
+        samples = generate(
             stream(experiment.settings.seed, "generation"),
             result.computer,
             measures.samples,
-            experiment.schedule,
-            integrator=named_integrator(measures.integrator),
+            model.schedule,
+            integrator=method,
             batch=measures.batch,
             checkpoint=checkpoint,
             progress=lambda done, total: tick(done * measures.samples // total, ""),
         )
+    return samples, model.schedule
 
 
 def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, np.ndarray]:

@@ -1,30 +1,24 @@
-"""All that decides a training run, checked before any work."""
+"""All that decides a training run, checked before any work. Importing this module imports no jax."""
 
 from __future__ import annotations
 
-import zipfile
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
-from scipy.sparse import load_npz
-
-from thermogen.couplings import (
-    Couplings,
-    Units,
-    all_to_all,
-    from_mask,
-    from_pairs,
-    linked,
-    low_rank,
-    planes,
-    published,
-    scattered,
-    through_modes,
-)
 from thermogen.errors import InputError, require
-from thermogen.noising import IMPRINTS
-from thermogen.seeds import check_seed
+from thermogen.studies.options import (
+    COMPUTER,
+    DATA,
+    DT,
+    EXACT,
+    RIDGE,
+    RUN,
+    SEED,
+    TRAINING,
+    Option,
+    check_bounds,
+)
 
 EXACT_DEFAULTS: dict[str, Any] = {
     "imprint": "code",
@@ -51,49 +45,80 @@ class Settings:
     couplings are compressed (None: not).
     """
 
-    digits: tuple[int, ...] = (0, 1, 2)
+    # fmt: off
+    digits: Annotated[tuple[int, ...], Option(
+        "Classes to learn, one image of each, e.g. 0,1,2.", DATA)] = (0, 1, 2)
     images: str | None = None
-    imprint: str = "tile"
-    trainer: str = "batch"
-    cycles: int = 100
-    delay: int = 10
-    trajectories: int = 1
-    optimizer: str = "sgd"
-    learning_rate: float | None = None
-    train_visible_biases: bool = False
-    segments: int = 1
-    per_class: bool = False
-    ridge: float = 0.0
-    compress: float | None = None
-    hidden: int = 512
-    output: int = 0
-    topology: str = "published"
-    couplings: str | None = None
-    amplitude: float = 2.0
-    hidden_amplitude: float = 6.0
-    kT: float = 0.1
-    t_f: float = 2.5
-    dt: float = 1e-3
-    ramp_fraction: float = 0.75
-    readout: float = 0.0
-    seed: int = 0
+    imprint: Annotated[str, Option(
+        "Field on the hidden units while an image is noised: 'tile' (its pixels, as published), "
+        "'projection' (random mixtures of its pixels), 'code' (a pattern of signs for its class) or "
+        "'groups' (a group of units for its class).", DATA,
+        default="code for exact training, else tile")] = "tile"
+    trainer: Annotated[str, Option(
+        "'exact' (the optimum over all thermal noise, without trajectories), or a rule that applies the "
+        "gradient of sampled trajectories: 'batch' (after each trajectory), 'online' (at each step), "
+        "'delayed' (every --delay steps).", TRAINING)] = "batch"
+    cycles: Annotated[int, Option("Number of training cycles.", TRAINING, least=0)] = 100
+    delay: Annotated[int, Option("Steps between updates of the delayed rule.", TRAINING)] = 10
+    trajectories: Annotated[int, Option("Noising trajectories averaged per cycle.", TRAINING)] = 1
+    optimizer: Annotated[str, Option(
+        "'sgd' (plain gradient descent, as published), 'momentum', 'adam' or 'rmsprop'.", TRAINING)] = "sgd"
+    learning_rate: Annotated[float | None, Option(
+        "Learning rate.", TRAINING, default="1e-3 / t_f = 4e-4, as published")] = None
+    train_visible_biases: Annotated[bool, Option(
+        "Train the biases of visible units too.", TRAINING,
+        flag="--train-visible-biases/--hidden-biases-only",
+        default="yes for exact training with the code or groups imprint, else no")] = False
+    segments: Annotated[int, Option(
+        "Segments of the generation time, each with its own couplings.", EXACT, least=1)] = 1
+    per_class: Annotated[bool, Option(
+        "Train separate couplings for every class, to generate each class on demand.", EXACT)] = False
+    ridge: Annotated[float, RIDGE] = 0.0
+    compress: Annotated[float | None, Option(
+        "Replace the couplings by low-rank ones with this relative force error, e.g. 1e-3.", EXACT)] = None
+    hidden: Annotated[int, Option("Number of hidden units.", COMPUTER, least=0)] = 512
+    output: Annotated[int, Option(
+        "Number of output units. A code of the label acts on them, and they couple to the hidden units.",
+        COMPUTER, least=0)] = 0
+    topology: Annotated[str, Option(
+        "Which units couple: 'published' (visible-hidden and hidden-hidden), 'all', 'planes' (nearest "
+        "neighbours) or 'planes:RADIUS', 'scattered:NEIGHBOURS' (near and far), 'low-rank:R' (as "
+        "published, through R nodes a link), 'modes:R' (all, through R nodes), links such as "
+        "'visible-hidden,visible-visible', a .npy file with an (N, N) mask, or an .npz file with 'pairs' "
+        "(edges, 2) or of scipy.sparse.", COMPUTER)] = "published"
+    couplings: Annotated[str | None, Option(
+        "A .npy file with the symmetric (N, N) matrix to start from.", COMPUTER,
+        default="no couplings")] = None
+    amplitude: Annotated[float, Option(
+        "Field per unit of image contrast, in E0.", DATA,
+        default="2, as published; exact training 2.5 with a code, 1.75 without")] = 2.0
+    hidden_amplitude: Annotated[float, Option(
+        "Field A' of the 'code' and 'groups' imprints, in E0.", DATA, default="6; exact training 5")] = 6.0
+    kT: Annotated[float, Option("Thermal energy in E0.", COMPUTER, flag="--kT")] = 0.1
+    t_f: Annotated[float, Option("Duration t_f of noising and of generation.", RUN)] = 2.5
+    dt: Annotated[float, DT] = 1e-3
+    ramp_fraction: Annotated[float, Option(
+        "Fraction of t_f in which the field is ramped to 0.", DATA,
+        default="0.75, as published; exact training 0.4")] = 0.75
+    readout: Annotated[float, Option(
+        "Time over which the visible units are averaged for read-out.", COMPUTER,
+        default="0, as published; exact training 0.4")] = 0.0
+    seed: Annotated[int, SEED] = 0
+    # fmt: on
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before any work."""
-        require(self.segments >= 1, f"segments = {self.segments}: give 1 or more")
-        require(self.ridge >= 0, f"ridge = {self.ridge}: give 0 or more")
+        from thermogen.noising import IMPRINTS
+
+        check_bounds(self)
         require(
             self.compress is None or 0 < self.compress < 1,
             f"compress = {self.compress}: give a number between 0 and 1, e.g. 1e-3",
         )
-        for name, value, idle in (
-            ("segments", self.segments, 1),
-            ("per_class", self.per_class, False),
-            ("ridge", self.ridge, 0.0),
-            ("compress", self.compress, None),
-        ):
+        for name in ("segments", "per_class", "ridge", "compress"):
+            value = getattr(self, name)
             require(
-                self.trainer == "exact" or value == idle,
+                self.trainer == "exact" or value == type(self).__dataclass_fields__[name].default,
                 f"{name} = {value} needs the exact trainer: leave it out, or use --trainer exact",
             )
         require(
@@ -103,17 +128,12 @@ class Settings:
         )
         if self.imprint not in IMPRINTS:
             raise InputError(f"unknown imprint {self.imprint!r}: choose one of {', '.join(IMPRINTS)}")
-        for name in ("hidden", "output"):
-            require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)}: give 0 or more {name} units")
-        require(self.cycles >= 0, f"cycles = {self.cycles}: give 0 or more")
         for name in ("amplitude", "hidden_amplitude"):
             value = getattr(self, name)
-            require(bool(np.isfinite(value)), f"{name} = {value}: give a finite field in E0")
+            require(math.isfinite(value), f"{name} = {value}: give a finite field in E0")
         require(
-            self.kT > 0 and bool(np.isfinite(self.kT)),
-            f"kT = {self.kT}: give a positive number (reference: 0.1)",
+            self.kT > 0 and math.isfinite(self.kT), f"kT = {self.kT}: give a positive number (reference: 0.1)"
         )
-        check_seed(self.seed)
 
     @classmethod
     def of(cls, trainer: str, **given: Any) -> Settings:
@@ -128,65 +148,3 @@ class Settings:
             labelled = chosen.get("imprint", "code") in ("code", "groups")
             defaults = EXACT_DEFAULTS | ({} if labelled else UNLABELLED_DEFAULTS)
         return cls(trainer=trainer, **(defaults | chosen))
-
-
-def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
-    """Zero couplings of a topology by name, by links, or by the file of a mask or of pairs.
-
-    'published'; 'all' pairs; 'planes' or 'planes:RADIUS'; 'scattered:NEIGHBOURS'; 'low-rank:R' (the
-    published links in R modes each); 'modes:R' (all pairs in R modes); links such as
-    'visible-hidden,visible-visible'; a .npy file with an (N, N) mask; an .npz file with `pairs` (edges, 2),
-    or one of scipy.sparse.save_npz.
-    """
-    name, _, number = topology.partition(":")
-    if topology == "published":
-        return published(units) if units.hidden else all_to_all(units)
-    if topology == "all":
-        return all_to_all(units)
-    if topology == "planes":
-        return planes(units, *image_shape)
-    if number and name in ("planes", "scattered", "low-rank", "modes"):
-        if name == "planes":
-            return planes(units, *image_shape, radius=_number(topology, float))
-        makers = {"scattered": scattered, "low-rank": low_rank, "modes": through_modes}
-        return makers[name](units, _number(topology, int))
-    if topology.endswith(".npz"):
-        return from_pairs(units, _read_pairs(topology))
-    if topology.endswith(".npy"):
-        return from_mask(units, _read_matrix(topology))
-    return linked(units, *topology.split(","))
-
-
-def _number(topology: str, kind: type) -> Any:
-    name, _, number = topology.partition(":")
-    try:
-        return kind(number)
-    except ValueError as error:
-        whole = "" if kind is float else "whole "
-        raise InputError(
-            f"topology {topology!r}: give a {whole}number after '{name}:', e.g. {name}:3"
-        ) from error
-
-
-def _read_pairs(path: str) -> Any:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if "pairs" in stored:
-                return np.asarray(stored["pairs"])
-        return load_npz(path)
-    except FileNotFoundError as error:
-        raise InputError(f"file of pairs {path} does not exist: check the path") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} holds no pairs ({error}): save an (edges, 2) array 'pairs' with numpy.savez, or a "
-            "sparse matrix with scipy.sparse.save_npz"
-        ) from error
-
-
-def _read_matrix(path: str) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"matrix file {path} does not exist: check the path") from error
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no .npy matrix: save it with numpy.save") from error

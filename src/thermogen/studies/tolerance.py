@@ -241,7 +241,7 @@ def sweep(
     perfect, *swept = (found[start : start + devices] for start in range(0, len(each), devices))
     require(
         all("diverged" not in one for one in perfect),
-        f"the perfect device diverges with dt = {dt}: give less",
+        f"the perfect device diverges with dt = {bench.schedules[0].dt:g}: give less",
     )
     low = min(one[judge.measure] for one in perfect)
     require(

@@ -10,6 +10,7 @@ from threading import Lock
 
 from thermogen.quality import Classifier, load_classifier
 from thermogen.storage.model import SHIPPED, Model
+from thermogen.studies.time_step import at_step
 from thermogen.studio.shown_model import ShownModel
 
 WORKERS = 2
@@ -22,6 +23,7 @@ class Models:
 
     models: Mapping[str, str | Path | Model]
     classifier: Classifier
+    dt: str | None = None
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "studio"))
     training: Lock = field(default_factory=Lock)
     """Held while someone trains: one at a time, since a training takes all cores."""
@@ -29,20 +31,23 @@ class Models:
     _loading: Lock = field(default_factory=Lock)
 
     @classmethod
-    def of(cls, folder: str | Path | None = None) -> Models:
-        """The shipped models, behind that of `folder` if one is given; it is read now, to find errors."""
+    def of(cls, folder: str | Path | None = None, dt: str | None = None) -> Models:
+        """The shipped models, behind that of `folder` if one is given; it is read now, to find errors.
+
+        dt: time step with which a run begins, see `at_step`.
+        """
         models: dict[str, str | Path | Model] = {}
         if folder is not None:
-            models[str(folder)] = Model.from_pretrained(folder)
+            models[str(folder)] = at_step(Model.from_pretrained(folder), dt)
         for name in SHIPPED:
             models.setdefault(name, name)
-        return cls(models, load_classifier())
+        return cls(models, load_classifier(), dt)
 
     def load(self, name: str) -> ShownModel:
         """A model of this shelf, ready to be shown."""
         with self._loading:
             if name not in self._loaded:
                 found = self.models[name]
-                model = found if isinstance(found, Model) else Model.from_pretrained(found)
+                model = found if isinstance(found, Model) else at_step(Model.from_pretrained(found), self.dt)
                 self._loaded[name] = ShownModel.of(name, model)
             return self._loaded[name]

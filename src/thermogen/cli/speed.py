@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from thermogen.cli import options as o
-from thermogen.cli.commands import app
+from thermogen.cli.app import app
 
 
 @app.command()
@@ -16,30 +16,29 @@ def bench(
     batch: Annotated[int, typer.Option(help="Samples that step together.")] = 250,
     visible: Annotated[int, typer.Option(help="Visible units of the timed steps.")] = 784,
     hidden: Annotated[int, typer.Option(help="Hidden units.")] = 512,
-    turns: Annotated[int, typer.Option(help="Repetitions, in turns; medians are shown.")] = 9,
-    samples: Annotated[
-        int, typer.Option(help="Samples to generate per timed call; 0: only bounds and steps.")
-    ] = 1000,
+    turns: Annotated[int, typer.Option(help="Repetitions; medians are shown.")] = 9,
+    count: o.Count = 1000,
     history: Annotated[
         Path | None,
         typer.Option(
-            help="Add the bench to this file, one line each, and compare with the last of this machine.",
+            help="Append the result to this file, and compare with the last one of this machine.",
             metavar="FILE.jsonl",
             show_default=False,
         ),
     ] = None,
     json: o.Json = False,
 ) -> None:
-    """Time this machine: what no step can beat, each form of the step, samples, training, compiling.
+    """Time this machine: bounds of a step, each form of the step, samples, training, compiling.
 
-    Bounds are matrix products alone, noise alone and one pass over the state. All at one size and batch, in
-    turns, so that ratios hold on a busy machine. A minute or two.
+    Bounds are matrix products alone, noise alone and one pass over the state. All have one size and batch and
+    run in turns, so that ratios hold on a busy machine. --count samples are generated per timed call; with 0,
+    only bounds and steps are timed. It takes a minute or two.
 
     Examples:
 
         thermogen bench
 
-        thermogen bench --samples 0 --batch 1000
+        thermogen bench --count 0 --batch 1000
 
         thermogen bench --json > bench.json
 
@@ -51,7 +50,7 @@ def bench(
     from thermogen.studies.speed import bench as run
     from thermogen.studies.speed.history import changes, earlier, keep
 
-    what = Bench(visible, hidden, batch, turns, samples)
+    what = Bench(visible, hidden, batch, turns, count)
     if history is not None:
         require(history.parent.is_dir(), f"folder {history.parent} does not exist: create it first")
         require(not history.is_dir(), f"{history} is a folder: name a file")

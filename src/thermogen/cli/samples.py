@@ -1,0 +1,127 @@
+"""What the commands on a model folder do between parsing and printing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from thermogen.computer import Computer, in_float64
+from thermogen.control import PerClass, Segments
+from thermogen.errors import InputError, require
+from thermogen.generation import Samples, generate
+from thermogen.langevin import Integrator
+from thermogen.noising import fields
+from thermogen.parallel import first
+from thermogen.seeds import check_seed, stream
+from thermogen.storage.arrays import digest
+from thermogen.storage.model import Model, versions
+from thermogen.studies.measures import ratio_measures, sample_measures
+from thermogen.studies.progress import Stage
+from thermogen.thermodynamics import noising_path_ratio
+
+
+def identity_of_samples(
+    model: Model, integrator: Integrator | None, double: bool, **options: Any
+) -> dict[str, Any]:
+    """All that decides the samples of a model: what must be equal for one call to go on from another."""
+    return {
+        **options,
+        "schedule": asdict(model.schedule),
+        "method": [repr(integrator), double],
+        "weights": digest(model.computer),
+        "thermogen": versions()["thermogen"],
+    }
+
+
+def generate_from(
+    model: Model,
+    count: int,
+    seed: int,
+    stage: Stage,
+    integrator: Integrator | None = None,
+    double: bool = False,
+    label: int | None = None,
+    checkpoint: Path | None = None,
+    film: bool = False,
+) -> Samples:
+    """Samples of a stored model by its schedule; `checkpoint`: see `generate`."""
+    check_seed(seed)
+    require(count >= 1, f"count = {count}: give 1 sample or more")
+    require(
+        label is None or bool(model.computer.labels),
+        f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
+    )
+    with jax.enable_x64(double), stage("generating", count) as tick:
+        return generate(
+            stream(seed, "generation"),
+            in_float64(model.computer) if double else model.computer,
+            count,
+            model.schedule,
+            labels=None if label is None else [label] * count,
+            integrator=integrator,
+            # Without a film, stretches only as short as progress needs: each is a call of its own.
+            film_frames=30 if film else max(1, model.schedule.steps // 250),
+            checkpoint=checkpoint,
+            progress=lambda done, total: tick(done * count // total, ""),
+        )
+
+
+def measure_model(
+    model: Model,
+    count: int,
+    paths: int,
+    seed: int,
+    stage: Stage,
+    integrator: Integrator | None = None,
+    double: bool = False,
+) -> dict[str, Any]:
+    """All numbers of a stored model that its folder allows to compute.
+
+    Samples come by the schedule of `model`; noising paths by the time step of its training.
+    """
+    require(paths >= 0, f"paths = {paths}: give 0 or more")
+    if model.prototypes is None:
+        raise InputError(
+            f"the model learnt {model.data.get('prototypes')} images and carries none: "
+            "use 'thermogen evaluate'"
+        )
+    samples = generate_from(model, count, seed, stage, integrator, double)
+    labels = model.data["labels"]
+    results = sample_measures(samples, model.prototypes, labels, model.computer, model.schedule)
+    if paths:
+        results["path_ratio"] = first("the path ratio", lambda: _path_ratio(model, paths, seed, stage))
+    return results
+
+
+def _path_ratio(model: Model, paths: int, seed: int, stage: Stage) -> dict[str, Any]:
+    """The path ratio on noising paths, shared by the classes where each has its own couplings."""
+    trained, labels, control = model.training, np.asarray(model.data["labels"]), model.computer
+    assert model.prototypes is not None
+    force = fields(
+        model.prototypes,
+        labels,
+        control.units.hidden,
+        output=control.units.output,
+        imprint=trained["imprint"],
+        amplitude=trained["amplitude"],
+        hidden_amplitude=trained["hidden_amplitude"],
+        key=stream(trained["seed"], "imprint"),
+    )
+    schedule, key = replace(model.schedule, dt=trained["dt"]), stream(seed, "path ratio")
+    if isinstance(control, PerClass):
+        groups = [(control.choose(label), np.flatnonzero(labels == label)) for label in control.labels]
+    else:
+        assert isinstance(control, Computer | Segments)  # others carry no prototypes
+        groups = [(control, np.arange(len(force)))]
+    ratios = []
+    with stage("path ratio", paths) as tick:
+        for number, (computer, images) in enumerate(groups):
+            share = len(range(number, paths, len(groups)))
+            if share:
+                ratios.append(noising_path_ratio(key, computer, force[images], share, schedule))
+                tick(sum(len(ratio.total) for ratio in ratios), "")
+    return ratio_measures(jax.tree.map(lambda *parts: np.concatenate(parts), *ratios))

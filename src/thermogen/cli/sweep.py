@@ -1,0 +1,157 @@
+"""The command that measures how much imperfection a trained computer tolerates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thermogen.cli import options as o
+from thermogen.cli.app import app
+
+
+@app.command()
+def sweep(
+    model: o.ModelFolder,
+    imperfection: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--imperfection",
+            help="Imperfection to sweep; repeat for more. Default: all of them.",
+            show_default=False,
+        ),
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(help="Its values, e.g. 0,0.05,0.1. Default: a few for each imperfection."),
+    ] = None,
+    devices: Annotated[int, typer.Option(help="Independent devices at every value.")] = 5,
+    count: o.Count = 100,
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=VALUE",
+            show_default=False,
+            help="An imperfection that every device has besides; repeat for more.",
+        ),
+    ] = None,
+    dt: o.Dt = None,
+    images: o.Images = None,
+    classifier: o.Classifier = None,
+    seed: o.Seed = 0,
+    out: o.OutFolder = Path("runs/sweep"),
+    force: o.Force = False,
+    json: o.Json = False,
+) -> None:
+    """Measure quality and heat of a trained computer on imperfect devices, for growing imperfection.
+
+    Couplings of few bits, with errors, one-sided, dead or of limited range; units that differ; noise that is
+    uneven, excessive or correlated; slow or noisy read-out; slow switching. Each device is compared with the
+    perfect one on the same noise. --count is the number of samples of a device. Writes sweep.json, sweep.md,
+    sweep.png and every finished device into --out; an interrupted call continues there.
+
+    Names: bits, bias_bits, coupling_limit, coupling_error, asymmetry, dead, linear_range, mismatch_J2,
+    mismatch_J4, mismatch_mobility, offset, temperature_gradient, excess_noise, noise_time, readout_noise,
+    readout_time, switching_time.
+
+    Examples:
+
+        thermogen sweep models/digits --imperfection mismatch_J2 --values 0,0.05,0.1
+
+        thermogen sweep models/digits --imperfection dead --with bits=6 --with asymmetry=0.02 --out runs/dead
+
+        thermogen sweep models/mnist --images mnist.npz --count 500 --dt 0.01
+    """  # fmt: skip
+    import shutil
+
+    from thermogen.cli.console import print_json, stage, stoppable
+    from thermogen.cli.writing import check_free_of, write_json
+    from thermogen.control import ConditionSet
+    from thermogen.data import load_split
+    from thermogen.errors import require
+    from thermogen.hardware.imperfect.imperfections import Imperfections
+    from thermogen.parallel import first, is_first
+    from thermogen.quality import load_classifier
+    from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
+    from thermogen.storage.model import Model
+    from thermogen.storage.run_folder import write_atomically
+    from thermogen.studies.evaluation import reference_of
+    from thermogen.studies.time_step import at_step
+    from thermogen.studies.tolerance import FLAWS, check_flaw
+    from thermogen.studies.tolerance import sweep as run
+
+    names = list(dict.fromkeys(imperfection)) if imperfection else list(FLAWS)
+    for name in names:
+        check_flaw(name)
+    require(
+        values is None or len(names) == 1,
+        f"--values for {len(names)} imperfections: name one with --imperfection",
+    )
+    chosen = None if values is None else _numbers(values)
+    base = Imperfections()
+    for words in others or ():
+        name, _, value = words.partition("=")
+        require(bool(value), f"--with {words!r} is no NAME=VALUE: write e.g. --with bits=6")
+        base = Imperfections.named(name, *_numbers(value), base=base)
+    for value in chosen or ():
+        Imperfections.named(names[0], value, base)
+    files = check_free_of(out, ("sweep.json", "sweep.md", "sweep.png"), force)
+    if force:
+        first("the claim", lambda: shutil.rmtree(out / "devices", ignore_errors=True))
+    loaded = Model.from_pretrained(model)
+    conditional = isinstance(loaded.computer, ConditionSet)
+    with stoppable(f"finished devices are kept in {out}: give the same command to go on"):
+        reference = reference_of(load_split(images), load_classifier(classifier)) if conditional else None
+        loaded = at_step(loaded, dt, seed)
+        sweeps = [
+            run(
+                loaded, name, chosen, devices=devices, count=count, seed=seed, base=base,
+                reference=reference, folder=out / "devices", stage=stage,
+            )
+            for name in names
+        ]  # fmt: skip
+    if not is_first():
+        return
+    results = {"model": str(model), "sweeps": sweeps}
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(files[1], tolerance_markdown(sweeps))
+    files[2].write_bytes(tolerance_figure(sweeps))
+    write_json(files[0], results)
+    if json:
+        print_json(results)
+    else:
+        _show(sweeps)
+        print(f"figure and tables: {out / 'sweep.png'}, {out / 'sweep.md'}")
+
+
+def _numbers(text: str) -> list[float]:
+    """'0,0.05,0.1' as numbers; InputError for anything else."""
+    from thermogen.errors import InputError
+
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise InputError(f"values {text!r} are no list of numbers: write e.g. 0,0.05,0.1") from error
+
+
+def _show(sweeps: list[dict[str, Any]]) -> None:
+    """A table of every value: quality and heat, and what is tolerated."""
+    from rich.console import Console
+
+    from thermogen.cli.tables import plain_table
+    from thermogen.report.tolerance import limit_in_words, plain
+    from thermogen.report.tolerance import with_interval as cell
+
+    console = Console()
+    for result in sweeps:
+        table = plain_table(result["flaw"], result["measure"], "of perfect, %", "heat, kT")
+        for name, row in [("perfect", result["perfect"])] + [
+            (f"{row['value']:g}", row) for row in result["rows"]
+        ]:
+            shares = cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0)
+            table.add_row(name, *shares)
+        console.print(f"[bold]{plain(result['label'])}[/]: 95 % of quality kept {limit_in_words(result)}")
+        console.print(table)
+        console.print()
