@@ -41,7 +41,7 @@ def suitable_dt(
     require(samples >= 1, f"samples = {samples}: give 1 or more for the pilot run")
     check_horizon(control, schedule)
     numbers = jnp.arange(samples)
-    groups = control.groups(np.asarray(control.labels), len(control.labels))
+    groups = control.groups(np.asarray(control.labels, int), len(control.labels))
     parts = [group.control.spread_conditions(samples) for group in groups]
     start_key, path_key = jax.random.split(key)
     found = [

@@ -150,7 +150,7 @@ def _(control: ModeTable | ModeNetwork, schedule: Schedule) -> tuple[float, floa
 
 def _in_force(control: Control, samples: Samples) -> Iterator[Computer]:
     """Computers in force while the samples were drawn, each standing for an equal share of them."""
-    labels = np.asarray(control.labels if samples.labels is None else np.unique(samples.labels))
+    labels = np.asarray(control.labels if samples.labels is None else np.unique(samples.labels), int)
     for group in control.groups(labels, len(labels)):
         if samples.conditions is None:
             yield from group.control.computers()
