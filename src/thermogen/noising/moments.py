@@ -83,10 +83,8 @@ class MomentTable(Moments):
         odd, even = (np.stack(list(chebyshev_terms(z, len(self.fields), parity))) for parity in (1, 0))
         mean, slope = (odd.T @ coefficients(values, 1) for values in (self.mean, self.slope))
         square = even.T @ coefficients(self.square, 0)
-        error = np.full(len(z), self.error.max())
-        return Moments(
-            np.asarray(fields, float), self.times, self.weights, self.ramp, mean, square, slope, error
-        )
+        values = (mean, square, slope, np.full(len(z), self.error.max()))
+        return Moments(np.asarray(fields, float), self.times, self.weights, self.ramp, *values)
 
 
 def unit_moments(
@@ -163,23 +161,14 @@ def _tables(
     every = field_moments(
         *lanes(np.arange(len(units)), needed), kT, schedule, segments=clock[1], cells=cells, steps=clock[0]
     )
+    shared = every.times, every.weights, every.ramp
     tables = []
     for kind, end in enumerate(np.cumsum(needed)):
         own = slice(end - needed[kind], end)
-        tables.append(
-            MomentTable(
-                fields=every.fields[own],
-                times=every.times,
-                weights=every.weights,
-                ramp=every.ramp,
-                mean=every.mean[own],
-                square=every.square[own],
-                slope=every.slope[own],
-                error=every.error[own] + tolerance * every.square[own].max(),
-                scale=float(scale[kind]),
-                stretch=float(stretch[kind]),
-            )
-        )
+        mean, square, slope = (moments[own] for moments in (every.mean, every.square, every.slope))
+        error = every.error[own] + tolerance * square.max()
+        place = float(scale[kind]), float(stretch[kind])
+        tables.append(MomentTable(every.fields[own], *shared, mean, square, slope, error, *place))
     return tuple(tables)
 
 

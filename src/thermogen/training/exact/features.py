@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer
-from thermogen.errors import require
+from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.noising.moments import (
     Moments,
@@ -112,12 +112,11 @@ class FeatureTables:
         values = (computer.J2, computer.J4, computer.mobility)
         self._units = np.stack([np.broadcast_to(np.asarray(value, float), total) for value in values], 1)
         still = np.flatnonzero(~(self._units[:, 2] > 0))
-        require(
-            not len(still),
-            f"unit {still[0] if len(still) else 0} has mobility "
-            f"{self._units[still[0], 2] if len(still) else 0:g}: "
-            "exact training needs units that move; give a positive mobility",
-        )
+        if len(still):
+            raise InputError(
+                f"unit {still[0]} has mobility {self._units[still[0], 2]:g}: exact training needs units that "
+                "move; give a positive mobility"
+            )
         kinds, kind_of = np.unique(self._units, axis=0, return_inverse=True)
         self._kinds = [UnitKind(*kind) for kind in kinds.tolist()]
         self._kind_of = kind_of.reshape(-1)
