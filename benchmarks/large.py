@@ -25,7 +25,7 @@ from thermogen.couplings import Couplings, EdgeCouplings, LowRankCouplings, Unit
 from thermogen.data import Images, load_digits
 from thermogen.generation import generate
 from thermogen.langevin import simulate, stable_dt
-from thermogen.noising import Schedule, fields
+from thermogen.noising import Schedule, imprint_fields
 from thermogen.quality import prototype_scores
 from thermogen.report.films import write_png_grid
 from thermogen.studies.experiment import wiring
@@ -169,7 +169,7 @@ def drawn(topology: str) -> dict[str, Any]:
     units = Units(SIDE**2, SIDE**2)
     computer = make_computer(wiring(topology, units, digits.shape))
     prototypes = digits.standardised()
-    force = fields(
+    force = imprint_fields(
         prototypes, digits.labels, units.hidden, imprint="code", amplitude=2.5, hidden_amplitude=5.0
     )
     schedule, segments = DRAWN[topology], SEGMENTS.get(topology, 1)

@@ -36,7 +36,7 @@ def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
         experiment = prepare(Settings.of("exact"))
         images = load_images(str(DATA)).standardised()[:count]
         labels = np.arange(count) % 10
-        fields = tg.fields(images, labels, experiment.computer.units.hidden, imprint="code")
+        fields = tg.imprint_fields(images, labels, experiment.computer.units.hidden, imprint="code")
 
         def once(number: int) -> list[np.ndarray]:
             one = statistics(experiment.computer, fields[: count if number else 2000], experiment.schedule)[0]
@@ -112,9 +112,9 @@ def main(repeats: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    from thermogen.parallel import is_first, leave, process_count, start
+    from thermogen.parallel import is_first, join_processes, leave, process_count
 
-    start()
+    join_processes()
     kind, count, repeats, model, out = sys.argv[1:]
     figures = work(kind, int(count), int(repeats), Path(model))
     if is_first():

@@ -16,7 +16,7 @@ from thermogen.generation import generate
 from thermogen.quality import frechet, load_classifier
 from thermogen.seeds import stream
 from thermogen.studies.conditional_training import ConditionalSettings, conditional_fields, train_conditional
-from thermogen.training import refine, target_moments
+from thermogen.training import refine_moments, target_moments
 
 EACH, COUNT, SAMPLES, ROUNDS, TURNS = 1000, 1000, 2000, 10, 4
 PAPER = ConditionalSettings(amplitude=2.0, kT=0.1, clusters=1, modes=64, dt=0.0125)
@@ -59,7 +59,7 @@ def main(images: str = MNIST) -> None:
                 if turn < TURNS:
                     key = jax.random.fold_in(stream(settings.seed, "refinement"), turn)
                     rounds = {"rounds": ROUNDS, "samples": SAMPLES, "held_out": apart}
-                    refined = refine(key, control, target, settings.schedule, **rounds, **options)
+                    refined = refine_moments(key, control, target, settings.schedule, **rounds, **options)
                     control = refined.control
                     rows[-1]["mismatch"] = refined.rounds[0].mismatch
                     rows[-1]["held_out"] = refined.rounds[0].held_out

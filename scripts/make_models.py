@@ -64,11 +64,13 @@ def figures(model: tg.Model) -> dict[str, Any]:
     samples = tg.generate(jax.random.key(2026), model.computer, SAMPLES, model.schedule)
     found: dict[str, Any] = {"heat_kT": summary(samples.heat_kT), "work_kT": summary(samples.work_kT)}
     if model.prototypes is not None:
-        scores = tg.prototype_scores(samples.visible, model.prototypes)
+        scores = tg.quality.prototype_scores(samples.visible, model.prototypes)
         found["prototype_correlation"] = summary(scores.best)
         found["above_0.7"] = share(scores.best > 0.7)
     if samples.labels is not None:
-        found["class_right"] = share(tg.load_classifier().judge(samples.visible).label == samples.labels)
+        found["class_right"] = share(
+            tg.quality.load_classifier().judge(samples.visible).label == samples.labels
+        )
     return found
 
 

@@ -26,7 +26,7 @@ def rotation(size=12, rank=12, seed=1):
 
 def dense_units():
     """Units of two kinds, to be coupled all to all."""
-    return tg.make_computer(tg.all_to_all(UNITS), J2=np.repeat([0.7, 1.2], [5, 7]))
+    return tg.make_computer(tg.couplings.all_to_all(UNITS), J2=np.repeat([0.7, 1.2], [5, 7]))
 
 
 def mode_table(segments=2, dtype=jnp.float32, J4=1.0):

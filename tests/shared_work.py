@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import thermogen as tg
-from thermogen.parallel import is_first, leave, process_count, start
+from thermogen.parallel import is_first, join_processes, leave, process_count
 from thermogen.training import statistics
 from thermogen.training.exact import summation
 
@@ -21,7 +21,7 @@ UNITS = tg.Units(visible=6, hidden=5)
 
 def computer(seed):
     matrix = np.random.default_rng(seed).normal(size=(11, 11)) * 0.5
-    couplings = tg.published(UNITS).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
+    couplings = tg.published_couplings(UNITS).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
     return tg.make_computer(couplings, bias=np.linspace(-0.5, 0.5, 11))
 
 
@@ -30,17 +30,17 @@ def controls():
     one, other = computer(1), computer(2)
     segments = tg.Segments.from_computers([one, other], 0.4)
     random = np.random.default_rng(3)
-    bare = tg.make_computer(tg.NoCouplings(UNITS), bias=np.zeros(11))
+    bare = tg.make_computer(tg.couplings.NoCouplings(UNITS), bias=np.zeros(11))
     basis = jnp.asarray(np.linalg.qr(random.normal(size=(11, 3)))[0], jnp.float32)
     mixing = random.normal(size=(4, 2, 3, 3))
     bias = jnp.asarray(random.normal(size=(4, 2, 11)), jnp.float32)
     mixing = jnp.asarray(mixing + mixing.swapaxes(2, 3), jnp.float32)
     drawn = {"weights": jnp.ones(4) / 4, "classes": (0, 0, 1, 1)}
     table = tg.ModeTable(reference=bare, basis=basis, mixing=mixing, bias=bias, duration=0.4, **drawn)
-    network = tg.ModeNetwork(
+    network = tg.control.ModeNetwork(
         reference=bare,
         basis=basis,
-        network=tg.ModeNetwork.perceptron(jax.random.key(5), 4, 4, 8, 1),
+        network=tg.control.ModeNetwork.perceptron(jax.random.key(5), 4, 4, 8, 1),
         mixing=mixing[:, 0],
         bias=bias[:, 0],
         duration=0.4,
@@ -100,7 +100,7 @@ def jobs():
 
 
 def main(out):
-    start()
+    join_processes()
     found = samples() | sums() | jobs()
     if is_first():
         np.savez(out, processes=process_count(), devices=jax.local_device_count(), **found)

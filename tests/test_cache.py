@@ -30,7 +30,7 @@ def keep(cache, kind, identity=IDENTITY, make=None):
 
 
 def model():
-    couplings = tg.published(tg.Units(visible=4, hidden=2))
+    couplings = tg.published_couplings(tg.Units(visible=4, hidden=2))
     matrix = np.random.default_rng(1).normal(size=(6, 6))
     matrix = matrix + matrix.T
     np.fill_diagonal(matrix, 0)

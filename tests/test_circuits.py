@@ -105,7 +105,7 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
     units = tg.Units(6)
     basis = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0], jnp.float32)
     table = tg.ModeTable(
-        reference=tg.make_computer(tg.NoCouplings(units)),
+        reference=tg.make_computer(tg.couplings.NoCouplings(units)),
         basis=basis,
         mixing=jnp.asarray(np.random.default_rng(1).normal(size=(2, 1, 2, 2)), jnp.float32),
         bias=jnp.zeros((2, 1, 6), jnp.float32),

@@ -15,7 +15,7 @@ SCHEDULE = tg.Schedule(t_f=1.0, dt=0.01)
 def computer(seed, scale=1.0, dtype=jnp.float32):
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(9, 9)) * scale
-    couplings = tg.published(UNITS).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
+    couplings = tg.published_couplings(UNITS).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
     return tg.make_computer(couplings, bias=rng.normal(size=9) * scale, dtype=dtype)
 
 
@@ -62,8 +62,10 @@ def test_heat_and_work_are_those_of_the_path_and_the_first_law_closes():
         idle = control.uncoupled()
         # The same run by the simulator, which adds up heat and work at every step.
         start_key, path_key = jax.random.split(jax.random.key(0))
-        x0 = tg.sample_uncoupled(start_key, exact.uncoupled(), jnp.arange(6))
-        run = tg.simulate(path_key, exact, x0, steps=100, dt=0.01, observers={"law": tg.HeatAndWork()})
+        x0 = tg.langevin.sample_uncoupled(start_key, exact.uncoupled(), jnp.arange(6))
+        run = tg.simulate(
+            path_key, exact, x0, steps=100, dt=0.01, observers={"law": tg.langevin.HeatAndWork()}
+        )
         assert np.allclose(run.final, samples.x, rtol=0, atol=1e-12)
         law = {name: np.asarray(values[-1]) for name, values in run.records["law"].items()}
         before = np.asarray(exact.at(0.0).energy(x0) - exact.uncoupled().energy(x0))
@@ -85,19 +87,19 @@ def test_the_readout_is_the_mean_over_the_last_states():
         assert np.array_equal(samples.x, instant.x)
         assert np.array_equal(instant.visible, instant.x[:, :5])
         start_key, path_key = jax.random.split(jax.random.key(2))
-        x0 = tg.sample_uncoupled(start_key, control.uncoupled(), jnp.arange(5))
+        x0 = tg.langevin.sample_uncoupled(start_key, control.uncoupled(), jnp.arange(5))
         film = tg.simulate(
-            path_key, control, x0, steps=100, dt=0.01, observers={"film": tg.Snapshots()}, every=1
+            path_key, control, x0, steps=100, dt=0.01, observers={"film": tg.langevin.Snapshots()}, every=1
         ).records["film"]
         assert np.allclose(samples.visible, np.asarray(film)[-20:, :, :5].mean(0), atol=1e-5)
 
 
 def test_path_loss_takes_the_segment_that_undoes_each_step():
-    control, fields = segments(2), tg.fields(np.random.default_rng(0).normal(size=(2, 5)), [0, 1], 4)
+    control, fields = segments(2), tg.imprint_fields(np.random.default_rng(0).normal(size=(2, 5)), [0, 1], 4)
     samples = jnp.arange(3)
-    found = tg.path_loss(jax.random.key(1), control, fields, SCHEDULE, samples)
+    found = tg.training.path_loss(jax.random.key(1), control, fields, SCHEDULE, samples)
     start_key, path_key = jax.random.split(jax.random.key(1))
-    ramped = tg.RampedField(control.uncoupled(), fields[samples % 2], SCHEDULE)
+    ramped = tg.noising.RampedField(control.uncoupled(), fields[samples % 2], SCHEDULE)
     start = noising_start(start_key, ramped.reference, ramped.field, samples)
     path = np.asarray(noising_stretch(sample_keys(path_key, samples), ramped, start, 0, 100), float)
     early, late = control.computers()
@@ -146,8 +148,8 @@ def test_controls_travel_in_model_folders(tmp_path):
 def test_segments_and_labels_are_trained_apart():
     images = np.random.default_rng(1).normal(size=(6, 5))
     labels = np.array([0, 1, 2, 0, 1, 2])
-    plain = tg.make_computer(tg.published(UNITS))
-    fields = tg.fields(images, labels, 4)
+    plain = tg.make_computer(tg.published_couplings(UNITS))
+    fields = tg.imprint_fields(images, labels, 4)
     result = tg.train_exact(jax.random.key(0), plain, fields, SCHEDULE, labels=labels, segments=2)
     control = result.computer
     assert control.labels == (0, 1, 2)
@@ -158,15 +160,15 @@ def test_segments_and_labels_are_trained_apart():
     whole = tg.train_exact(jax.random.key(0), plain, fields, SCHEDULE).computer
     halves = tg.train_exact(jax.random.key(0), plain, fields, SCHEDULE, segments=2).computer
     paths = jnp.arange(200)
-    difference = np.asarray(tg.path_loss(jax.random.key(5), halves, fields, SCHEDULE, paths)) - np.asarray(
-        tg.path_loss(jax.random.key(5), whole, fields, SCHEDULE, paths)
-    )
+    difference = np.asarray(
+        tg.training.path_loss(jax.random.key(5), halves, fields, SCHEDULE, paths)
+    ) - np.asarray(tg.training.path_loss(jax.random.key(5), whole, fields, SCHEDULE, paths))
     assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(200)
 
 
 def test_controls_that_cannot_be_are_refused():
-    other = tg.make_computer(tg.all_to_all(UNITS))
-    hotter = tg.make_computer(tg.published(UNITS), kT=0.3)
+    other = tg.make_computer(tg.couplings.all_to_all(UNITS))
+    hotter = tg.make_computer(tg.published_couplings(UNITS), kT=0.3)
     control = tg.PerClass.from_controls({7: computer(0), 3: computer(9)})
     with pytest.raises(tg.InputError, match="no segment given"):
         tg.Segments.from_computers([], 1.0)

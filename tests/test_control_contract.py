@@ -49,20 +49,24 @@ def held(couplings, seed):
         full = symmetric(normal(seed, N, N))
         J = full - np.diag(np.diag(full))
         J[V, V] = 0
-        return tg.published(UNITS).with_matrix(jnp.asarray(full)), J
+        return tg.published_couplings(UNITS).with_matrix(jnp.asarray(full)), J
     if couplings == "edges":
         pairs, values = np.array([(0, 1), (1, 4), (2, 8), (6, 3), (5, 0)]), normal(seed, 5)
         J[tuple(pairs.T)] = J[tuple(pairs.T[::-1])] = values
-        return tg.from_pairs(UNITS, pairs).with_values(values), J
+        return tg.couplings.from_pairs(UNITS, pairs).with_values(values), J
     if couplings == "low rank":
         left, right, own = normal(seed, 6, 2), normal(seed + 100, 3, 2), normal(seed + 200, 3, 1)
         J[V, H], J[H, H] = left @ right.T, -own @ own.T * (1 - np.eye(3))
         J[H, V] = J[V, H].T
         sides = jax.tree.map(jnp.asarray, ((left, -own), (right, own)))
         links = "visible-hidden", "hidden-hidden"
-        return tg.LowRankCouplings(UNITS, *(dict(zip(links, side, strict=True)) for side in sides)), J
+        return tg.couplings.LowRankCouplings(
+            UNITS, *(dict(zip(links, side, strict=True)) for side in sides)
+        ), J
     basis, mixing = normal(seed, N, 3) / 2, symmetric(normal(seed + 100, 3, 3))
-    return tg.ModeCouplings(UNITS, jnp.asarray(basis), jnp.asarray(mixing)), basis @ mixing @ basis.T
+    return tg.couplings.ModeCouplings(
+        UNITS, jnp.asarray(basis), jnp.asarray(mixing)
+    ), basis @ mixing @ basis.T
 
 
 def units(couplings, bias: Any = 0.0):
@@ -103,7 +107,7 @@ def conditional(make, seed, constant=False):
 def through_modes(basis, mixing, bias):
     """What tables and networks have in common."""
     arrays = {"basis": basis, "mixing": mixing, "bias": bias, "weights": np.full(3, 1 / 3, np.float32)}
-    shared = {"reference": units(tg.NoCouplings(UNITS)), "classes": CLASSES, "duration": T}
+    shared = {"reference": units(tg.couplings.NoCouplings(UNITS)), "classes": CLASSES, "duration": T}
     return {**shared, **jax.tree.map(jnp.asarray, arrays)}
 
 
@@ -126,11 +130,11 @@ def label_fields(seed, constant=False):
 
 
 def network(seed, constant=False):
-    net = tg.ModeNetwork.perceptron(jax.random.key(seed), conditions=3, terms=2, width=5, depth=1)
+    net = tg.control.ModeNetwork.perceptron(jax.random.key(seed), conditions=3, terms=2, width=5, depth=1)
     if constant:  # deaf to time and its two harmonics
         net = eqx.tree_at(lambda n: n.layers[0].weight, net, net.layers[0].weight.at[:, :3].set(0.0))
     basis, mixing, bias = normal(seed, N, 3), symmetric(normal(seed + 1, 2, 3, 3)), normal(seed + 2, 2, N)
-    control = tg.ModeNetwork(**through_modes(basis, mixing, bias), network=net)
+    control = tg.control.ModeNetwork(**through_modes(basis, mixing, bias), network=net)
     (A, a), (B, b) = [(np.asarray(one.weight, float), np.asarray(one.bias, float)) for one in net.layers]
 
     def stated(t):
@@ -144,7 +148,7 @@ def network(seed, constant=False):
 
 def ramped(seed, constant=False):
     plain, field = computer("blocks", seed), normal(seed + 500, COUNT, N) * (not constant)
-    control = tg.RampedField(plain.control.uncoupled(), jnp.asarray(field), SCHEDULE)
+    control = tg.noising.RampedField(plain.control.uncoupled(), jnp.asarray(field), SCHEDULE)
     return Case(control, lambda t: for_all(np.zeros((N, N)), -max(0.0, 1 - t / (0.75 * T)) * field))
 
 
@@ -189,7 +193,9 @@ def draw(control, schedule=SCHEDULE, **options):
 
 def start_of(control):
     """The states that `draw` starts from."""
-    return tg.sample_uncoupled(jax.random.split(jax.random.key(1))[0], control.uncoupled(), jnp.arange(COUNT))
+    return tg.langevin.sample_uncoupled(
+        jax.random.split(jax.random.key(1))[0], control.uncoupled(), jnp.arange(COUNT)
+    )
 
 
 def added(*terms):
@@ -275,7 +281,7 @@ def test_another_control_of_the_shape_traces_nothing_and_both_are_the_plain_loop
         for mover, rows in movers(case.control):
             run = tg.simulate(
                 key, mover, x0[rows], steps=STEPS, dt=DT, samples=jnp.asarray(rows), integrator=method,
-                observers={"law": tg.HeatAndWork()},
+                observers={"law": tg.langevin.HeatAndWork()},
             )  # fmt: skip
             law = {name: value[-1] for name, value in run.records["law"].items()}
             assert np.abs(run.final - exact[rows]).max() < near

@@ -10,13 +10,13 @@ from thermogen.couplings import checked_matrix
 
 UNITS = tg.Units(visible=6, hidden=4, output=3)
 TOPOLOGIES = {
-    "published": lambda: tg.published(UNITS),
-    "all": lambda: tg.all_to_all(UNITS),
-    "visible-output only": lambda: tg.linked(UNITS, "visible-output"),
-    "sources apart": lambda: tg.linked(UNITS, "visible-hidden", "hidden-output"),
-    "planes": lambda: tg.planes(UNITS, 2, 3),
-    "dense mask": lambda: tg.from_mask(UNITS, random_symmetric(13) > -0.2),
-    "none": lambda: tg.NoCouplings(UNITS),
+    "published": lambda: tg.published_couplings(UNITS),
+    "all": lambda: tg.couplings.all_to_all(UNITS),
+    "visible-output only": lambda: tg.couplings.from_links(UNITS, "visible-output"),
+    "sources apart": lambda: tg.couplings.from_links(UNITS, "visible-hidden", "hidden-output"),
+    "planes": lambda: tg.couplings.planes(UNITS, 2, 3),
+    "dense mask": lambda: tg.couplings.from_mask(UNITS, random_symmetric(13) > -0.2),
+    "none": lambda: tg.couplings.NoCouplings(UNITS),
 }
 
 
@@ -62,9 +62,9 @@ def test_any_mask_holds_the_contract(visible, hidden, output, density, seed):
     np.fill_diagonal(mask, False)
     if not mask.any():
         with pytest.raises(tg.InputError, match="couples no pair"):
-            tg.from_mask(units, mask)
+            tg.couplings.from_mask(units, mask)
         return
-    couplings = tg.from_mask(units, mask)
+    couplings = tg.couplings.from_mask(units, mask)
     assert np.array_equal(couplings.mask(), mask)
     hold_the_contract(couplings, seed)
 
@@ -72,13 +72,13 @@ def test_any_mask_holds_the_contract(visible, hidden, output, density, seed):
 def test_a_sparse_mask_is_held_as_edges():
     mask = np.zeros((40, 40), bool)
     mask[3, 7] = mask[7, 3] = True
-    couplings = tg.from_mask(tg.Units(40), mask)
-    assert isinstance(couplings, tg.EdgeCouplings)
+    couplings = tg.couplings.from_mask(tg.Units(40), mask)
+    assert isinstance(couplings, tg.couplings.EdgeCouplings)
     assert couplings.count() == 1
 
 
 def test_the_published_wiring_couples_no_visible_units_and_multiplies_no_empty_block():
-    couplings = tg.published(tg.Units(784, 512))
+    couplings = tg.published_couplings(tg.Units(784, 512))
     assert {name: block.shape for name, block in couplings.blocks.items()} == {
         "visible-hidden": (784, 512),
         "hidden-hidden": (512, 512),
@@ -89,7 +89,7 @@ def test_the_published_wiring_couples_no_visible_units_and_multiplies_no_empty_b
 
 def test_planes_by_hand():
     # Two planes of 2 x 3: 0 1 2 / 3 4 5 and 6 7 8 / 9 10 11.
-    mask = np.asarray(tg.planes(tg.Units(6, 6), 2, 3).mask())
+    mask = np.asarray(tg.couplings.planes(tg.Units(6, 6), 2, 3).mask())
     assert np.flatnonzero(mask[0]).tolist() == [1, 3, 6]
     assert np.flatnonzero(mask[4]).tolist() == [1, 3, 5, 10]
     assert np.flatnonzero(mask[8]).tolist() == [2, 7, 11]
@@ -98,22 +98,25 @@ def test_planes_by_hand():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tg.linked(UNITS, "visible-left"), "unknown link 'visible-left'"),
-        (lambda: tg.linked(UNITS), "no link given"),
-        (lambda: tg.linked(tg.Units(3, 2), "hidden-output"), "joins a role without units"),
-        (lambda: tg.planes(tg.Units(7), 2, 3), "planes of 2 x 3 do not hold 7 visible units"),
+        (lambda: tg.couplings.from_links(UNITS, "visible-left"), "unknown link 'visible-left'"),
+        (lambda: tg.couplings.from_links(UNITS), "no link given"),
+        (lambda: tg.couplings.from_links(tg.Units(3, 2), "hidden-output"), "joins a role without units"),
+        (lambda: tg.couplings.planes(tg.Units(7), 2, 3), "planes of 2 x 3 do not hold 7 visible units"),
         (lambda: tg.Units(-1), "visible units = -1"),
         (lambda: tg.Units(0), "at least one unit"),
         (lambda: checked_matrix(np.zeros((3, 3)), UNITS), r"shape \(3, 3\) but the computer has 13 units"),
         (lambda: checked_matrix(np.full((13, 13), np.nan), UNITS), "NaN"),
         (lambda: checked_matrix(np.eye(13), UNITS), "couples unit 0 to itself"),
         (lambda: checked_matrix(np.triu(np.ones((13, 13)), 1), UNITS), r"not symmetric: entry \(0, 1\) is 1"),
-        (lambda: tg.from_mask(UNITS, np.triu(np.ones((13, 13)))), "mask is not symmetric"),
-        (lambda: tg.make_computer(tg.published(UNITS), kT=-1), "kT = -1"),
-        (lambda: tg.make_computer(tg.published(UNITS), mobility=0), "mobility = 0"),
-        (lambda: tg.make_computer(tg.published(UNITS), J2=np.ones(4)), r"J2 has shape \(4,\) for 13 units"),
-        (lambda: tg.make_computer(tg.published(UNITS), bias=np.nan), "bias holds NaN"),
-        (lambda: tg.make_computer(tg.published(UNITS), J4=0.0, J2=-1.0), "is not confined"),
+        (lambda: tg.couplings.from_mask(UNITS, np.triu(np.ones((13, 13)))), "mask is not symmetric"),
+        (lambda: tg.make_computer(tg.published_couplings(UNITS), kT=-1), "kT = -1"),
+        (lambda: tg.make_computer(tg.published_couplings(UNITS), mobility=0), "mobility = 0"),
+        (
+            lambda: tg.make_computer(tg.published_couplings(UNITS), J2=np.ones(4)),
+            r"J2 has shape \(4,\) for 13 units",
+        ),
+        (lambda: tg.make_computer(tg.published_couplings(UNITS), bias=np.nan), "bias holds NaN"),
+        (lambda: tg.make_computer(tg.published_couplings(UNITS), J4=0.0, J2=-1.0), "is not confined"),
     ],
 )
 def test_bad_values_are_named(call, message):
@@ -123,7 +126,8 @@ def test_bad_values_are_named(call, message):
 
 def test_energy_parts_add_up():
     computer = tg.make_computer(
-        tg.all_to_all(UNITS).with_matrix(jnp.asarray(random_symmetric(13), jnp.float32)), bias=np.arange(13.0)
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(random_symmetric(13), jnp.float32)),
+        bias=np.arange(13.0),
     )
     x = jax.random.normal(jax.random.key(0), (4, 13))
     parts = computer.energy_parts(x)

@@ -33,11 +33,11 @@ def test_couplers_that_are_set_to_nothing_die_as_often(small_model):
     """The share of dead couplers is that of all couplers, within four standard errors."""
     model = tg.Model.from_pretrained(small_model)
     units = tg.Units(30, 20)
-    idle = tg.make_computer(tg.published(units))
+    idle = tg.make_computer(tg.published_couplings(units))
     found = defect_map(jax.random.key(3), idle, Imperfections(dead=0.1))
     pairs = idle.couplings.count()
     assert abs(found["dead"].sum() / 2 - 0.1 * pairs) < 4 * (0.09 * pairs) ** 0.5
-    low = tg.LowRankCouplings(model.computer.units, {}, {})
+    low = tg.couplings.LowRankCouplings(model.computer.units, {}, {})
     with pytest.raises(tg.InputError, match="a defect map is of couplers pair by pair"):
         defect_map(jax.random.key(0), tg.make_computer(low), Imperfections(dead=0.1))
 
@@ -60,8 +60,19 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
     assert code == 0, err
     assert "couplers dead, units differ by 20 %" in out
     where = small_model.parent
-    code, _, err = command("train", "--images", where / "two.npz", "--hidden", 4, "--dt", 0.01,
-                           "--defect-map", "c.npz", "--out", "good")  # fmt: skip
+    code, _, err = command(
+        "train",
+        "--images",
+        where / "two.npz",
+        "--hidden",
+        4,
+        "--dt",
+        0.01,
+        "--defect-map",
+        "c.npz",
+        "--out",
+        "good",
+    )
     assert code == 0, err
     chip = read_defect_map(tmp_path / "c.npz", tg.Units(9, 4))
     bad, good = (tg.Model.from_pretrained(tmp_path / name) for name in ("bad", "good"))
@@ -74,24 +85,47 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
         assert np.allclose(getattr(bad.computer, name), chip[name])
     experiment = prepare(two_patterns(where), tmp_path / "c.npz")
     losses = [
-        np.asarray(tg.path_loss(jax.random.key(3), one.computer, experiment.fields, experiment.schedule,
-                                np.arange(400)), float)
+        np.asarray(
+            tg.training.path_loss(
+                jax.random.key(3), one.computer, experiment.fields, experiment.schedule, np.arange(400)
+            ),
+            float,
+        )
         for one in (bad, good)
-    ]  # fmt: skip
+    ]
     worse = losses[0] - losses[1]
     assert worse.mean() > 4 * worse.std() / 20
 
 
-@pytest.mark.parametrize(("arrays", "message"), [
-    (None, "does not exist: check the path"),
-    ({"J2": np.ones(13)}, "is no defect map .*: save J2, J4, mobility, dead with numpy.savez"),
-    ({"J2": np.ones(3), "J4": np.ones(13), "mobility": np.ones(13), "dead": np.zeros((13, 13), bool)},
-     r"J2 of .* has shape \(3,\): give \(13,\)"),
-    ({"J2": -np.ones(13), "J4": np.zeros(13), "mobility": np.ones(13), "dead": np.zeros((13, 13), bool)},
-     "unit 0 with J2 = -1, J4 = 0 is not confined"),
-    ({"J2": np.ones(13), "J4": np.ones(13), "mobility": np.zeros(13), "dead": np.zeros((13, 13), bool)},
-     "mobility"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (None, "does not exist: check the path"),
+        ({"J2": np.ones(13)}, "is no defect map .*: save J2, J4, mobility, dead with numpy.savez"),
+        (
+            {"J2": np.ones(3), "J4": np.ones(13), "mobility": np.ones(13), "dead": np.zeros((13, 13), bool)},
+            r"J2 of .* has shape \(3,\): give \(13,\)",
+        ),
+        (
+            {
+                "J2": -np.ones(13),
+                "J4": np.zeros(13),
+                "mobility": np.ones(13),
+                "dead": np.zeros((13, 13), bool),
+            },
+            "unit 0 with J2 = -1, J4 = 0 is not confined",
+        ),
+        (
+            {
+                "J2": np.ones(13),
+                "J4": np.ones(13),
+                "mobility": np.zeros(13),
+                "dead": np.zeros((13, 13), bool),
+            },
+            "mobility",
+        ),
+    ],
+)
 def test_maps_that_are_none_are_refused(two_patterns, tmp_path, arrays, message):
     path = tmp_path / "c.npz"
     if arrays is not None:

@@ -72,7 +72,7 @@ def test_a_link_to_a_function_that_does_not_exist_is_found_out():
         "../src/thermogen/thermodynamics/path.py#log_ratio",
         "../src/thermogen/thermodynamics/path.py#log_ration",
     )
-    assert found(of_source(real, DOCS)) is tg.log_ratio
+    assert found(of_source(real, DOCS)) is tg.thermodynamics.log_ratio
     with pytest.raises(AttributeError):
         found(of_source(wrong, DOCS))
     assert (
@@ -90,7 +90,7 @@ def test_links_lead_to_the_entries_of_the_api_on_the_site():
         "[m](../src/thermogen/langevin/stability.py#stable_dt)"
     )
     assert on_site(text, DOCS) == (
-        "[`r`](#thermogen.log_ratio), [C](contributing.md#tests), raw, [p](physics.md#7-noise), "
+        "[`r`](#thermogen.thermodynamics.log_ratio), [C](contributing.md#tests), raw, [p](physics.md#7-noise), "
         "[web](https://arxiv.org), `[no](link.md)`, [m](#thermogen.stable_dt)"
     )
     assert (

@@ -19,7 +19,7 @@ UNIT = [UnitKind(1.0, 1.0)]
 
 
 def problem(images=3, seed=0):
-    return tg.fields(np.random.default_rng(seed).normal(size=(images, 6)), np.arange(images), 5)
+    return tg.imprint_fields(np.random.default_rng(seed).normal(size=(images, 6)), np.arange(images), 5)
 
 
 def equilibrium(J2, J4, kT, field):
@@ -120,10 +120,10 @@ def test_kinds_together_have_the_moments_of_each_alone():
 
 
 def test_moments_agree_with_simulated_paths():
-    computer = tg.make_computer(tg.published(tg.Units(4, 1)))
+    computer = tg.make_computer(tg.published_couplings(tg.Units(4, 1)))
     schedule = tg.Schedule(t_f=2.5, dt=0.0025)
     field = jnp.array([0.5, 1.5, 3.0, 5.0, 6.0])
-    control = tg.RampedField(computer.uncoupled(), jnp.broadcast_to(field, (8000, 5)), schedule)
+    control = tg.noising.RampedField(computer.uncoupled(), jnp.broadcast_to(field, (8000, 5)), schedule)
     start = noising_start(jax.random.key(0), control.reference, control.field, jnp.arange(8000))
     film = tg.simulate(
         jax.random.key(1),
@@ -132,7 +132,7 @@ def test_moments_agree_with_simulated_paths():
         steps=1000,
         dt=0.0025,
         integrator=tg.StochasticHeun(),
-        observers={"film": tg.Snapshots()},
+        observers={"film": tg.langevin.Snapshots()},
         every=250,
     ).records["film"]
     moments = unit_moments(UNIT, 0.1, schedule, 6.5)[0].at(np.asarray(field))
@@ -149,9 +149,9 @@ def test_moments_agree_with_simulated_paths():
 @pytest.mark.parametrize("name", ["published", "all", "planes"])
 def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
     wiring = {
-        "published": tg.published(UNITS),
-        "all": tg.all_to_all(UNITS),
-        "planes": tg.planes(UNITS, 2, 3),
+        "published": tg.published_couplings(UNITS),
+        "all": tg.couplings.all_to_all(UNITS),
+        "planes": tg.couplings.planes(UNITS, 2, 3),
     }[name]
     computer = tg.make_computer(wiring, J2=np.repeat([0.7, 1.2], [4, 7]))
     known = statistics(computer, problem(), SCHEDULE)[0]
@@ -183,13 +183,13 @@ def test_the_solution_is_that_of_the_dense_linear_system(name, visible_biases):
 
 
 def test_the_mean_stochastic_gradient_is_the_exact_one_and_vanishes_at_the_solution():
-    computer = tg.make_computer(tg.published(UNITS))
+    computer = tg.make_computer(tg.published_couplings(UNITS))
     fields = problem(images=2)
     known = statistics(computer, fields, SCHEDULE)[0]
     trained = solve(computer, known).computer
     C, U = known.second_moment(), known.cross_moment()
     samples = jnp.arange(600)
-    control = tg.RampedField(computer.uncoupled(), fields[samples % 2], tg.Schedule(2.5, 0.0025))
+    control = tg.noising.RampedField(computer.uncoupled(), fields[samples % 2], tg.Schedule(2.5, 0.0025))
     start = noising_start(jax.random.key(0), control.reference, control.field, samples)
     path = noising_stretch(sample_keys(jax.random.key(1), samples), control, start, 0, 1000)
     mask = np.asarray(computer.couplings.mask())
@@ -211,12 +211,12 @@ def test_the_mean_stochastic_gradient_is_the_exact_one_and_vanishes_at_the_solut
 
 
 def test_exact_training_beats_descent_on_paths_neither_has_seen():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     exact = tg.train_exact(jax.random.key(0), computer, fields, SCHEDULE).computer
     descended = tg.train(jax.random.key(0), computer, fields, SCHEDULE, cycles=60).computer
     paths = jnp.arange(300)
     losses = [
-        np.asarray(tg.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths), float)
+        np.asarray(tg.training.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths), float)
         for each in (exact, descended)
     ]
     difference = losses[0] - losses[1]
@@ -226,7 +226,7 @@ def test_exact_training_beats_descent_on_paths_neither_has_seen():
 @pytest.mark.parametrize("images", [5, 40])
 def test_statistics_of_shards_add_up_and_sums_are_those_of_the_factors(images):
     computer, fields = (
-        tg.make_computer(tg.published(UNITS), J2=np.repeat([0.7, 1.2], [4, 7])),
+        tg.make_computer(tg.published_couplings(UNITS), J2=np.repeat([0.7, 1.2], [4, 7])),
         problem(images),
     )
     whole = statistics(computer, fields, SCHEDULE, segments=2)[1]
@@ -249,7 +249,7 @@ def test_statistics_of_shards_add_up_and_sums_are_those_of_the_factors(images):
 
 
 def test_segments_add_up_to_the_whole():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     whole = statistics(computer, fields, SCHEDULE)[0]
     parts = statistics(computer, fields, SCHEDULE, segments=3)
     for name in ("second_moment", "cross_moment"):
@@ -261,10 +261,10 @@ def test_segments_add_up_to_the_whole():
 
 def test_statistics_are_those_of_simulated_noising():
     """Every entry of C and U against sampled paths, the diagonal included."""
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=1)
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem(images=1)
     known = statistics(computer, fields, SCHEDULE)[0]
     schedule = tg.Schedule(2.5, 0.0025)
-    control = tg.RampedField(computer.uncoupled(), jnp.broadcast_to(fields, (1500, 11)), schedule)
+    control = tg.noising.RampedField(computer.uncoupled(), jnp.broadcast_to(fields, (1500, 11)), schedule)
     samples = jnp.arange(1500)
     start = noising_start(jax.random.key(0), control.reference, control.field, samples)
     path = noising_stretch(sample_keys(jax.random.key(1), samples), control, start, 0, 1000)
@@ -280,7 +280,7 @@ def test_statistics_are_those_of_simulated_noising():
 
 
 def test_no_convergence_and_no_field_are_said():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     known = statistics(computer, fields, SCHEDULE)[0]
     with pytest.raises(tg.InputError, match=r"stopped at a residual of .* after 2 iterations"):
         solve(computer, known, iterations=2)
@@ -290,7 +290,7 @@ def test_no_convergence_and_no_field_are_said():
 
 @pytest.mark.parametrize("biases", [False, True])
 def test_with_all_pairs_and_stiffness_the_gradient_vanishes_on_the_diagonal_too(biases):
-    computer, fields = tg.make_computer(tg.all_to_all(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.couplings.all_to_all(UNITS)), problem()
     known = statistics(computer, fields, SCHEDULE)[0]
     result = solve_all_pairs(computer, known, biases=biases)
     trained = result.computer
@@ -306,18 +306,18 @@ def test_with_all_pairs_and_stiffness_the_gradient_vanishes_on_the_diagonal_too(
     masked = solve(computer, known, visible_biases=biases).computer
     paths, idle = jnp.arange(400), computer.uncoupled()
     losses = [
-        np.asarray(tg.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths, idle), float)
+        np.asarray(tg.training.path_loss(jax.random.key(5), each, fields, SCHEDULE, paths, idle), float)
         for each in (trained, masked)
     ]
     difference = losses[0] - losses[1]
     assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(len(difference))
     with pytest.raises(tg.InputError, match="couples 40 of 55 pairs"):
-        solve_all_pairs(tg.make_computer(tg.published(UNITS)), known)
+        solve_all_pairs(tg.make_computer(tg.published_couplings(UNITS)), known)
 
 
 def test_long_sums_are_gone_on_from(tmp_path, monkeypatch):
     """Stopped after two of four blocks, with the sums stored; then the rest, and the same numbers."""
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem(images=120)
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem(images=120)
     blocks = [np.asarray(fields[i : i + 30]) for i in range(0, 120, 30)]
     whole = statistics(computer, iter(blocks), SCHEDULE)[0]
     file = tmp_path / "sums"
@@ -341,7 +341,7 @@ def test_long_sums_are_gone_on_from(tmp_path, monkeypatch):
 
 
 def test_images_that_teach_nothing_are_refused():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     with pytest.raises(tg.InputError, match="1 image: exact training needs two or more"):
         tg.train_exact(jax.random.key(0), computer, fields[:1], SCHEDULE)
     with pytest.raises(tg.InputError, match="images 0 and 2 are equal: leave one of them out"):
@@ -351,9 +351,9 @@ def test_images_that_teach_nothing_are_refused():
 
 
 def test_compression_keeps_the_force_to_the_stated_error():
-    computer = tg.make_computer(tg.published(tg.Units(36, 24)))
+    computer = tg.make_computer(tg.published_couplings(tg.Units(36, 24)))
     images = np.random.default_rng(3).normal(size=(2, 36))
-    fields = tg.fields(images, [0, 1], 24, imprint="code")
+    fields = tg.imprint_fields(images, [0, 1], 24, imprint="code")
     result = tg.train_exact(jax.random.key(0), computer, fields, SCHEDULE, visible_biases=True)
     packed = tg.train_exact(
         jax.random.key(0), computer, fields, SCHEDULE, visible_biases=True, compression=1e-3

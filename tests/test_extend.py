@@ -67,7 +67,7 @@ def test_a_unit_potential():
     # Equilibrium of one unit: at the start exactly, and after a run.
     grid = np.linspace(-6, 6, 6001)
     weight = np.exp(-(grid**2 + 0.1 * grid**4 - 3 * (1 - np.cos(grid))) / 0.2)
-    start = tg.sample_uncoupled(jax.random.key(3), ring, jnp.arange(2000))
+    start = tg.langevin.sample_uncoupled(jax.random.key(3), ring, jnp.arange(2000))
     run_on = tg.simulate(
         jax.random.key(4), ring, start, steps=300, dt=0.01, integrator=tg.StochasticHeun()
     ).final
@@ -151,7 +151,7 @@ def test_an_imprint():
     assert np.abs(hidden[0] - hidden[1]).max() > 1
     matrix = np.asarray(names["trained"].couplings.matrix())
     assert np.abs(matrix[:784, 784:]).max() > 0.01
-    scores = tg.prototype_scores(names["samples"].visible, names["digits"].standardised())
+    scores = tg.quality.prototype_scores(names["samples"].visible, names["digits"].standardised())
     assert scores.best.mean() > 0.7
 
     def the_same(images, hidden, key):
@@ -159,7 +159,9 @@ def test_an_imprint():
 
     IMPRINTS["coarse"] = the_same
     digits = names["digits"]
-    blind = tg.fields(digits.standardised(), digits.labels, hidden=16, imprint="coarse", amplitude=2.5)
+    blind = tg.imprint_fields(
+        digits.standardised(), digits.labels, hidden=16, imprint="coarse", amplitude=2.5
+    )
     found = tg.train_exact(jax.random.key(0), computer, blind, schedule, visible_biases=True).computer
     # Of what is the same for all images only their mean is left: every hidden unit learns the same.
     learnt, the_mean = (
@@ -185,7 +187,7 @@ def test_a_trainer():
     few, many = mean_distance(100), mean_distance(1600)
     assert few / many == pytest.approx(4, rel=0.4)  # sixteen times the paths
     unseen = [
-        np.asarray(tg.path_loss(jax.random.key(9), one, fields, schedule, jnp.arange(2000)), float)
+        np.asarray(tg.training.path_loss(jax.random.key(9), one, fields, schedule, jnp.arange(2000)), float)
         for one in (exact, names["trained"], eqx.tree_at(lambda c: c.bias, computer, jnp.zeros(9)))
     ]
     best, trained, untrained = unseen
@@ -215,7 +217,7 @@ def test_a_platform(capsys):
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
         J = rng.normal(size=(13, 13))
-        wiring = tg.published(tg.Units(visible=9, hidden=4)).with_matrix(jnp.asarray(J + J.T))
+        wiring = tg.published_couplings(tg.Units(visible=9, hidden=4)).with_matrix(jnp.asarray(J + J.T))
         one = tg.make_computer(wiring, bias=rng.normal(size=13), dtype=jnp.float64)
         physical = names["to_physical"](one, platform)
         dt, x = 0.01, 0.3 * rng.normal(size=13)

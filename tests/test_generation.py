@@ -13,7 +13,7 @@ SCHEDULE = tg.Schedule(t_f=0.5, dt=0.01)
 def computer():
     units = tg.Units(visible=6, hidden=5)
     matrix = np.random.default_rng(3).normal(size=(11, 11)) * 0.5
-    couplings = tg.published(units).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
+    couplings = tg.published_couplings(units).with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
     return tg.make_computer(couplings, bias=np.linspace(-0.5, 0.5, 11))
 
 
@@ -70,7 +70,7 @@ def test_stored_batches_are_not_repeated_and_change_nothing(computer, tmp_path):
 
 
 def test_untrained_computer_releases_no_heat_on_average():
-    computer = tg.make_computer(tg.published(tg.Units(visible=20, hidden=10)))
+    computer = tg.make_computer(tg.published_couplings(tg.Units(visible=20, hidden=10)))
     heat = tg.generate(jax.random.key(5), computer, 400, SCHEDULE).heat_kT
     assert abs(heat.mean()) < 4 * heat.std() / np.sqrt(len(heat))
 

@@ -21,7 +21,7 @@ def computer(dtype=jnp.float32, mobility=1.0):
     units = tg.Units(visible=5, hidden=3)
     rng = np.random.default_rng(0)
     J = rng.normal(size=(8, 8))
-    couplings = tg.published(units).with_matrix(jnp.asarray(J + J.T))
+    couplings = tg.published_couplings(units).with_matrix(jnp.asarray(J + J.T))
     bias = rng.normal(size=8)
     return tg.make_computer(couplings, J2=1.5, J4=0.7, bias=bias, kT=0.1, mobility=mobility, dtype=dtype)
 
@@ -29,7 +29,7 @@ def computer(dtype=jnp.float32, mobility=1.0):
 def test_the_electrical_map_is_the_measured_table():
     """C = 1 fF, R = 1 MOhm, 300 K: 9.1 mV, 5e8 /s, 5 ns, 1.4 nA for b = 0.3, 2.5 nW for 3e3 kT of heat."""
     units = tg.Units(visible=2)
-    one = tg.make_computer(tg.all_to_all(units), bias=np.array([0.3, 0.0]))
+    one = tg.make_computer(tg.couplings.all_to_all(units), bias=np.array([0.3, 0.0]))
     physical = to_physical(one, electrical("1 fF", "1 Mohm"))
     found = figures(physical, tg.Schedule(), heat_kT=3e3)
     assert physical.scale == pytest.approx(9.1e-3, rel=0.01)
@@ -110,7 +110,7 @@ def test_elements_of_another_dimension_are_refused(make, message):
 def test_computers_that_cannot_be_wired_are_refused():
     units = tg.Units(visible=2)
     platform = electrical("1 fF", "1 Mohm")
-    bare = tg.all_to_all(units)
+    bare = tg.couplings.all_to_all(units)
     with pytest.raises(tg.InputError, match=r"J4 = 0: a unit needs a wall"):
         to_physical(tg.make_computer(bare, J4=0.0), platform)
     with pytest.raises(tg.InputError, match=r"J2 = -1: a unit needs a storage element"):

@@ -27,7 +27,7 @@ def symmetric(total, scale, seed=0):
     return matrix
 
 
-def computer(J4=1.0, scale=0.3, dtype=jnp.float32, wiring=tg.published):
+def computer(J4=1.0, scale=0.3, dtype=jnp.float32, wiring=tg.published_couplings):
     """Blocks with random couplings and biases; J2 differs from unit to unit."""
     couplings = wiring(UNITS).with_matrix(jnp.asarray(symmetric(7, scale), jnp.float32))
     bias = np.random.default_rng(1).normal(size=7) * 0.3
@@ -351,7 +351,7 @@ def test_limited_couplings_are_clipped_block_by_block():
 
 def test_dead_couplers_and_errors_are_alike_in_both_directions():
     units = tg.Units(visible=50, hidden=50)
-    wiring = tg.all_to_all(units).with_matrix(jnp.asarray(symmetric(100, 1.0), jnp.float32))
+    wiring = tg.couplings.all_to_all(units).with_matrix(jnp.asarray(symmetric(100, 1.0), jnp.float32))
     control = tg.make_computer(wiring)
     J, upper = np.asarray(wiring.matrix()), np.triu_indices(100, 1)
     found = make_device(KEY, control, Imperfections(dead=0.3, coupling_error=0.1)).matrix()

@@ -38,12 +38,12 @@ def star(total):
 
 
 WIRINGS = {
-    "planes": (lambda: tg.planes(UNITS, 5, 6), Bands),
-    "planes of radius 1.5": (lambda: tg.planes(UNITS, 5, 6, radius=1.5), Bands),
-    "scattered": (lambda: tg.scattered(UNITS, 7), Bands),
-    "random": (lambda: tg.from_pairs(UNITS, random_pairs(60, 200)), Rows),
-    "star": (lambda: tg.from_pairs(UNITS, star(60)), Rows),
-    "one pair": (lambda: tg.from_pairs(UNITS, np.array([[59, 3]])), Rows),
+    "planes": (lambda: tg.couplings.planes(UNITS, 5, 6), Bands),
+    "planes of radius 1.5": (lambda: tg.couplings.planes(UNITS, 5, 6, radius=1.5), Bands),
+    "scattered": (lambda: tg.couplings.scattered(UNITS, 7), Bands),
+    "random": (lambda: tg.couplings.from_pairs(UNITS, random_pairs(60, 200)), Rows),
+    "star": (lambda: tg.couplings.from_pairs(UNITS, star(60)), Rows),
+    "one pair": (lambda: tg.couplings.from_pairs(UNITS, np.array([[59, 3]])), Rows),
 }
 
 
@@ -83,7 +83,7 @@ def test_every_layout_is_the_dense_matrix(name):
 
 
 def test_pairs_within_a_radius_are_those_of_the_distance():
-    couplings = tg.planes(tg.Units(visible=20, hidden=33), 4, 5, radius=1.5)
+    couplings = tg.couplings.planes(tg.Units(visible=20, hidden=33), 4, 5, radius=1.5)
     unit = np.arange(53)
     place = np.stack([unit // 20, unit % 20 // 5, unit % 5], 1)
     distance = np.sqrt(((place[:, None] - place) ** 2).sum(-1))
@@ -91,7 +91,7 @@ def test_pairs_within_a_radius_are_those_of_the_distance():
 
 
 def test_scattered_neighbours_are_as_many_as_asked_for_on_average_and_reach_far():
-    couplings = tg.scattered(tg.Units(visible=3000), 12)
+    couplings = tg.couplings.scattered(tg.Units(visible=3000), 12)
     degree = np.bincount(np.asarray(couplings.pairs).reshape(-1), minlength=3000)
     # N - d pairs at distance d, d uniform: a mean degree of 12 with a standard error of 2.
     assert abs(degree.mean() - 12) < 4 * 2
@@ -100,8 +100,10 @@ def test_scattered_neighbours_are_as_many_as_asked_for_on_average_and_reach_far(
         graph.tocsr(), directed=False, unweighted=True, indices=[0, 1500]
     )
     assert steps.max() <= 6
-    assert np.array_equal(couplings.pairs, tg.scattered(tg.Units(visible=3000), 12).pairs)
-    assert not np.array_equal(couplings.pairs, tg.scattered(tg.Units(visible=3000), 12, seed=1).pairs)
+    assert np.array_equal(couplings.pairs, tg.couplings.scattered(tg.Units(visible=3000), 12).pairs)
+    assert not np.array_equal(
+        couplings.pairs, tg.couplings.scattered(tg.Units(visible=3000), 12, seed=1).pairs
+    )
 
 
 @pytest.mark.parametrize("triangle", [scipy.sparse.triu, scipy.sparse.tril, lambda matrix: matrix])
@@ -110,7 +112,7 @@ def test_a_sparse_matrix_wires_the_pairs_that_it_fills(triangle):
     pairs = random_pairs(60, 100)
     mask[pairs[:, 0], pairs[:, 1]] = mask[pairs[:, 1], pairs[:, 0]] = True
     matrix = triangle(scipy.sparse.csr_array(mask + np.eye(60)))
-    assert np.array_equal(tg.from_pairs(UNITS, matrix).mask(), mask)
+    assert np.array_equal(tg.couplings.from_pairs(UNITS, matrix).mask(), mask)
 
 
 def test_topologies_by_name_and_by_file(tmp_path):
@@ -121,8 +123,8 @@ def test_topologies_by_name_and_by_file(tmp_path):
     for name in ("pairs.npz", "sparse.npz"):
         found = np.asarray(wiring(str(tmp_path / name), UNITS, (5, 6)).pairs)
         assert {tuple(pair) for pair in found.tolist()} == {tuple(pair) for pair in wanted.tolist()}
-    assert wiring("planes:1.5", UNITS, (5, 6)).count() == tg.planes(UNITS, 5, 6, 1.5).count()
-    assert wiring("scattered:7", UNITS, (5, 6)).count() == tg.scattered(UNITS, 7).count()
+    assert wiring("planes:1.5", UNITS, (5, 6)).count() == tg.couplings.planes(UNITS, 5, 6, 1.5).count()
+    assert wiring("scattered:7", UNITS, (5, 6)).count() == tg.couplings.scattered(UNITS, 7).count()
     assert wiring("modes:3", UNITS, (5, 6)).basis.shape == (60, 3)
     assert wiring("low-rank:3", UNITS, (5, 6)).ranks == {"visible-hidden": 3, "hidden-hidden": 3}
 
@@ -135,36 +137,48 @@ def sparse(*entries, total=60):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tg.from_pairs(UNITS, np.array([[0, 60]])), r"name \(0, 60\), but units are 0 to 59"),
-        (lambda: tg.from_pairs(UNITS, np.array([[-1, 3]])), r"name \(-1, 3\)"),
-        (lambda: tg.from_pairs(UNITS, np.array([[4, 4]])), "couple unit 4 to itself"),
-        (lambda: tg.from_pairs(UNITS, np.array([[7, 3], [1, 2], [3, 7]])), r"hold \(3, 7\) twice"),
-        (lambda: tg.from_pairs(UNITS, np.array([[0.5, 1.0]])), "no whole numbers"),
-        (lambda: tg.from_pairs(UNITS, np.array([[np.nan, 1.0]])), "no whole numbers"),
-        (lambda: tg.from_pairs(UNITS, np.array([1, 2])), r"shape \(2,\): give \(edges, 2\)"),
-        (lambda: tg.from_pairs(UNITS, np.zeros((0, 2), int)), "couple no units"),
-        (lambda: tg.from_pairs(UNITS, sparse((0, 1, 1.0), total=50)), r"shape \(50, 50\) but .* 60 units"),
-        (lambda: tg.from_pairs(UNITS, sparse((0, 1, np.nan))), "NaN"),
         (
-            lambda: tg.from_pairs(UNITS, sparse((0, 1, 1.0), (3, 2, 1.0))),
+            lambda: tg.couplings.from_pairs(UNITS, np.array([[0, 60]])),
+            r"name \(0, 60\), but units are 0 to 59",
+        ),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([[-1, 3]])), r"name \(-1, 3\)"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([[4, 4]])), "couple unit 4 to itself"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([[7, 3], [1, 2], [3, 7]])), r"hold \(3, 7\) twice"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([[0.5, 1.0]])), "no whole numbers"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([[np.nan, 1.0]])), "no whole numbers"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.array([1, 2])), r"shape \(2,\): give \(edges, 2\)"),
+        (lambda: tg.couplings.from_pairs(UNITS, np.zeros((0, 2), int)), "couple no units"),
+        (
+            lambda: tg.couplings.from_pairs(UNITS, sparse((0, 1, 1.0), total=50)),
+            r"shape \(50, 50\) but .* 60 units",
+        ),
+        (lambda: tg.couplings.from_pairs(UNITS, sparse((0, 1, np.nan))), "NaN"),
+        (
+            lambda: tg.couplings.from_pairs(UNITS, sparse((0, 1, 1.0), (3, 2, 1.0))),
             "units 0 and 1 on one side of the diagonal only",
         ),
-        (lambda: tg.planes(UNITS, 5, 6, radius=0.5), "radius = 0.5"),
-        (lambda: tg.scattered(UNITS, 60), "neighbours = 60: give 1 to 59"),
-        (lambda: tg.through_modes(UNITS, 0), "modes = 0"),
-        (lambda: tg.low_rank(UNITS, 31), "rank = 31: give 1 to 30"),
-        (lambda: tg.low_rank(UNITS, 1, "visible-left"), "unknown link 'visible-left'"),
-        (lambda: tg.low_rank(tg.Units(5), 1, "visible-hidden"), "joins a role without units"),
+        (lambda: tg.couplings.planes(UNITS, 5, 6, radius=0.5), "radius = 0.5"),
+        (lambda: tg.couplings.scattered(UNITS, 60), "neighbours = 60: give 1 to 59"),
+        (lambda: tg.couplings.through_modes(UNITS, 0), "modes = 0"),
+        (lambda: tg.couplings.low_rank(UNITS, 31), "rank = 31: give 1 to 30"),
+        (lambda: tg.couplings.low_rank(UNITS, 1, "visible-left"), "unknown link 'visible-left'"),
+        (lambda: tg.couplings.low_rank(tg.Units(5), 1, "visible-hidden"), "joins a role without units"),
         (lambda: wiring("planes:far", UNITS, (5, 6)), "'planes:far': give a number after 'planes:'"),
         (lambda: wiring("modes:2.5", UNITS, (5, 6)), "give a whole number after 'modes:'"),
         (lambda: wiring("missing.npz", UNITS, (5, 6)), "file of pairs missing.npz does not exist"),
-        (lambda: with_random_values(tg.planes(UNITS, 5, 6)).with_values(jnp.ones(3)), r"shape \(3,\)"),
-        (lambda: tg.published(tg.Units(65_536, 65_536)), "blocks of 4.3e.09 couplings, 17 GB or more"),
-        (lambda: tg.planes(LARGE, 200, 200).matrix(), "60,000 units would take 14 GB"),
-        (lambda: tg.planes(LARGE, 200, 200).mask(), "made for up to 16,384 units"),
-        (lambda: tg.through_modes(LARGE, 2).matrix(), "60,000 units would take 14 GB"),
         (
-            lambda: tg.fields(np.ones((2, 65_536)), [0, 1], 65_536, imprint="projection"),
+            lambda: with_random_values(tg.couplings.planes(UNITS, 5, 6)).with_values(jnp.ones(3)),
+            r"shape \(3,\)",
+        ),
+        (
+            lambda: tg.published_couplings(tg.Units(65_536, 65_536)),
+            "blocks of 4.3e.09 couplings, 17 GB or more",
+        ),
+        (lambda: tg.couplings.planes(LARGE, 200, 200).matrix(), "60,000 units would take 14 GB"),
+        (lambda: tg.couplings.planes(LARGE, 200, 200).mask(), "made for up to 16,384 units"),
+        (lambda: tg.couplings.through_modes(LARGE, 2).matrix(), "60,000 units would take 14 GB"),
+        (
+            lambda: tg.imprint_fields(np.ones((2, 65_536)), [0, 1], 65_536, imprint="projection"),
             "'projection' needs a matrix of 65,536 x 65,536",
         ),
     ],
@@ -184,7 +198,7 @@ def test_a_file_without_pairs_is_refused(tmp_path):
 
 def problem(images=3, seed=0, units=UNITS):
     pictures = np.random.default_rng(seed).normal(size=(images, units.visible))
-    return tg.fields(pictures, np.arange(images), units.hidden, imprint="code")
+    return tg.imprint_fields(pictures, np.arange(images), units.hidden, imprint="code")
 
 
 def loss(known, J, b):
@@ -199,9 +213,9 @@ def test_the_exact_solution_on_edges_is_that_of_the_masked_blocks(name):
     edges = WIRINGS[name][0]()
     links = ("visible-visible", "visible-hidden", "hidden-hidden")
     mask = np.asarray(edges.mask())
-    full = tg.linked(UNITS, *links)
+    full = tg.couplings.from_links(UNITS, *links)
     parts = {link: tuple(UNITS.slice(role) for role in link.split("-")) for link in links}
-    blocks = tg.BlockCouplings(
+    blocks = tg.couplings.BlockCouplings(
         UNITS, full.blocks, {link: jnp.asarray(mask[part]) for link, part in parts.items()}
     )
     known = statistics(tg.make_computer(edges), problem(), SCHEDULE)[0]
@@ -221,7 +235,7 @@ def test_the_exact_solution_on_edges_is_that_of_the_masked_blocks(name):
 @pytest.mark.parametrize("visible_biases", [True, False])
 @pytest.mark.parametrize("mobility", [1.0, np.linspace(0.5, 1.5, 60)])
 def test_the_gradient_vanishes_in_the_span_of_the_modes(visible_biases, mobility):
-    computer = tg.make_computer(tg.through_modes(UNITS, 5), mobility=mobility)
+    computer = tg.make_computer(tg.couplings.through_modes(UNITS, 5), mobility=mobility)
     known = statistics(computer, problem(), SCHEDULE)[0]
     result = solve(computer, known, visible_biases=visible_biases)
     trained = result.computer
@@ -242,15 +256,17 @@ def test_the_gradient_vanishes_in_the_span_of_the_modes(visible_biases, mobility
 def test_few_modes_come_close_to_all_pairs_and_more_come_closer():
     digits = tg.load_digits([0, 1, 2])
     units = tg.Units(784, 112)
-    fields = tg.fields(digits.standardised(), digits.labels, 112, imprint="code", hidden_amplitude=5.0)
-    full = tg.make_computer(tg.all_to_all(units))
+    fields = tg.imprint_fields(
+        digits.standardised(), digits.labels, 112, imprint="code", hidden_amplitude=5.0
+    )
+    full = tg.make_computer(tg.couplings.all_to_all(units))
     known = statistics(full, fields, SCHEDULE)[0]
     best = solve_all_pairs(full, known).computer
     J = np.asarray(best.couplings.matrix(), float) + np.diag(2 * np.asarray(best.J2 - full.J2, float))
     least = loss(known, J, np.asarray(best.bias, float))
     gaps = []
     for modes in (2, 4, 8):
-        result = solve(tg.make_computer(tg.through_modes(units, modes)), known, visible_biases=True)
+        result = solve(tg.make_computer(tg.couplings.through_modes(units, modes)), known, visible_biases=True)
         held = result.computer
         reached = loss(known, np.asarray(held.couplings.matrix(), float), np.asarray(held.bias, float))
         gaps.append((reached - least) / -least)
@@ -258,16 +274,18 @@ def test_few_modes_come_close_to_all_pairs_and_more_come_closer():
     assert gaps[1] < 0.01
     # Dense sums over images span the same modes as factors do.
     summed = replace(known, pairs=known.pairs.dense())
-    again = solve(tg.make_computer(tg.through_modes(units, 8)), summed, visible_biases=True).computer
+    again = solve(
+        tg.make_computer(tg.couplings.through_modes(units, 8)), summed, visible_biases=True
+    ).computer
     other = loss(known, np.asarray(again.couplings.matrix(), float), np.asarray(again.bias, float))
     assert abs(other - reached) < 1e-4 * -least
 
 
 def test_modes_beyond_what_the_images_span_are_idle_or_left_out():
-    known = statistics(tg.make_computer(tg.through_modes(UNITS, 60)), problem(2), SCHEDULE)[0]
+    known = statistics(tg.make_computer(tg.couplings.through_modes(UNITS, 60)), problem(2), SCHEDULE)[0]
     through, low = (
         solve(tg.make_computer(couplings), known, visible_biases=True).computer.couplings
-        for couplings in (tg.through_modes(UNITS, 60), tg.low_rank(UNITS, 30))
+        for couplings in (tg.couplings.through_modes(UNITS, 60), tg.couplings.low_rank(UNITS, 30))
     )
     used = np.asarray(jnp.any(through.basis != 0, 0))
     assert through.basis.shape == (60, 60)
@@ -281,8 +299,10 @@ def test_low_rank_couplings_trained_as_such_come_close_to_those_of_full_blocks(v
     """The blocks of the same links hold a few hundred times as many numbers, and their loss is the least."""
     digits = tg.load_digits([0, 1, 2])
     units = tg.Units(784, 128)
-    fields = tg.fields(digits.standardised(), digits.labels, 128, imprint="code", hidden_amplitude=5.0)
-    known = statistics(tg.make_computer(tg.published(units)), fields, SCHEDULE)[0]
+    fields = tg.imprint_fields(
+        digits.standardised(), digits.labels, 128, imprint="code", hidden_amplitude=5.0
+    )
+    known = statistics(tg.make_computer(tg.published_couplings(units)), fields, SCHEDULE)[0]
 
     def reached(couplings):
         held = solve(tg.make_computer(couplings), known, visible_biases=visible_biases).computer
@@ -290,8 +310,8 @@ def test_low_rank_couplings_trained_as_such_come_close_to_those_of_full_blocks(v
         assert not np.diagonal(J).any()
         return loss(known, J, b), held.couplings
 
-    least, full = reached(tg.published(units))
-    (two, _), (four, low) = (reached(tg.low_rank(units, rank)) for rank in (2, 4))
+    least, full = reached(tg.published_couplings(units))
+    (two, _), (four, low) = (reached(tg.couplings.low_rank(units, rank)) for rank in (2, 4))
     assert least < four < two
     # J_ii, of order r / N, is left out of the trained factors: 1 % for 128 hidden units.
     assert four - least < 0.03 * -least
@@ -304,13 +324,13 @@ def test_a_large_computer_is_trained_runs_and_comes_back_from_its_folder(topolog
     rng = np.random.default_rng(0)
     if topology == "random":
         pairs = np.unique(np.sort(rng.integers(0, 60_000, (150_000, 2)), 1), axis=0)
-        couplings = tg.from_pairs(LARGE, pairs[pairs[:, 0] != pairs[:, 1]])
+        couplings = tg.couplings.from_pairs(LARGE, pairs[pairs[:, 0] != pairs[:, 1]])
     else:
         couplings = wiring(topology, LARGE, (200, 200))
     waves = np.stack([np.sin(np.arange(40_000) * step) for step in (0.01, 0.023)])
     images = waves / waves.std(1, keepdims=True)
     schedule = tg.Schedule(t_f=0.2, dt=0.02, readout=0.1)
-    fields = tg.fields(images, [0, 1], 20_000, imprint="code", amplitude=2.5)
+    fields = tg.imprint_fields(images, [0, 1], 20_000, imprint="code", amplitude=2.5)
     untrained = tg.make_computer(couplings)
     known = statistics(untrained, fields, schedule)[0]
     result = solve(untrained, known, visible_biases=True, tolerance=1e-3)
@@ -333,22 +353,26 @@ def test_a_large_computer_is_trained_runs_and_comes_back_from_its_folder(topolog
         assert np.array_equal(one, other)
     x = jnp.asarray(samples.x)
     assert np.array_equal(computer.force(x), again.force(x))
-    assert tg.workload_of(computer, samples, schedule).drive > 0
+    assert tg.ledger.workload_of(computer, samples, schedule).drive > 0
 
 
 def test_many_images_of_a_large_computer_are_refused_in_one_line():
-    computer = tg.make_computer(tg.scattered(LARGE, 2))
+    computer = tg.make_computer(tg.couplings.scattered(LARGE, 2))
     fields = np.random.default_rng(0).normal(size=(300, 60_000)).astype(np.float32)
     with pytest.raises(tg.InputError, match="300 images of 60000 units need dense statistics"):
         statistics(computer, fields, SCHEDULE)
 
 
 def test_equilibrium_of_many_units_is_drawn_block_by_block_as_of_few():
-    large = tg.make_computer(tg.scattered(tg.Units(5000), 2), J2=np.linspace(0.5, 1.5, 5000)).uncoupled()
-    x = np.asarray(tg.sample_uncoupled(jax.random.key(0), large, jnp.arange(400)), float)
+    large = tg.make_computer(
+        tg.couplings.scattered(tg.Units(5000), 2), J2=np.linspace(0.5, 1.5, 5000)
+    ).uncoupled()
+    x = np.asarray(tg.langevin.sample_uncoupled(jax.random.key(0), large, jnp.arange(400)), float)
     for part in (slice(0, 100), slice(4096, 4196), slice(4900, 5000)):
-        few = tg.make_computer(tg.scattered(tg.Units(100), 2), J2=np.asarray(large.J2[part])).uncoupled()
-        y = np.asarray(tg.sample_uncoupled(jax.random.key(1), few, jnp.arange(400)), float)
+        few = tg.make_computer(
+            tg.couplings.scattered(tg.Units(100), 2), J2=np.asarray(large.J2[part])
+        ).uncoupled()
+        y = np.asarray(tg.langevin.sample_uncoupled(jax.random.key(1), few, jnp.arange(400)), float)
         a, b = (x[:, part] ** 2).mean(1), (y**2).mean(1)
         error = np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
         assert abs(a.mean() - b.mean()) < 4 * error

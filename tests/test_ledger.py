@@ -48,7 +48,7 @@ def named(ledger, start):
 
 
 def test_the_papers_comparison_from_its_own_numbers():
-    rival = tg.DigitalDenoiser()
+    rival = tg.ledger.DigitalDenoiser()
     # 784*128 + 128*128 + 128*784 multiply-accumulates, ten steps, 1 pJ each, at 300 K.
     assert rival.joules == pytest.approx(217_088 * 10 * 1e-12)
     assert 5.0e14 < rival.joules / KT < 5.5e14
@@ -131,7 +131,7 @@ def test_schemes_and_sharing_change_what_is_counted(tmp_path):
 def run():
     units = tg.Units(visible=9, hidden=4)
     J = np.random.default_rng(0).normal(size=(13, 13)).astype(np.float32)
-    computer = tg.make_computer(tg.published(units).with_matrix(jax.numpy.asarray(J + J.T)))
+    computer = tg.make_computer(tg.published_couplings(units).with_matrix(jax.numpy.asarray(J + J.T)))
     schedule = tg.Schedule(t_f=0.4, dt=0.01)
     return computer, schedule, tg.generate(jax.random.key(0), computer, 60, schedule)
 

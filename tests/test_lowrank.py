@@ -41,7 +41,7 @@ def dense(couplings):
 
 
 def blocks(matrix, units=UNITS, links=tuple(RANKS)):
-    return tg.linked(units, *links).with_matrix(jnp.asarray(matrix, jnp.float32))
+    return tg.couplings.from_links(units, *links).with_matrix(jnp.asarray(matrix, jnp.float32))
 
 
 def random_couplings(units=UNITS, seed=3, links=tuple(RANKS), decay=0.5):
@@ -109,7 +109,7 @@ def test_planted_factors_are_found_again(weighted):
     units = tg.Units(visible=60, hidden=40, output=8)
     low = planted(units, seed=2)
     C = moment(units.total, spread=1.0) if weighted else None
-    found = tg.compress(blocks(dense(low), units), C, 1e-5)
+    found = tg.couplings.compress(blocks(dense(low), units), C, 1e-5)
     assert found.ranks == RANKS == found.couplings.ranks
     J = dense(low)
     assert np.linalg.norm(dense(found.couplings) - J) <= 1e-6 * np.linalg.norm(J)
@@ -122,7 +122,7 @@ def test_planted_factors_are_found_again(weighted):
 def test_the_force_error_is_as_stated_and_within_tolerance(tolerance, weighted):
     full = random_couplings()
     C = moment() if weighted else None
-    found = tg.compress(full, C, tolerance)
+    found = tg.couplings.compress(full, C, tolerance)
     measured = force_error(full, found.couplings, np.eye(UNITS.total) if C is None else C)
     assert measured <= tolerance
     assert np.isclose(found.force_error, measured, rtol=1e-5, atol=1e-8)
@@ -131,7 +131,7 @@ def test_the_force_error_is_as_stated_and_within_tolerance(tolerance, weighted):
 
 def test_the_force_error_is_the_one_met_on_states():
     full, C = random_couplings(), moment(spread=1.0)
-    found = tg.compress(full, C, 0.1)
+    found = tg.couplings.compress(full, C, 0.1)
     x = np.random.default_rng(0).multivariate_normal(np.zeros(UNITS.total), C, 100_000)
     x = jnp.asarray(x, jnp.float32)
     force, rest = (
@@ -163,7 +163,7 @@ def test_weighing_by_the_states_needs_no_higher_rank_and_often_a_lower_one():
         C = moment(units.total, seed + 10)
         block = np.asarray(full.blocks["visible-hidden"], float)
         for tolerance in (0.3, 0.1, 0.02):
-            rank = tg.compress(full, C, tolerance).ranks["visible-hidden"]
+            rank = tg.couplings.compress(full, C, tolerance).ranks["visible-hidden"]
             plain = plain_rank(block, C[a, a], C[b, b], tolerance)
             assert rank <= plain
             saved += plain - rank
@@ -175,7 +175,7 @@ def test_without_a_second_moment_one_block_gets_its_truncated_decomposition():
     full = random_couplings(units, 1, ("visible-hidden",), decay=0.8)
     size = np.linalg.svd(np.asarray(full.blocks["visible-hidden"], float), compute_uv=False)
     for tolerance in (0.3, 0.1):
-        found = tg.compress(full, None, tolerance)
+        found = tg.couplings.compress(full, None, tolerance)
         least = np.sqrt((size[found.ranks["visible-hidden"] :] ** 2).sum() / (size**2).sum())
         assert np.isclose(found.force_error, least, rtol=1e-5)
         assert found.ranks["visible-hidden"] == plain_rank(
@@ -187,7 +187,7 @@ def test_a_mode_less_on_any_link_breaks_the_tolerance():
     # In the eigenbasis of C = 1 the best fits are known for the blocks between roles.
     units = tg.Units(visible=12, hidden=9, output=7)
     full = random_couplings(units, 4, ("visible-hidden", "visible-output"), decay=0.7)
-    found = tg.compress(full, None, 0.05)
+    found = tg.couplings.compress(full, None, 0.05)
     size = {
         link: np.linalg.svd(np.asarray(b, float), compute_uv=False) ** 2 for link, b in full.blocks.items()
     }
@@ -200,7 +200,9 @@ def test_a_mode_less_on_any_link_breaks_the_tolerance():
 
 def test_a_link_without_couplings_gets_no_mode():
     low = planted(ranks={"visible-hidden": 2, "hidden-hidden": 0})
-    found = tg.compress(blocks(dense(low), links=("visible-hidden", "hidden-hidden")), moment(), 1e-5)
+    found = tg.couplings.compress(
+        blocks(dense(low), links=("visible-hidden", "hidden-hidden")), moment(), 1e-5
+    )
     assert found.ranks == {"visible-hidden": 2, "hidden-hidden": 0}
     assert found.couplings.count_full() == 14 * 10 + 10 * 9 // 2
 
@@ -208,7 +210,7 @@ def test_a_link_without_couplings_gets_no_mode():
 def test_a_second_moment_may_be_singular():
     full = random_couplings()
     x = np.random.default_rng(2).normal(size=(4, UNITS.total))
-    found = tg.compress(full, x.T @ x, 1e-3)
+    found = tg.couplings.compress(full, x.T @ x, 1e-3)
     assert force_error(full, found.couplings, x.T @ x) <= 1e-3
 
 
@@ -220,7 +222,7 @@ def test_the_trajectory_is_that_of_the_dense_blocks():
     for couplings in (low, blocks(dense(low))):
         computer = tg.make_computer(couplings)
         run = tg.simulate(
-            jax.random.key(4), computer, x, steps=300, dt=1e-3, observers={"heat": tg.HeatAndWork()}
+            jax.random.key(4), computer, x, steps=300, dt=1e-3, observers={"heat": tg.langevin.HeatAndWork()}
         )
         final.append((np.asarray(run.final), computer))
     assert np.abs(final[0][0] - final[1][0]).max() <= 1e-5
@@ -244,7 +246,7 @@ def test_a_model_folder_keeps_the_factors_bit_for_bit(tmp_path):
         folder = saved(tmp_path / name, couplings)
         loaded = tg.Model.from_pretrained(folder).computer
         held = loaded.couplings
-        assert isinstance(held, tg.LowRankCouplings)
+        assert isinstance(held, tg.couplings.LowRankCouplings)
         assert held.ranks == couplings.ranks
         for link in couplings.left:
             assert np.array_equal(held.left[link], couplings.left[link])
@@ -256,13 +258,16 @@ def test_a_model_folder_keeps_the_factors_bit_for_bit(tmp_path):
 
 
 def test_the_card_of_full_couplings_counts_every_pair_as_a_coupler(tmp_path):
-    for name, couplings in (("blocks", tg.published(UNITS)), ("edges", tg.planes(UNITS, 2, 7))):
+    for name, couplings in (
+        ("blocks", tg.published_couplings(UNITS)),
+        ("edges", tg.couplings.planes(UNITS, 2, 7)),
+    ):
         card = json.loads((saved(tmp_path / name, couplings) / "card.json").read_text())
         assert card["couplers"] == card["couplers_full"] == np.triu(couplings.mask()).sum()
 
 
 def test_compressed_couplings_survive_the_model_folder(tmp_path):
-    found = tg.compress(random_couplings(), moment(), 1e-3).couplings
+    found = tg.couplings.compress(random_couplings(), moment(), 1e-3).couplings
     loaded = tg.Model.from_pretrained(saved(tmp_path / "m", found)).computer.couplings
     assert np.array_equal(loaded.matrix(), found.matrix())
 
@@ -271,7 +276,7 @@ def with_factors(change):
     low = planted()
     left, right = dict(low.left), dict(low.right)
     change(left, right)
-    return tg.LowRankCouplings(UNITS, left, right)
+    return tg.couplings.LowRankCouplings(UNITS, left, right)
 
 
 def put(side, link, value):
@@ -312,30 +317,45 @@ def not_positive():
     ("call", "message"),
     [
         (
-            lambda: tg.compress(random_couplings(), None, 0.0),
+            lambda: tg.couplings.compress(random_couplings(), None, 0.0),
             "tolerance = 0.0: give a number between 0 and 1",
         ),
-        (lambda: tg.compress(random_couplings(), None, 1.0), "tolerance = 1.0"),
-        (lambda: tg.compress(random_couplings(), None, float("nan")), "tolerance = nan"),
+        (lambda: tg.couplings.compress(random_couplings(), None, 1.0), "tolerance = 1.0"),
+        (lambda: tg.couplings.compress(random_couplings(), None, float("nan")), "tolerance = nan"),
         (
-            lambda: tg.compress(random_couplings(decay=1.0), None, 1e-9),
+            lambda: tg.couplings.compress(random_couplings(decay=1.0), None, 1e-9),
             "tolerance = 1e-09 is finer than factors of this precision hold: give .e-0[78]",
         ),
-        (lambda: tg.compress(tg.published(UNITS), None, 0.1), "exert no force"),
+        (lambda: tg.couplings.compress(tg.published_couplings(UNITS), None, 0.1), "exert no force"),
         (
-            lambda: tg.compress(tg.planes(UNITS, 2, 7), None, 0.1),
+            lambda: tg.couplings.compress(tg.couplings.planes(UNITS, 2, 7), None, 0.1),
             "type EdgeCouplings cannot be compressed: give full blocks",
         ),
-        (lambda: tg.compress(planted(), None, 0.1), "type LowRankCouplings cannot be compressed"),
+        (lambda: tg.couplings.compress(planted(), None, 0.1), "type LowRankCouplings cannot be compressed"),
         (
-            lambda: tg.compress(tg.from_mask(UNITS, dense(planted()) > 0.5), None, 0.1),
+            lambda: tg.couplings.compress(tg.couplings.from_mask(UNITS, dense(planted()) > 0.5), None, 0.1),
             "link hidden-hidden, hidden-output, visible-hidden is only partly wired",
         ),
-        (lambda: tg.compress(random_couplings(), np.eye(5), 0.1), r"shape \(5, 5\) but the computer has 27"),
-        (lambda: tg.compress(random_couplings(), np.full((27, 27), np.nan), 0.1), "second moment holds NaN"),
-        (lambda: tg.compress(random_couplings(), np.tri(27), 0.1), "second moment is not symmetric"),
-        (lambda: tg.compress(random_couplings(), not_positive(), 0.1), "has the negative eigenvalue -1"),
-        (lambda: tg.compress(blocks(np.full((27, 27), np.inf)), None, 0.1), "hold NaN or infinite values"),
+        (
+            lambda: tg.couplings.compress(random_couplings(), np.eye(5), 0.1),
+            r"shape \(5, 5\) but the computer has 27",
+        ),
+        (
+            lambda: tg.couplings.compress(random_couplings(), np.full((27, 27), np.nan), 0.1),
+            "second moment holds NaN",
+        ),
+        (
+            lambda: tg.couplings.compress(random_couplings(), np.tri(27), 0.1),
+            "second moment is not symmetric",
+        ),
+        (
+            lambda: tg.couplings.compress(random_couplings(), not_positive(), 0.1),
+            "has the negative eigenvalue -1",
+        ),
+        (
+            lambda: tg.couplings.compress(blocks(np.full((27, 27), np.inf)), None, 0.1),
+            "hold NaN or infinite values",
+        ),
         (
             lambda: checked_factors(UNITS, {"hidden-hidden": np.ones(10)}, {"hidden-hidden": np.ones(10)}),
             r"low-rank factors of hidden-hidden have shapes \(10,\) and \(10,\): give \(10, r\)",
@@ -361,7 +381,7 @@ def test_bad_values_are_named(call, message):
 def test_training_low_rank_couplings_names_the_remedy(how):
     computer = tg.make_computer(planted())
     schedule = tg.Schedule(t_f=0.1, dt=0.01)
-    force = tg.fields(np.random.default_rng(0).normal(size=(2, 14)), [0, 1], 10, output=3)
+    force = tg.imprint_fields(np.random.default_rng(0).normal(size=(2, 14)), [0, 1], 10, output=3)
     start = (jax.random.key(0), computer, force, schedule)
     call = {
         "batch": lambda: tg.train(*start, cycles=1, validation_paths=0),

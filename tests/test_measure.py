@@ -34,7 +34,7 @@ def test_prototype_scores_find_the_prototype_and_its_inverse():
     rng = np.random.default_rng(0)
     prototypes = rng.normal(size=(3, 50))
     samples = np.stack([prototypes[2] * 3 + 1, -prototypes[0], rng.normal(size=50)])
-    scores = tg.prototype_scores(samples, prototypes)
+    scores = tg.quality.prototype_scores(samples, prototypes)
     assert scores.correlation[0, 2] == pytest.approx(1)
     assert scores.correlation[1, 0] == pytest.approx(-1)
     assert np.allclose(scores.correlation, np.corrcoef(samples, prototypes)[:3, 3:])
@@ -43,7 +43,7 @@ def test_prototype_scores_find_the_prototype_and_its_inverse():
 
 
 def test_sample_measures_agree_with_the_samples():
-    computer = tg.make_computer(tg.published(tg.Units(visible=9, hidden=3)))
+    computer = tg.make_computer(tg.published_couplings(tg.Units(visible=9, hidden=3)))
     schedule = tg.Schedule(t_f=0.2, dt=0.01)
     samples = tg.generate(jax.random.key(0), computer, 30, schedule)
     prototypes = np.random.default_rng(0).normal(size=(2, 9))
@@ -60,10 +60,10 @@ def test_sample_measures_agree_with_the_samples():
 def test_noising_path_ratio_closes_in_float64():
     units = tg.Units(visible=6, hidden=4)
     matrix = np.random.default_rng(1).normal(size=(10, 10)).astype(np.float32)
-    couplings = tg.published(units).with_matrix(jax.numpy.asarray(matrix + matrix.T))
+    couplings = tg.published_couplings(units).with_matrix(jax.numpy.asarray(matrix + matrix.T))
     computer = tg.make_computer(couplings)
     images = np.random.default_rng(2).normal(size=(2, 6))
-    fields = tg.fields(images, [0, 1], hidden=4)
+    fields = tg.imprint_fields(images, [0, 1], hidden=4)
     ratio = tg.noising_path_ratio(jax.random.key(0), computer, fields, 5, tg.Schedule(t_f=1.0, dt=0.01))
     assert ratio.total.shape == (5,)
     assert ratio.total.dtype == np.float64

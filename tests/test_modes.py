@@ -39,7 +39,7 @@ def draw(key, control, count, schedule=SCHEDULE, **options):
 
 def path_start(key, control, count):
     """The states that `generate` starts from."""
-    return tg.sample_uncoupled(jax.random.split(key)[0], control.uncoupled(), jnp.arange(count))
+    return tg.langevin.sample_uncoupled(jax.random.split(key)[0], control.uncoupled(), jnp.arange(count))
 
 
 def test_couplings_through_modes_are_their_matrix():

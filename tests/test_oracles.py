@@ -42,7 +42,9 @@ def ou(J, J2, kT, x0, t):
 
 def test_linear_computer_has_the_exact_ou_mean_and_covariance():
     J, x0 = symmetric(9, 0.1), np.linspace(-1, 1, 9)
-    computer = tg.make_computer(tg.all_to_all(UNITS).with_matrix(jnp.asarray(J, jnp.float32)), J4=0.0)
+    computer = tg.make_computer(
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(J, jnp.float32)), J4=0.0
+    )
     start = jnp.broadcast_to(jnp.asarray(x0, jnp.float32), (8000, 9))
     x = tg.simulate(
         jax.random.key(0), computer, start, steps=50, dt=0.01, integrator=tg.StochasticHeun()
@@ -91,7 +93,7 @@ def test_leimkuhler_matthews_has_the_exact_equilibrium_variance_of_a_linear_unit
     covariance = s2 / 2 / 2  # with the shared increment: E[x xi'] = s / 2
     variance = (s2 / 2 + 2 * (1 - a) * covariance) / (1 - (1 - a) ** 2)
     assert variance == pytest.approx(kT / 2)
-    computer = tg.make_computer(tg.published(tg.Units(20, 20)), J4=0.0)
+    computer = tg.make_computer(tg.published_couplings(tg.Units(20, 20)), J4=0.0)
     x = tg.simulate(
         jax.random.key(1),
         computer,
@@ -121,9 +123,9 @@ def boltzmann_moment(power, J2, J4, b, kT):
     [(1, 1, 0, 0.1), (1, 1, -4, 0.1), (1, 0, 0.5, 0.3), (-1, 1, 0.1, 0.1), (0, 1, 0, 1)],
 )
 def test_sampled_equilibrium_has_the_moments_of_quadrature(J2, J4, b, kT):
-    computer = tg.make_computer(tg.published(tg.Units(30, 20)), J2=J2, J4=J4, bias=b, kT=kT)
+    computer = tg.make_computer(tg.published_couplings(tg.Units(30, 20)), J2=J2, J4=J4, bias=b, kT=kT)
     x = (
-        np.asarray(tg.sample_uncoupled(jax.random.key(2), computer, jnp.arange(2000)))
+        np.asarray(tg.langevin.sample_uncoupled(jax.random.key(2), computer, jnp.arange(2000)))
         .reshape(-1, 1)
         .astype(float)
     )
@@ -134,7 +136,7 @@ def test_sampled_equilibrium_has_the_moments_of_quadrature(J2, J4, b, kT):
 @pytest.mark.parametrize("name", INTEGRATORS)
 def test_coupled_quartic_units_reach_their_boltzmann_distribution(name):
     units = tg.Units(2)
-    couplings = tg.all_to_all(units).with_matrix(jnp.array([[0, -0.8], [-0.8, 0]], jnp.float32))
+    couplings = tg.couplings.all_to_all(units).with_matrix(jnp.array([[0, -0.8], [-0.8, 0]], jnp.float32))
     computer = tg.make_computer(couplings, bias=np.array([0.2, 0.0]))
 
     def weight(y, x):
@@ -158,7 +160,7 @@ def test_coupled_quartic_units_reach_their_boltzmann_distribution(name):
     assert z(x[:, 0] * x[:, 1], average(lambda x, y: x * y)) < 4
     assert z(x[:, 0], average(lambda x, y: x)) < 4
     # The quench relation on the same small system: < exp(-W / kT) > = Z_theta / Z_0.
-    idle = tg.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(40000))
+    idle = tg.langevin.sample_uncoupled(jax.random.key(4), computer.uncoupled(), jnp.arange(40000))
     work = np.asarray(computer.energy(idle) - computer.uncoupled().energy(idle), float)
     bare = integrate.quad(lambda x: np.exp(-(x**2 + x**4) / 0.1), -2, 2)[0] ** 2
     assert z(np.exp(-work / 0.1), partition / bare) < 4
@@ -168,11 +170,13 @@ def wirings():
     mask = np.abs(symmetric(9)) > 0.2
     exact = {"dtype": jnp.float64}
     return {
-        "published": tg.published(UNITS, **exact),
-        "all": tg.all_to_all(UNITS, **exact),
-        "outputs": tg.linked(tg.Units(4, 3, 2), "visible-output", "hidden-output", "hidden-hidden", **exact),
-        "mask": tg.from_mask(UNITS, mask, **exact),
-        "planes": tg.planes(tg.Units(6, 3), 2, 3, **exact),
+        "published": tg.published_couplings(UNITS, **exact),
+        "all": tg.couplings.all_to_all(UNITS, **exact),
+        "outputs": tg.couplings.from_links(
+            tg.Units(4, 3, 2), "visible-output", "hidden-output", "hidden-hidden", **exact
+        ),
+        "mask": tg.couplings.from_mask(UNITS, mask, **exact),
+        "planes": tg.couplings.planes(tg.Units(6, 3), 2, 3, **exact),
     }
 
 
@@ -183,15 +187,15 @@ def test_local_gradient_is_the_gradient_of_the_reverse_action(float64, name):
     J = jnp.asarray(symmetric(9) * wired)
     computer = tg.make_computer(couplings.with_matrix(J), bias=np.linspace(-0.3, 0.3, 9), dtype=jnp.float64)
     path = jnp.asarray(np.random.default_rng(1).normal(size=(8, 3, 9)))
-    local = tg.local_gradient(computer, path, 0.01)
+    local = tg.thermodynamics.local_gradient(computer, path, 0.01)
 
     def action(matrix, bias):
-        free = tg.make_computer(tg.all_to_all(computer.units, dtype=jnp.float64), dtype=jnp.float64)
+        free = tg.make_computer(tg.couplings.all_to_all(computer.units, dtype=jnp.float64), dtype=jnp.float64)
         blocks = free.couplings.with_matrix(matrix)
         changed = tg.Computer(
             couplings=blocks, bias=bias, J2=free.J2, J4=free.J4, mobility=free.mobility, kT=free.kT
         )
-        return tg.reverse_action(changed, path, 0.01).sum()
+        return tg.thermodynamics.reverse_action(changed, path, 0.01).sum()
 
     by_matrix, by_bias = jax.grad(action, (0, 1))(J, computer.bias)
     expected = np.where(wired, by_matrix + by_matrix.T, 0)
@@ -201,7 +205,7 @@ def test_local_gradient_is_the_gradient_of_the_reverse_action(float64, name):
 
 def test_gradient_of_the_energy_is_the_force(float64):
     computer = tg.make_computer(
-        tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))),
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))),
         bias=np.ones(9),
         J2=0.7,
         dtype=jnp.float64,
@@ -212,7 +216,7 @@ def test_gradient_of_the_energy_is_the_force(float64):
 
 def noising_paths(computer, count, steps=40, dt=0.02, seed=0):
     fields = jnp.asarray(np.random.default_rng(seed).normal(size=(1, computer.units.total)))
-    control = tg.RampedField(
+    control = tg.noising.RampedField(
         computer.uncoupled(),
         jnp.broadcast_to(fields, (count, computer.units.total)),
         tg.Schedule(steps * dt, dt),
@@ -225,16 +229,18 @@ def noising_paths(computer, count, steps=40, dt=0.02, seed=0):
 
 def test_path_identity_to_rounding_and_by_its_definition(float64):
     computer = tg.make_computer(
-        tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))), dtype=jnp.float64
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))), dtype=jnp.float64
     )
     control, path, dt = noising_paths(computer, 6, steps=400, dt=0.005)
-    ratio = tg.log_ratio(control, computer, path, dt)
+    ratio = tg.thermodynamics.log_ratio(control, computer, path, dt)
     assert np.abs(ratio.identity_residual).max() < 1e-10
-    difference = tg.reverse_action(computer, path, dt) - tg.forward_action(control, path, dt)
+    difference = tg.thermodynamics.reverse_action(computer, path, dt) - tg.thermodynamics.forward_action(
+        control, path, dt
+    )
     assert np.allclose(ratio.total, difference, atol=1e-9)
     halves = [
-        tg.log_ratio(control, computer, path[:201], dt),
-        tg.log_ratio(control, computer, path[200:], dt, 200),
+        tg.thermodynamics.log_ratio(control, computer, path[:201], dt),
+        tg.thermodynamics.log_ratio(control, computer, path[200:], dt, 200),
     ]
     assert np.allclose(halves[0].total + halves[1].total, ratio.total, atol=1e-9)
     assert np.abs(ratio.force_part).min() > 0.01
@@ -243,10 +249,10 @@ def test_path_identity_to_rounding_and_by_its_definition(float64):
 def test_normalised_path_relation(float64):
     # < rho(x_K) P~ / (p_0(x_0) P_0) > = 1 for any normalised rho, here a Gaussian.
     computer = tg.make_computer(
-        tg.all_to_all(tg.Units(2)).with_matrix(jnp.array([[0, 0.3], [0.3, 0]])), dtype=jnp.float64
+        tg.couplings.all_to_all(tg.Units(2)).with_matrix(jnp.array([[0, 0.3], [0.3, 0]])), dtype=jnp.float64
     )
     control, path, dt = noising_paths(computer, 40000, steps=6, dt=0.02)
-    ratio = np.asarray(tg.log_ratio(control, computer, path, dt).total)
+    ratio = np.asarray(tg.thermodynamics.log_ratio(control, computer, path, dt).total)
     field = np.asarray(control.field[0])
     log_p0 = np.zeros(len(ratio))
     for unit in (0, 1):
@@ -261,7 +267,7 @@ def test_normalised_path_relation(float64):
 
 def test_heat_part_is_both_heats_less_what_the_couplings_add(float64):
     # (Q_0 + Q_theta) / 2kT - sum_k dx_k . J dx_k / 4kT with Stratonovich heats, path by path and exactly.
-    wiring = tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9)))
+    wiring = tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9)))
     computer = tg.make_computer(wiring, dtype=jnp.float64)
     control, path, dt = noising_paths(computer, 50, steps=40, dt=0.02)
     moved = path[1:] - path[:-1]
@@ -271,18 +277,18 @@ def test_heat_part_is_both_heats_less_what_the_couplings_add(float64):
     Q = -(moved * (computer.gradient(path[:-1]) + computer.gradient(path[1:]))).sum((0, -1)) / 2
     added = (moved * (moved @ computer.couplings.matrix())).sum((0, -1))
     exact = (Q_0 + Q) / (2 * computer.kT) - added / (4 * computer.kT)
-    found = tg.log_ratio(control, computer, path, dt).heat_part
+    found = tg.thermodynamics.log_ratio(control, computer, path, dt).heat_part
     assert np.allclose(found, exact, rtol=0, atol=1e-10)
     assert np.abs(added).min() > 1e-3
 
 
 def test_first_law_closes_for_a_driven_run_and_heat_is_an_energy_difference_for_a_constant_one(float64):
     computer = tg.make_computer(
-        tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))), dtype=jnp.float64
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9))), dtype=jnp.float64
     )
     schedule = tg.Schedule(1.0, 0.01)
     field = jnp.asarray(np.random.default_rng(3).normal(size=9))
-    driven = tg.RampedField(computer, field, schedule)
+    driven = tg.noising.RampedField(computer, field, schedule)
     start = jnp.zeros((5, 9))
     for control in (driven, computer):
         result = tg.simulate(
@@ -291,7 +297,7 @@ def test_first_law_closes_for_a_driven_run_and_heat_is_an_energy_difference_for_
             start,
             steps=100,
             dt=0.01,
-            observers={"ledger": tg.HeatAndWork(), "energy": tg.Energy()},
+            observers={"ledger": tg.langevin.HeatAndWork(), "energy": tg.langevin.Energy()},
             every=10,
         )
         heat, work = result.records["ledger"]["heat"], result.records["ledger"]["work"]
@@ -304,7 +310,7 @@ def test_first_law_closes_for_a_driven_run_and_heat_is_an_energy_difference_for_
 
 
 def test_noise_of_a_sample_depends_on_key_sample_and_step_alone():
-    computer = tg.make_computer(tg.published(UNITS))
+    computer = tg.make_computer(tg.published_couplings(UNITS))
     key = jax.random.key(5)
     whole = tg.simulate(key, computer, jnp.zeros((6, 9)), steps=20, dt=0.01).final
     one = tg.simulate(key, computer, jnp.zeros((1, 9)), steps=20, dt=0.01, samples=jnp.array([4])).final
@@ -318,16 +324,24 @@ def test_noise_of_a_sample_depends_on_key_sample_and_step_alone():
 
 
 def test_noising_stretch_is_the_simulated_ramp():
-    computer = tg.make_computer(tg.published(UNITS))
+    computer = tg.make_computer(tg.published_couplings(UNITS))
     control, path, dt = noising_paths(computer, 3, steps=20, dt=0.02)
     film = tg.simulate(
-        jax.random.key(9), control, path[0], steps=20, dt=dt, observers={"film": tg.Snapshots()}, every=1
+        jax.random.key(9),
+        control,
+        path[0],
+        steps=20,
+        dt=dt,
+        observers={"film": tg.langevin.Snapshots()},
+        every=1,
     ).records["film"]
     assert np.allclose(film, path, atol=1e-6)
 
 
 def test_divergence_names_step_unit_and_a_dt_that_works():
-    computer = tg.make_computer(tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9, 2.0), jnp.float32)))
+    computer = tg.make_computer(
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9, 2.0), jnp.float32))
+    )
     with pytest.raises(
         tg.DivergenceError, match=r"diverged at step \d+ \(batch row \d+, unit \d+, x = .*dt = "
     ) as stop:
@@ -337,7 +351,7 @@ def test_divergence_names_step_unit_and_a_dt_that_works():
         tg.simulate(jax.random.key(0), computer, jnp.ones((4, 9)), steps=200, dt=stable).final
     ).all()
     unstable = tg.make_computer(
-        tg.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9, 2.0), jnp.float32)), J4=0.0
+        tg.couplings.all_to_all(UNITS).with_matrix(jnp.asarray(symmetric(9, 2.0), jnp.float32)), J4=0.0
     )
     with pytest.raises(tg.DivergenceError, match="no dt is stable"):
         tg.simulate(jax.random.key(0), unstable, jnp.ones((4, 9)), steps=4000, dt=0.01)

@@ -17,7 +17,7 @@ import thermogen as tg
 from thermogen.parallel import agree, alone, deal, first, gather, is_first, jobs, process_count
 from thermogen.parallel.exchange import Part
 from thermogen.parallel.group import VARIABLES
-from thermogen.parallel.joining import start
+from thermogen.parallel.joining import join_processes
 from thermogen.parallel.launcher import launch
 from thermogen.parallel.rollcall import answer, call_roll
 from thermogen.storage.cache import share_jobs
@@ -202,8 +202,8 @@ def test_training_is_shared_and_commands_that_cannot_be_are_refused(small_model,
 
 
 def test_one_process_starts_sends_and_waits_for_nothing(tmp_path):
-    start()
-    start(processes=1)
+    join_processes()
+    join_processes(processes=1)
     assert process_count() == 1
     assert is_first()
     assert gather("x", lambda: Part({}, 3)) == [Part({}, 3)]
@@ -268,30 +268,30 @@ def test_values_that_cannot_be_are_refused(monkeypatch, given, variables, messag
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(tg.InputError, match=message):
-        start(*given)
+        join_processes(*given)
     assert process_count() == 1
 
 
 def test_missing_clusters_and_unknown_ones_are_said():
     with pytest.raises(tg.InputError, match=r"no cluster was found .*: start by srun"):
-        start(cluster="auto")
+        join_processes(cluster="auto")
     with pytest.raises(tg.InputError, match="unknown cluster 'pbs': choose one of auto, slurm"):
-        start(cluster="pbs")
+        join_processes(cluster="pbs")
     with pytest.raises(tg.InputError, match="processes beside a cluster"):
-        start(processes=2, cluster="slurm")
+        join_processes(processes=2, cluster="slurm")
 
 
 def test_a_coordinator_that_is_not_there_or_waits_in_vain_is_named():
     port = free_port()
     with pytest.raises(tg.InputError, match=rf"coordinator 127.0.0.1:{port} did not answer within 0.3 s"):
-        start(f"127.0.0.1:{port}", 2, 1, timeout=0.3)
+        join_processes(f"127.0.0.1:{port}", 2, 1, timeout=0.3)
     with pytest.raises(tg.InputError, match=r"process 1, 2 of 3 did not come within 0.3 s"):
-        start(f"127.0.0.1:{port}", 3, 0, timeout=0.3)
+        join_processes(f"127.0.0.1:{port}", 3, 0, timeout=0.3)
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(tg.InputError, match=f"port {port} of the coordinator cannot be used"),
     ):
-        start(f"127.0.0.1:{port}", 2, 0, timeout=0.3)
+        join_processes(f"127.0.0.1:{port}", 2, 0, timeout=0.3)
 
 
 @pytest.mark.parametrize(

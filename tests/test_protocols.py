@@ -19,7 +19,9 @@ COUNT = 3000
 
 def test_a_unit_rests_where_its_force_puts_it():
     places = np.array([-0.8, 0.0, 0.3])
-    units = tg.make_computer(tg.NoCouplings(tg.Units(3)), J4=3.0, bias=-resting_force(places, 1.0, 3.0))
+    units = tg.make_computer(
+        tg.couplings.NoCouplings(tg.Units(3)), J4=3.0, bias=-resting_force(places, 1.0, 3.0)
+    )
     assert np.abs(units.gradient(jnp.asarray(places, jnp.float32))).max() < 1e-6
 
 

@@ -10,7 +10,7 @@ from thermogen.control import ModeTable
 from thermogen.couplings import NoCouplings
 from thermogen.training import (
     TargetMoments,
-    refine,
+    refine_moments,
     target_moments,
 )
 
@@ -57,7 +57,7 @@ def test_target_moments_are_those_of_sampled_equilibrium():
     target = target_moments(table, force, conditions, SCHEDULE)
     each = 2000
     held = eqx.tree_at(lambda c: c.bias, table.reference, jnp.asarray(-np.repeat(force, each, 0)))
-    x = tg.sample_uncoupled(jax.random.key(0), held, jnp.arange(6 * each))
+    x = tg.langevin.sample_uncoupled(jax.random.key(0), held, jnp.arange(6 * each))
     modes = np.asarray(x, float).reshape(6, each, 12) @ np.asarray(table.basis, float)
 
     def z(values, exact):
@@ -96,7 +96,8 @@ def test_refinement_finds_the_moments_and_the_couplings_of_the_data(target, prec
     noise = np.mean([np.sqrt((np.trace(C) ** 2 / (C**2).sum() + 1) / (samples / 2)) for C in covariance])
     settings = {"rounds": rounds, "samples": samples, "rate": rate, "preconditioned": preconditioned}
     found = [
-        refine(jax.random.key(seed), start, target, LINEAR, **settings, held_out=target) for seed in range(3)
+        refine_moments(jax.random.key(seed), start, target, LINEAR, **settings, held_out=target)
+        for seed in range(3)
     ]
     course = np.mean([[one.mismatch for one in each.rounds] for each in found], 0)
     size, vectors = np.linalg.eigh(covariance)
@@ -120,7 +121,7 @@ def test_refinement_along_the_segments_and_what_it_refuses(target):
     table, *_ = linear(segments=2)
     seen = []
     for along in (False, True):
-        result = refine(
+        result = refine_moments(
             jax.random.key(0),
             table,
             target,
@@ -134,6 +135,6 @@ def test_refinement_along_the_segments_and_what_it_refuses(target):
         assert changed.tolist() == [along, True]
     assert seen == [0, 1, 0, 1]
     with pytest.raises(tg.InputError, match="rate = 0"):
-        refine(jax.random.key(0), table, target, LINEAR, rate=0)
+        refine_moments(jax.random.key(0), table, target, LINEAR, rate=0)
     with pytest.raises(tg.InputError, match="samples = 1 for 2 conditions"):
-        refine(jax.random.key(0), table, target, LINEAR, samples=1)
+        refine_moments(jax.random.key(0), table, target, LINEAR, samples=1)

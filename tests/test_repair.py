@@ -29,7 +29,7 @@ SHORT = tg.Schedule(t_f=0.5, dt=0.01)
 
 
 def problem(images=3):
-    return tg.fields(np.random.default_rng(0).normal(size=(images, 6)), np.arange(images), 5)
+    return tg.imprint_fields(np.random.default_rng(0).normal(size=(images, 6)), np.arange(images), 5)
 
 
 def mismatch(count=11, s=0.2, seed=2):
@@ -40,13 +40,13 @@ def mismatch(count=11, s=0.2, seed=2):
 def damaged(wiring=None, dtype=jnp.float32, **changed):
     J2, J4, mobility = mismatch()
     parts = {"J2": J2, "J4": J4, "mobility": mobility} | changed
-    return tg.make_computer(tg.published(UNITS) if wiring is None else wiring, dtype=dtype, **parts)
+    return tg.make_computer(tg.published_couplings(UNITS) if wiring is None else wiring, dtype=dtype, **parts)
 
 
 def noised(computer, fields, count, schedule=FINE):
     """Noising paths of samples 0, 1, ..., sample s being of image s mod P."""
     samples = jnp.arange(count)
-    control = tg.RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
+    control = tg.noising.RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
     start = noising_start(jax.random.key(0), control.reference, control.field, samples)
     return noising_stretch(sample_keys(jax.random.key(1), samples), control, start, 0, schedule.steps)
 
@@ -125,15 +125,15 @@ def test_statistics_with_mobilities_are_those_of_simulated_noising():
 def test_the_local_gradient_is_that_of_the_reverse_action_for_any_mobilities(kind):
     with jax.enable_x64(True):
         wiring = {
-            "blocks": lambda: tg.published(UNITS, dtype=jnp.float64),
-            "mask": lambda: tg.from_mask(UNITS, wired(), dtype=jnp.float64),
-            "edges": lambda: tg.planes(UNITS, 2, 3, dtype=jnp.float64),
+            "blocks": lambda: tg.published_couplings(UNITS, dtype=jnp.float64),
+            "mask": lambda: tg.couplings.from_mask(UNITS, wired(), dtype=jnp.float64),
+            "edges": lambda: tg.couplings.planes(UNITS, 2, 3, dtype=jnp.float64),
         }[kind]()
         matrix = np.random.default_rng(4).normal(size=(11, 11))
         wiring = wiring.with_matrix(jnp.asarray(matrix + matrix.T) / 5)
         computer = damaged(wiring, jnp.float64, bias=np.random.default_rng(5).normal(size=11))
         path = jnp.asarray(np.random.default_rng(6).normal(size=(7, 3, 11)).cumsum(0) / 5)
-        action = tg.reverse_action(computer, path, 0.01)
+        action = tg.thermodynamics.reverse_action(computer, path, 0.01)
         by_hand = sum(
             (
                 (path[k] - path[k + 1] + computer.mobility * computer.gradient(path[k + 1]) * 0.01) ** 2
@@ -146,7 +146,7 @@ def test_the_local_gradient_is_that_of_the_reverse_action_for_any_mobilities(kin
 
         def total(values, bias):
             other = eqx.tree_at(lambda c: (c.couplings, c.bias), computer, (values, bias))
-            return tg.reverse_action(other, path, 0.01).sum()
+            return tg.thermodynamics.reverse_action(other, path, 0.01).sum()
 
         automatic = eqx.filter_grad(lambda both: total(*both))((computer.couplings, computer.bias))
         local = local_gradient(computer, path, 0.01)
@@ -167,19 +167,19 @@ def test_the_local_gradient_is_that_of_the_reverse_action_for_any_mobilities(kin
 def wired():
     """All pairs that are published but for one in five, dead in both directions."""
     dead = np.triu(np.random.default_rng(7).random((11, 11)) < 0.2)
-    return np.asarray(tg.published(UNITS).mask()) & ~(dead | dead.T)
+    return np.asarray(tg.published_couplings(UNITS).mask()) & ~(dead | dead.T)
 
 
 @pytest.mark.parametrize("visible_biases", [False, True])
 def test_the_mean_gradient_of_sampled_reverse_paths_vanishes_at_the_solution(visible_biases):
     """And away from it, it is mu_i (J C + U)_ij + mu_j (J C + U)_ji over 2 kT."""
-    start, fields = damaged(tg.from_mask(UNITS, wired())), problem(2)
+    start, fields = damaged(tg.couplings.from_mask(UNITS, wired())), problem(2)
     known = statistics(start, fields, FINE)[0]
     trained = solve(start, known, visible_biases=visible_biases).computer
     C, U, mu = known.second_moment(), known.cross_moment(), np.asarray(start.mobility, float)
     mask = np.asarray(start.couplings.mask())
     assert not np.asarray(trained.couplings.matrix())[~mask].any()
-    assert mask.sum() < np.asarray(tg.published(UNITS).mask()).sum()
+    assert mask.sum() < np.asarray(tg.published_couplings(UNITS).mask()).sum()
     path = noised(start, fields, 600)
     biased = np.arange(0 if visible_biases else 6, 11)
     for each in (start, trained):
@@ -203,7 +203,7 @@ def test_the_mean_gradient_of_sampled_reverse_paths_vanishes_at_the_solution(vis
 
 @pytest.mark.parametrize("images", [3, 40])
 def test_the_solution_with_mobilities_is_that_of_the_dense_linear_system(images):
-    computer = damaged(tg.from_mask(UNITS, wired()))
+    computer = damaged(tg.couplings.from_mask(UNITS, wired()))
     known = statistics(computer, problem(images), SCHEDULE)[0]
     solved = solve(computer, known, ridge=0.05, tolerance=1e-10).computer
     C, U = known.second_moment() + 0.05 * 2.5 * np.eye(11), known.cross_moment()
@@ -229,7 +229,7 @@ def test_the_solution_with_mobilities_is_that_of_the_dense_linear_system(images)
 
 
 def test_with_all_pairs_and_stiffness_the_weighted_gradient_vanishes_everywhere():
-    computer, fields = damaged(tg.all_to_all(UNITS)), problem()
+    computer, fields = damaged(tg.couplings.all_to_all(UNITS)), problem()
     known = statistics(computer, fields, SCHEDULE)[0]
     trained = solve_all_pairs(computer, known).computer
     J = np.asarray(trained.couplings.matrix(), float)
@@ -241,9 +241,9 @@ def test_with_all_pairs_and_stiffness_the_weighted_gradient_vanishes_everywhere(
 
 def test_one_mobility_is_the_same_as_a_number_and_rescales_time():
     """The loss does not depend on which unit of time is used: mu = 2 and t_f / 2 give the same optimum."""
-    fields, number = problem(), tg.make_computer(tg.published(UNITS), mobility=2.0)
-    array = tg.make_computer(tg.published(UNITS), mobility=np.full(11, 2.0))
-    slow = tg.make_computer(tg.published(UNITS))
+    fields, number = problem(), tg.make_computer(tg.published_couplings(UNITS), mobility=2.0)
+    array = tg.make_computer(tg.published_couplings(UNITS), mobility=np.full(11, 2.0))
+    slow = tg.make_computer(tg.published_couplings(UNITS))
     half = tg.Schedule(t_f=1.25, dt=0.0025)
     results = [
         solve(one, statistics(one, fields, schedule)[0])
@@ -259,11 +259,13 @@ def test_one_mobility_is_the_same_as_a_number_and_rescales_time():
 def test_masked_blocks_converge_in_tens_of_iterations():
     units = tg.Units(visible=100, hidden=64)
     random = np.random.default_rng(8)
-    fields = tg.fields(random.normal(size=(3, 100)), [0, 1, 2], 64, imprint="code", hidden_amplitude=5.0)
-    whole = tg.published(units)
+    fields = tg.imprint_fields(
+        random.normal(size=(3, 100)), [0, 1, 2], 64, imprint="code", hidden_amplitude=5.0
+    )
+    whole = tg.published_couplings(units)
     for share in (0.05, 0.4):
         dead = np.triu(random.random((164, 164)) < share)
-        wiring = tg.from_mask(units, np.asarray(whole.mask()) & ~(dead | dead.T))
+        wiring = tg.couplings.from_mask(units, np.asarray(whole.mask()) & ~(dead | dead.T))
         mobility = np.exp(0.1 * random.normal(size=164))
         computer = tg.make_computer(wiring, mobility=mobility)
         # Few kinds, so that the test is quick: the solution has nothing to do with how moments are found.
@@ -276,8 +278,8 @@ def test_masked_blocks_converge_in_tens_of_iterations():
 
 def test_a_chip_is_repaired_by_exact_training_for_what_it_is():
     """Loss on the chip's own noising paths: trained for it, below trained for a perfect one."""
-    perfect, fields = tg.make_computer(tg.published(UNITS)), problem()
-    chip = damaged(tg.from_mask(UNITS, wired()))
+    perfect, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
+    chip = damaged(tg.couplings.from_mask(UNITS, wired()))
     trained = tg.train_exact(jax.random.key(0), perfect, fields, SCHEDULE).computer
     repaired = tg.train_exact(jax.random.key(0), chip, fields, SCHEDULE).computer
     moved = eqx.tree_at(
@@ -286,7 +288,7 @@ def test_a_chip_is_repaired_by_exact_training_for_what_it_is():
         (chip.couplings.with_matrix(trained.couplings.matrix()), trained.bias),
     )
     losses = [
-        np.asarray(tg.path_loss(jax.random.key(5), each, fields, SCHEDULE, jnp.arange(300)), float)
+        np.asarray(tg.training.path_loss(jax.random.key(5), each, fields, SCHEDULE, jnp.arange(300)), float)
         for each in (repaired, moved)
     ]
     difference = losses[0] - losses[1]
@@ -295,10 +297,10 @@ def test_a_chip_is_repaired_by_exact_training_for_what_it_is():
 
 
 def test_everything_that_takes_a_computer_takes_mobilities(tmp_path):
-    computer, fields = damaged(tg.from_mask(UNITS, wired())), problem(2)
+    computer, fields = damaged(tg.couplings.from_mask(UNITS, wired())), problem(2)
     assert stable_dt(computer) < stable_dt(damaged(mobility=1.0)) / 1.01
     # Equilibrium does not depend on mobility, before a run and after it.
-    linear = damaged(tg.published(UNITS), J2=1.0, J4=0.0)
+    linear = damaged(tg.published_couplings(UNITS), J2=1.0, J4=0.0)
     x = sample_uncoupled(jax.random.key(0), linear, jnp.arange(4000))
     after = tg.simulate(jax.random.key(1), linear, x, steps=200, dt=0.005).final
     square = np.asarray(after, float) ** 2
@@ -311,11 +313,13 @@ def test_everything_that_takes_a_computer_takes_mobilities(tmp_path):
     values = np.asarray(pulled, float)
     assert (np.abs(values.mean(0) - exact) / (values.std(0, ddof=1) / np.sqrt(4000))).max() < 4
     path = noised(computer, fields, 4, SHORT)
-    control = tg.RampedField(computer.uncoupled(), fields[jnp.arange(4) % 2], SHORT)
+    control = tg.noising.RampedField(computer.uncoupled(), fields[jnp.arange(4) % 2], SHORT)
     ratio = log_ratio(control, computer, path, SHORT.dt)
-    forward = tg.forward_action(control, path, SHORT.dt)
+    forward = tg.thermodynamics.forward_action(control, path, SHORT.dt)
     assert np.abs(ratio.identity_residual).max() < 1e-3 * np.abs(np.asarray(ratio.total)).max()
-    assert np.allclose(ratio.total, tg.reverse_action(computer, path, SHORT.dt) - forward, rtol=1e-3)
+    assert np.allclose(
+        ratio.total, tg.thermodynamics.reverse_action(computer, path, SHORT.dt) - forward, rtol=1e-3
+    )
     online = tg.train(jax.random.key(0), computer, fields, SHORT, tg.Rule("online", rate=1e-4), cycles=2)
     assert np.isfinite(online.loss).all()
     trained = tg.train_exact(jax.random.key(0), computer, fields, SHORT, segments=2).computer
@@ -328,7 +332,7 @@ def test_everything_that_takes_a_computer_takes_mobilities(tmp_path):
 
 
 def test_mobilities_that_cannot_be_are_refused():
-    wiring = tg.published(UNITS)
+    wiring = tg.published_couplings(UNITS)
     bad = np.ones(11)
     with pytest.raises(tg.InputError, match=r"mobility has shape \(10,\) for 11 units"):
         tg.make_computer(wiring, mobility=bad[:10])

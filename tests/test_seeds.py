@@ -86,7 +86,7 @@ def compared(tmp_path_factory):
     """The folder of a small comparison without other generators."""
     out = tmp_path_factory.mktemp("compared") / "run"
     settings = ConditionalSettings(clusters=2, modes=8, dt=0.05, seed=SEED)
-    compare_generators(load_split(), settings, COUNT, out, classifier=tg.load_classifier(), rivals="")
+    compare_generators(load_split(), settings, COUNT, out, classifier=tg.quality.load_classifier(), rivals="")
     return out
 
 
@@ -112,7 +112,7 @@ def test_compare_draws_what_sample_draws(compared, sampled):
 
 
 def test_evaluate_judges_what_sample_draws(compared, sampled):
-    reference = reference_of(load_split(), tg.load_classifier())
+    reference = reference_of(load_split(), tg.quality.load_classifier())
     _, samples = evaluate_model(model_of(compared), reference, COUNT, SEED)
     arrays = sampled("--count", COUNT)
     np.testing.assert_array_equal(samples.visible, arrays["visible"])

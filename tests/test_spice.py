@@ -49,10 +49,12 @@ def low_rank(units=None):
         "visible-hidden": jnp.asarray(link[0], jnp.float32),
         "hidden-hidden": jnp.asarray(own, jnp.float32),
     }
-    right = {"visible-hidden": jnp.asarray(link[1], jnp.float32) / 4,
-             "hidden-hidden": jnp.asarray(-0.3 * own, jnp.float32)}  # fmt: skip
-    couplings = tg.LowRankCouplings(units, left, right)
-    full = tg.published(units).with_matrix(couplings.matrix())
+    right = {
+        "visible-hidden": jnp.asarray(link[1], jnp.float32) / 4,
+        "hidden-hidden": jnp.asarray(-0.3 * own, jnp.float32),
+    }
+    couplings = tg.couplings.LowRankCouplings(units, left, right)
+    full = tg.published_couplings(units).with_matrix(couplings.matrix())
     bias = rng.normal(size=10) * 0.2
     return tg.make_computer(couplings, bias=bias), tg.make_computer(full, bias=bias)
 
@@ -62,15 +64,22 @@ def modes():
     rng = np.random.default_rng(2)
     basis = jnp.asarray(np.linalg.qr(rng.normal(size=(6, 3)))[0], jnp.float32)
     mixing = rng.normal(size=(3, 3))
-    couplings = tg.ModeCouplings(tg.Units(6), basis, jnp.asarray(mixing + mixing.T, jnp.float32))
+    couplings = tg.couplings.ModeCouplings(tg.Units(6), basis, jnp.asarray(mixing + mixing.T, jnp.float32))
     return tg.make_computer(couplings, bias=0.1)
 
 
 # --- wiring and figures -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [lambda: low_rank()[0], lambda: low_rank()[1], modes,
-                                  lambda: tg.make_computer(tg.planes(tg.Units(8), 2, 4))])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: low_rank()[0],
+        lambda: low_rank()[1],
+        modes,
+        lambda: tg.make_computer(tg.couplings.planes(tg.Units(8), 2, 4)),
+    ],
+)
 def test_wiring_makes_the_same_couplings(make):
     computer = make()
     physical = to_physical(computer, platform())
@@ -100,7 +109,7 @@ def test_couplers_of_dense_and_low_rank_wiring():
 def test_what_transconductors_draw_and_add():
     """V_DD t_f sum G / (g_m / I_D), and T (1 + <sum_j |G_ij|> / leak), by hand for one pair."""
     units = tg.Units(2)
-    one = tg.make_computer(tg.all_to_all(units).with_matrix(jnp.asarray([[0, 0.5], [0.5, 0.0]])))
+    one = tg.make_computer(tg.couplings.all_to_all(units).with_matrix(jnp.asarray([[0, 0.5], [0.5, 0.0]])))
     own = record("cmos-1fF")
     found = figures(to_physical(one, own.platform()), tg.Schedule(), active=own.active)
     G = 0.5 * 0.5e-6
@@ -133,12 +142,19 @@ def test_every_number_of_a_platform_has_a_source_and_lies_in_its_range():
         assert to_physical(random_computer(KEY, 4), one.platform()).platform.name == one.name
 
 
-@pytest.mark.parametrize(("name", "changed", "message"), [
-    ("cmos-1fF", {"capacitance": "1 aF"}, "capacitance = 1 aF is outside the range of cmos-1fF"),
-    ("josephson", {"temperature": "77 K"}, "temperature = 77 K is outside the range of josephson"),
-    ("cmos-1fF", {"inductance": "1 nH"}, "cmos-1fF has no inductance: choose among capacitance, resistance"),
-    ("cmos-1fF", {"capacitance": "1 ohm"}, "capacitance = 1 ohm: give a value in farad"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("cmos-1fF", {"capacitance": "1 aF"}, "capacitance = 1 aF is outside the range of cmos-1fF"),
+        ("josephson", {"temperature": "77 K"}, "temperature = 77 K is outside the range of josephson"),
+        (
+            "cmos-1fF",
+            {"inductance": "1 nH"},
+            "cmos-1fF has no inductance: choose among capacitance, resistance",
+        ),
+        ("cmos-1fF", {"capacitance": "1 ohm"}, "capacitance = 1 ohm: give a value in farad"),
+    ],
+)
 def test_values_outside_a_platform_are_refused(name, changed, message):
     with pytest.raises(tg.InputError, match=message):
         record(name).platform(changed)
@@ -157,7 +173,7 @@ def test_a_swing_beyond_the_platform_is_refused():
 def test_asymmetric_couplings_need_one_way_couplers():
     units = tg.Units(3)
     J = jnp.asarray([[0, 1, 0], [2, 0, 0], [0, 0, 0.0]])
-    lopsided = tg.make_computer(tg.BlockCouplings(units, {"visible-visible": J}))
+    lopsided = tg.make_computer(tg.couplings.BlockCouplings(units, {"visible-visible": J}))
     with pytest.raises(tg.InputError, match=r"visible-visible are not symmetric, entry \(0, 1\) is 1 and"):
         to_physical(lopsided, record("josephson").platform())
     wired = wiring(to_physical(lopsided, platform()).couplings).matrix()
@@ -184,7 +200,7 @@ def test_platform_files(tmp_path):
 def test_held_path_of_a_linear_unit_is_exact():
     """J4 = 0: x relaxes to kick / (2 J2) between switches, in closed form."""
     J2, step, kT = 0.8, 0.1, 0.1
-    one = tg.make_computer(tg.all_to_all(tg.Units(2)), J2=J2, J4=0.0, kT=kT)
+    one = tg.make_computer(tg.couplings.all_to_all(tg.Units(2)), J2=J2, J4=0.0, kT=kT)
     noise = held_noise(KEY, np.arange(1), 4, 2)
     found = held_path(one, np.array([[0.3, -0.2]]), noise, step, 4)[0]
     x = np.array([0.3, -0.2])
@@ -219,12 +235,15 @@ def test_a_deck_writes_out_products_and_seeds():
     assert text.count("uic") == 2
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"start": np.zeros((1, 4))}, r"start has shape \(1, 4\) for 3 units"),
-    ({"noise": np.zeros((50, 3)), "seeds": np.array([1])}, "noise and seeds are both given"),
-    ({"start": np.zeros((2, 3)), "noise": np.zeros((50, 3))}, "noise is given for one run, not 2"),
-    ({"noise": np.zeros((5, 3))}, r"noise has shape \(5, 3\): give \(50, 3\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"start": np.zeros((1, 4))}, r"start has shape \(1, 4\) for 3 units"),
+        ({"noise": np.zeros((50, 3)), "seeds": np.array([1])}, "noise and seeds are both given"),
+        ({"start": np.zeros((2, 3)), "noise": np.zeros((50, 3))}, "noise is given for one run, not 2"),
+        ({"noise": np.zeros((5, 3))}, r"noise has shape \(5, 3\): give \(50, 3\)"),
+    ],
+)
 def test_decks_that_make_no_sense_are_refused(given, message):
     physical = to_physical(random_computer(KEY, 3), platform())
     start = given.pop("start", np.zeros((1, 3)))
@@ -232,11 +251,14 @@ def test_decks_that_make_no_sense_are_refused(given, message):
         netlist(physical, start, Transient(), **given)
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"reltol": 0.0}, "reltol = 0.0: give a positive number"),
-    ({"noise_step": 0.3}, "noise_step = 0.3 does not divide t_f = 2.5: try 0.3125"),
-    ({"points": 0}, "points = 0: give 1 or more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reltol": 0.0}, "reltol = 0.0: give a positive number"),
+        ({"noise_step": 0.3}, "noise_step = 0.3 does not divide t_f = 2.5: try 0.3125"),
+        ({"points": 0}, "points = 0: give 1 or more"),
+    ],
+)
 def test_plans_that_make_no_sense_are_refused(given, message):
     with pytest.raises(tg.InputError, match=message):
         Transient(**given)
@@ -278,8 +300,11 @@ def test_other_platforms_run_as_their_analogue(name, bench):
 def test_averages_agree_within_four_standard_errors(bench):
     found = ensembles(KEY, random_computer(KEY, 4), platform(), bench, 400, noise_step=0.05)
     assert {name: one["n"] for name, one in found["z"].items()} == {
-        "means": 4, "variances": 4, "covariances": 6, "heat": 1,
-    }  # fmt: skip
+        "means": 4,
+        "variances": 4,
+        "covariances": 6,
+        "heat": 1,
+    }
     assert found["agrees"]
     assert all(one["largest"] < 4 for one in found["z"].values())
 

@@ -19,7 +19,7 @@ def couplings(topology, scale=0.3, seed=0):
     return empty.with_matrix(jnp.asarray(matrix + matrix.T, jnp.float32))
 
 
-def computer(topology=tg.published, **given):
+def computer(topology=tg.published_couplings, **given):
     rng = np.random.default_rng(1)
     return tg.make_computer(couplings(topology), bias=0.2 * rng.normal(size=UNITS.total), **given)
 
@@ -29,7 +29,12 @@ def states(rows=5, seed=2):
 
 
 @pytest.mark.parametrize(
-    "topology", [tg.published, tg.all_to_all, lambda units: tg.linked(units, "hidden-output")]
+    "topology",
+    [
+        tg.published_couplings,
+        tg.couplings.all_to_all,
+        lambda units: tg.couplings.from_links(units, "hidden-output"),
+    ],
 )
 def test_products_of_a_state_cut_by_role_are_those_of_the_whole_state(topology):
     held = couplings(topology)
@@ -60,12 +65,20 @@ def test_a_step_of_a_cut_state_is_the_step_of_the_whole_state(name, mobility):
     cut = computer(mobility=mobility)
     units = tg.Units(visible=UNITS.total)
     whole = tg.make_computer(
-        tg.all_to_all(units).with_matrix(cut.couplings.matrix()), bias=np.asarray(cut.bias), mobility=mobility
+        tg.couplings.all_to_all(units).with_matrix(cut.couplings.matrix()),
+        bias=np.asarray(cut.bias),
+        mobility=mobility,
     )
     x = states()
     run = {"steps": 45, "dt": 0.01, "integrator": named_integrator(name), "every": 15}
     one, other = (
-        tg.simulate(KEY, each, x, observers={"path": tg.Snapshots(), "ledger": tg.HeatAndWork()}, **run)
+        tg.simulate(
+            KEY,
+            each,
+            x,
+            observers={"path": tg.langevin.Snapshots(), "ledger": tg.langevin.HeatAndWork()},
+            **run,
+        )
         for each in (cut, whole)
     )
     assert np.allclose(one.final, other.final, atol=1e-5)
@@ -79,8 +92,10 @@ def test_products_in_bfloat16_are_right_to_eight_bits_and_only_products_are_roun
     rounded = EulerMaruyama(products="bfloat16")
     x = states(rows=40)
     kinds = {
-        "blocks": couplings(tg.published),
-        "factors": tg.compress(couplings(tg.published), np.eye(UNITS.total), 1e-3).couplings,
+        "blocks": couplings(tg.published_couplings),
+        "factors": tg.couplings.compress(
+            couplings(tg.published_couplings), np.eye(UNITS.total), 1e-3
+        ).couplings,
     }
     for held in kinds.values():
         ready = narrowed(held.prepared().for_split_state())
@@ -93,14 +108,14 @@ def test_products_in_bfloat16_are_right_to_eight_bits_and_only_products_are_roun
             for each in (EulerMaruyama(), rounded)
         ]
         assert 0 < np.abs(both[0] - both[1]).max() < 0.02
-    free = tg.make_computer(couplings(tg.published)).uncoupled()
+    free = tg.make_computer(couplings(tg.published_couplings)).uncoupled()
     with pytest.raises(tg.InputError, match="NoCouplings"):
         tg.simulate(KEY, free, x, steps=2, dt=0.01, integrator=rounded)
 
 
 def test_a_double_precision_state_has_double_precision_products():
     with jax.enable_x64(True):
-        wide = tg.make_computer(couplings(tg.published), dtype=jnp.float64)
+        wide = tg.make_computer(couplings(tg.published_couplings), dtype=jnp.float64)
         x = states().astype(jnp.float64)
         end = np.asarray(tg.simulate(KEY, wide, x, steps=10, dt=1e-3).final)
         assert end.dtype == np.float64
@@ -116,8 +131,8 @@ def test_a_double_precision_state_has_double_precision_products():
 @pytest.mark.parametrize(("name", "tolerance"), [("euler", 0.35), ("heun", 0.02)])
 def test_three_point_noise_has_the_bias_of_the_method_and_no_more(name, tolerance):
     """<x^2> and <x^4> of one unit in equilibrium against quadrature, at a large step, n = 200,000."""
-    alone = tg.make_computer(tg.NoCouplings(tg.Units(500)))
-    x = tg.sample_uncoupled(KEY, alone, jnp.arange(400))
+    alone = tg.make_computer(tg.couplings.NoCouplings(tg.Units(500)))
+    x = tg.langevin.sample_uncoupled(KEY, alone, jnp.arange(400))
     method = named_integrator(name, noise="three-point")
     dt = 0.05
     end = np.asarray(tg.simulate(KEY, alone, x, steps=60, dt=dt, integrator=method).final, float)

@@ -17,7 +17,7 @@ KEY = jax.random.key(11)
 
 def harmonic(mobility=1.0, J=0.4):
     """Three units without quartic term: the rates are the same at every state."""
-    couplings = tg.all_to_all(tg.Units(3))
+    couplings = tg.couplings.all_to_all(tg.Units(3))
     matrix = np.array([[0, J, 0], [J, 0, -J], [0, -J, 0]], np.float32)
     return tg.make_computer(
         couplings.with_matrix(jnp.asarray(matrix)), J2=np.array([1.0, 2, 3]), J4=0.0, mobility=mobility
@@ -94,10 +94,10 @@ def test_a_potential_that_confines_nothing_has_no_step():
 
 def test_a_step_that_overshoots_without_leaving_all_scales_is_told():
     """Far from divergence, but a unit jumps from side to side: its heat would mean nothing."""
-    steep = tg.make_computer(tg.NoCouplings(tg.Units(4)), J2=1.0, J4=1.0)
+    steep = tg.make_computer(tg.couplings.NoCouplings(tg.Units(4)), J2=1.0, J4=1.0)
     edge = np.sqrt((2 / 0.1 - 2) / 4)  # x (1 - 0.1 (2 + 4 x^2)) = -x: an Euler step mirrors this state
     x = jnp.full((3, 4), 0.1).at[1, 2].set(1.01 * edge)
-    frozen = tg.make_computer(tg.NoCouplings(tg.Units(4)), kT=1e-12)
+    frozen = tg.make_computer(tg.couplings.NoCouplings(tg.Units(4)), kT=1e-12)
     with pytest.raises(
         tg.DivergenceError,
         match=r"at step 1 \(batch row 1, unit 2, x = -2\.22, where a step overshoots\) with dt = 0\.1",

@@ -20,10 +20,10 @@ def random_matrix(total):
 
 UNITS = tg.Units(visible=6, hidden=4)
 WIRINGS = {
-    "published": lambda: tg.published(UNITS),
-    "all": lambda: tg.all_to_all(UNITS),
-    "planes": lambda: tg.planes(UNITS, 2, 3),
-    "mask": lambda: tg.from_mask(UNITS, np.asarray(random_matrix(10)) > 0.5),
+    "published": lambda: tg.published_couplings(UNITS),
+    "all": lambda: tg.couplings.all_to_all(UNITS),
+    "planes": lambda: tg.couplings.planes(UNITS, 2, 3),
+    "mask": lambda: tg.couplings.from_mask(UNITS, np.asarray(random_matrix(10)) > 0.5),
 }
 
 
@@ -106,7 +106,7 @@ def test_an_asymmetric_matrix_is_not_loaded_even_with_valid_checksums(tmp_path):
     bad = model()
     blocks = dict(bad.computer.couplings.blocks)
     blocks["hidden-hidden"] = blocks["hidden-hidden"].at[0, 1].add(1)
-    couplings = tg.BlockCouplings(UNITS, blocks)
+    couplings = tg.couplings.BlockCouplings(UNITS, blocks)
     computer = tg.make_computer(couplings)
     folder = tg.Model(computer, bad.schedule, (2, 3)).save_pretrained(tmp_path / "m")
     with pytest.raises(tg.InputError, match="is not symmetric"):

@@ -278,7 +278,7 @@ def test_drawings_are_learnt_and_come_out(classifier):
     for label in (0, 1):
         simulation.ask(label)
         simulation.advance(simulation.steps)
-        scores = tg.prototype_scores(simulation.readout, model.prototypes)
+        scores = tg.quality.prototype_scores(simulation.readout, model.prototypes)
         assert (scores.correlation.argmax(1) == label).all()
         assert scores.best.min() > 0.8
 

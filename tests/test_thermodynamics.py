@@ -22,7 +22,7 @@ KT = 0.2
 def pair(J=0.6, J4=1.0, bias=0.3):
     """Two coupled units, one of them biased."""
     units = tg.Units(visible=2)
-    couplings = tg.all_to_all(units).with_matrix(jnp.array([[0, J], [J, 0]]))
+    couplings = tg.couplings.all_to_all(units).with_matrix(jnp.array([[0, J], [J, 0]]))
     return tg.make_computer(couplings, J4=J4, bias=np.array([bias, 0.0]), kT=KT)
 
 
@@ -100,7 +100,9 @@ def test_partition_functions_of_linear_units_are_gaussian_integrals():
     units = tg.Units(visible=3)
     J = np.array([[0, 0.5, -0.3], [0.5, 0, 0.2], [-0.3, 0.2, 0]], np.float32)
     bias = np.array([0.1, 0.0, -0.2])
-    computer = tg.make_computer(tg.all_to_all(units).with_matrix(jnp.asarray(J)), J4=0.0, bias=bias, kT=KT)
+    computer = tg.make_computer(
+        tg.couplings.all_to_all(units).with_matrix(jnp.asarray(J)), J4=0.0, bias=bias, kT=KT
+    )
     A = 2 * np.eye(3) + J
     exact = (3 * np.log(2 * np.pi * KT) - np.linalg.slogdet(A)[1] + bias @ np.linalg.solve(A, bias) / KT) / 2
     assert log_partition(computer) == pytest.approx(exact, abs=1e-5)
@@ -128,20 +130,20 @@ def test_detailed_balance_of_one_landscape():
     with jax.enable_x64(True):
         units = tg.Units(visible=2)
         J = jnp.array([[0, 0.6], [0.6, 0]])
-        couplings = tg.all_to_all(units, dtype=jnp.float64).with_matrix(J)
+        couplings = tg.couplings.all_to_all(units, dtype=jnp.float64).with_matrix(J)
         computer = tg.make_computer(couplings, bias=np.array([0.3, 0.0]), kT=KT, dtype=jnp.float64)
         for dt in (0.01, 0.0025):
-            start = tg.sample_uncoupled(jax.random.key(0), computer.uncoupled(), jnp.arange(2000))
+            start = tg.langevin.sample_uncoupled(jax.random.key(0), computer.uncoupled(), jnp.arange(2000))
             path = tg.simulate(
                 jax.random.key(1),
                 computer,
                 start,
                 steps=round(0.5 / dt),
                 dt=dt,
-                observers={"x": tg.Snapshots()},
+                observers={"x": tg.langevin.Snapshots()},
                 every=1,
             ).records["x"]
-            ratio = tg.log_ratio(computer, computer, path, dt)
+            ratio = tg.thermodynamics.log_ratio(computer, computer, path, dt)
             fall = np.asarray(computer.energy(path[0]) - computer.energy(path[-1])) / KT
             left.append(np.asarray(ratio.total) - fall)
     rms = [float(np.sqrt((one**2).mean())) for one in left]
@@ -152,11 +154,17 @@ def test_detailed_balance_of_one_landscape():
 def test_equilibrium_looks_the_same_backwards_and_produces_no_entropy():
     """After long times <f(x_0) g(x_tau)> = <g(x_0) f(x_tau)>, and heat per time vanishes."""
     computer = pair()
-    start = tg.sample_uncoupled(jax.random.key(2), computer.uncoupled(), jnp.arange(40_000))
+    start = tg.langevin.sample_uncoupled(jax.random.key(2), computer.uncoupled(), jnp.arange(40_000))
     records = tg.simulate(
-        jax.random.key(3), computer, start, steps=800, dt=0.01, every=50,
-        observers={"x": tg.Snapshots(), "energy": tg.Energy()}, integrator=tg.LeimkuhlerMatthews(),
-    ).records  # fmt: skip
+        jax.random.key(3),
+        computer,
+        start,
+        steps=800,
+        dt=0.01,
+        every=50,
+        observers={"x": tg.langevin.Snapshots(), "energy": tg.langevin.Energy()},
+        integrator=tg.LeimkuhlerMatthews(),
+    ).records
     x, energy = (np.asarray(records[name], float) for name in ("x", "energy"))
     before, after = x[-2], x[-1]
     forward, backward = before[:, 0] * after[:, 1] ** 3, after[:, 0] * before[:, 1] ** 3
@@ -176,7 +184,7 @@ def test_the_first_law_closes_to_rounding_with_and_without_a_control():
         parts = []
         for _ in range(3):
             J = rng.normal(size=(8, 8))
-            couplings = tg.all_to_all(units, dtype=jnp.float64).with_matrix(jnp.asarray(J + J.T))
+            couplings = tg.couplings.all_to_all(units, dtype=jnp.float64).with_matrix(jnp.asarray(J + J.T))
             parts.append(tg.make_computer(couplings, bias=rng.normal(size=8), kT=KT, dtype=jnp.float64))
         schedule = tg.Schedule(t_f=0.6, dt=0.01)
         for control in (parts[0], tg.Segments.from_computers(parts, 0.6)):

@@ -35,7 +35,7 @@ def model(seed=0):
     rng = np.random.default_rng(seed)
     prototypes = rng.normal(size=(2, 9))
     prototypes = (prototypes - prototypes.mean(1, keepdims=True)) / prototypes.std(1, keepdims=True)
-    couplings = tg.published(tg.Units(visible=9, hidden=4))
+    couplings = tg.published_couplings(tg.Units(visible=9, hidden=4))
     matrix = rng.normal(size=(13, 13)) * 0.2
     matrix = matrix + matrix.T
     np.fill_diagonal(matrix, 0)

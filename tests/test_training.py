@@ -17,7 +17,7 @@ UNITS = tg.Units(visible=6, hidden=5)
 
 def problem(hidden_field=True, units=UNITS):
     images = np.random.default_rng(0).normal(size=(2, units.visible))
-    fields = tg.fields(images, [0, 1], units.hidden, output=units.output)
+    fields = tg.imprint_fields(images, [0, 1], units.hidden, output=units.output)
     if not hidden_field:
         fields = fields.at[:, units.visible :].set(0)
     return fields
@@ -34,7 +34,7 @@ def by_hand(computer, fields, rule, cycle):
     n = rule.trajectories
     samples = cycle * n + jnp.arange(n)
     start_key, path_key = jax.random.split(KEY)
-    control = tg.RampedField(computer.uncoupled(), fields[samples % len(fields)], SHORT)
+    control = tg.noising.RampedField(computer.uncoupled(), fields[samples % len(fields)], SHORT)
     x = noising_start(start_key, control.reference, control.field, samples)
     path = noising_stretch(sample_keys(path_key, samples), control, x, 0, SHORT.steps)
     rate = rule.rate_in(SHORT)
@@ -49,7 +49,7 @@ def by_hand(computer, fields, rule, cycle):
         part = path[first : first + every + 1]
         r = residuals(computer, part, SHORT.dt)
         gradient = gradient_of_residuals(computer, r, part)
-        losses.append(np.asarray(tg.reverse_action(computer, part, SHORT.dt)).mean())
+        losses.append(np.asarray(tg.thermodynamics.reverse_action(computer, part, SHORT.dt)).mean())
         J = computer.couplings.matrix() - rate / n * gradient.couplings.matrix()
         computer = tg.make_computer(
             computer.couplings.with_matrix(J),
@@ -65,11 +65,11 @@ def mask():
 
 
 WIRINGS = {
-    "published": lambda: tg.published(UNITS, dtype=jnp.float64),
-    "all": lambda: tg.all_to_all(UNITS, dtype=jnp.float64),
-    "mask": lambda: tg.from_mask(UNITS, mask(), dtype=jnp.float64),
-    "planes": lambda: tg.planes(UNITS, 2, 3, dtype=jnp.float64),
-    "outputs": lambda: tg.published(tg.Units(6, 5, 4), dtype=jnp.float64),
+    "published": lambda: tg.published_couplings(UNITS, dtype=jnp.float64),
+    "all": lambda: tg.couplings.all_to_all(UNITS, dtype=jnp.float64),
+    "mask": lambda: tg.couplings.from_mask(UNITS, mask(), dtype=jnp.float64),
+    "planes": lambda: tg.couplings.planes(UNITS, 2, 3, dtype=jnp.float64),
+    "outputs": lambda: tg.published_couplings(tg.Units(6, 5, 4), dtype=jnp.float64),
 }
 RULES = {
     "batch": tg.Rule(rate=0.02),
@@ -105,7 +105,7 @@ def test_a_cycle_is_the_rule_as_written_down(float64, wiring, rule):
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
 @pytest.mark.parametrize("name", ["batch", "delayed"])
 def test_an_interrupted_training_ends_bit_identical(tmp_path, optimizer, name):
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     rule = tg.Rule(name, optimizer=optimizer, rate=0.01)
     arguments = {"cycles": 7, "validate_every": 2}
     whole = tg.train(KEY, computer, fields, SCHEDULE, rule, **arguments)
@@ -130,7 +130,7 @@ def test_an_interrupted_training_ends_bit_identical(tmp_path, optimizer, name):
 
 
 def test_resume_refuses_other_settings_and_damaged_checkpoints(tmp_path):
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     checkpoint = tmp_path / "training.safetensors"
     arguments = {"cycles": 2, "checkpoint": checkpoint}
     tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(rate=0.01), **arguments)
@@ -138,7 +138,7 @@ def test_resume_refuses_other_settings_and_damaged_checkpoints(tmp_path):
         tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(rate=0.02), **arguments)
     with pytest.raises(tg.InputError, match=r"key was \["):
         tg.train(jax.random.key(12), computer, fields, SCHEDULE, tg.Rule(rate=0.01), **arguments)
-    other = tg.make_computer(tg.published(tg.Units(6, 4)))
+    other = tg.make_computer(tg.published_couplings(tg.Units(6, 4)))
     with pytest.raises(tg.InputError, match="belongs to another computer"):
         tg.train(KEY, other, fields[:, :10], SCHEDULE, tg.Rule(rate=0.01), **arguments)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-8])
@@ -147,12 +147,12 @@ def test_resume_refuses_other_settings_and_damaged_checkpoints(tmp_path):
 
 
 def test_training_lowers_the_loss_on_paths_it_never_saw():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     schedule = tg.Schedule(t_f=2.5, dt=0.01)
     trained = tg.train(KEY, computer, fields, schedule, cycles=30).computer
     paths = jnp.arange(40)
     before, after = (
-        tg.path_loss(jax.random.key(99), c, fields, schedule, paths) for c in (computer, trained)
+        tg.training.path_loss(jax.random.key(99), c, fields, schedule, paths) for c in (computer, trained)
     )
     change = np.asarray(after - before, float)
     assert change.mean() < -4 * change.std(ddof=1) / np.sqrt(len(change))
@@ -160,16 +160,18 @@ def test_training_lowers_the_loss_on_paths_it_never_saw():
 
 def test_hidden_units_that_do_not_feel_the_image_learn_nothing():
     # The first trap: with J = 0 the expected gradient of a visible-hidden coupling is then exactly zero.
-    computer = tg.make_computer(tg.published(UNITS))
+    computer = tg.make_computer(tg.published_couplings(UNITS))
     scores = {}
     for imprinted in (True, False):
         fields = problem(hidden_field=imprinted)
         samples = jnp.arange(60)
-        control = tg.RampedField(computer.uncoupled(), fields[samples % 2], SCHEDULE)
+        control = tg.noising.RampedField(computer.uncoupled(), fields[samples % 2], SCHEDULE)
         start_key, path_key = jax.random.split(KEY)
         x = noising_start(start_key, control.reference, control.field, samples)
         path = noising_stretch(sample_keys(path_key, samples), control, x, 0, SCHEDULE.steps)
-        each = jax.vmap(lambda one: tg.local_gradient(computer, one[:, None], SCHEDULE.dt), in_axes=1)(path)
+        each = jax.vmap(
+            lambda one: tg.thermodynamics.local_gradient(computer, one[:, None], SCHEDULE.dt), in_axes=1
+        )(path)
         gradients = np.asarray(each.couplings.blocks["visible-hidden"], float)
         scores[imprinted] = np.abs(gradients.mean(0)) / (gradients.std(0, ddof=1) / np.sqrt(60))
     assert scores[False].max() < 4
@@ -177,7 +179,7 @@ def test_hidden_units_that_do_not_feel_the_image_learn_nothing():
 
 
 def test_what_cannot_be_trained_is_refused():
-    computer, fields = tg.make_computer(tg.published(UNITS)), problem()
+    computer, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
     with pytest.raises(tg.DivergenceError, match="a stable step is dt"):
         tg.train(KEY, computer, fields, tg.Schedule(t_f=10.0, dt=1.0), cycles=2)
     with pytest.raises(tg.InputError, match=r"training diverged by cycle .* give a learning rate below"):
@@ -208,25 +210,25 @@ def test_what_cannot_be_trained_is_refused():
 
 def test_imprints_by_hand():
     images = np.array([[1.0, -1.0, 2.0], [0.0, 3.0, -3.0]])
-    tiled = tg.fields(images, [0, 1], 5)
+    tiled = tg.imprint_fields(images, [0, 1], 5)
     assert np.allclose(tiled[0], 2 * np.array([1, -1, 2, 1, -1, 2, 1, -1]))
-    grouped = np.asarray(tg.fields(images, [4, 9], 4, imprint="groups", hidden_amplitude=6.0))[:, 3:]
+    grouped = np.asarray(tg.imprint_fields(images, [4, 9], 4, imprint="groups", hidden_amplitude=6.0))[:, 3:]
     assert np.allclose(grouped, [[6, 6, -6, -6], [-6, -6, 6, 6]])
     # Two labels over two hidden units per sign of the difference of the first two Walsh functions.
-    coded = np.asarray(tg.fields(images, [4, 9], 4, imprint="code", hidden_amplitude=6.0))[:, 3:]
+    coded = np.asarray(tg.imprint_fields(images, [4, 9], 4, imprint="code", hidden_amplitude=6.0))[:, 3:]
     assert np.allclose(coded, [[0, -6, 6, 0], [0, 6, -6, 0]])
     for classes, hidden in ((3, 512), (10, 100), (5, 9)):
         labels = np.arange(2 * classes) % classes
-        force = np.asarray(tg.fields(np.resize(images, (2 * classes, 3)), labels, hidden, imprint="code"))[
-            :, 3:
-        ]
+        force = np.asarray(
+            tg.imprint_fields(np.resize(images, (2 * classes, 3)), labels, hidden, imprint="code")
+        )[:, 3:]
         assert np.array_equal(force[:classes], force[classes:])
         assert np.sqrt((force**2).mean()) == pytest.approx(6 / np.sqrt(2), rel=1e-5)
         gram = force[:classes].astype(float) @ force[:classes].T.astype(float)
         simplex = np.eye(classes) - 1 / classes
         assert np.allclose(gram, simplex * np.trace(gram) / (classes - 1), atol=1e-3 * np.trace(gram))
     projected = [
-        np.asarray(tg.fields(images, [0, 1], 400, imprint="projection", key=jax.random.key(k)))
+        np.asarray(tg.imprint_fields(images, [0, 1], 400, imprint="projection", key=jax.random.key(k)))
         for k in (1, 1, 2)
     ]
     assert np.array_equal(projected[0], projected[1])
@@ -236,8 +238,8 @@ def test_imprints_by_hand():
     ramp = tg.Schedule().ramp(jnp.array([0.0, 0.9375, 1.875, 2.5]))
     assert np.allclose(ramp, [1, 0.5, 0, 0])
     with pytest.raises(tg.InputError, match="unknown imprint 'stamp'"):
-        tg.fields(images, [0, 1], 4, imprint="stamp")
+        tg.imprint_fields(images, [0, 1], 4, imprint="stamp")
     with pytest.raises(tg.InputError, match="at least two labels"):
-        tg.fields(images, [3, 3], 4, imprint="code")
+        tg.imprint_fields(images, [3, 3], 4, imprint="code")
     with pytest.raises(tg.InputError, match="more hidden units than labels: 2 for 2 labels"):
-        tg.fields(images, [3, 4], 2, imprint="code")
+        tg.imprint_fields(images, [3, 4], 2, imprint="code")

@@ -39,7 +39,7 @@ def coupled():
     units = tg.Units(visible=12, hidden=8)
     keys = jax.random.split(jax.random.key(3), 3)
     matrix = 0.3 * jax.random.normal(keys[0], (20, 20))
-    wiring = tg.published(units).with_matrix(matrix + matrix.T)
+    wiring = tg.published_couplings(units).with_matrix(matrix + matrix.T)
     computer = tg.make_computer(wiring, bias=np.asarray(jax.random.normal(keys[1], (20,))), J4=0.5)
     return ring(computer, 2 * jax.random.normal(keys[2], (20,)))
 
@@ -67,11 +67,13 @@ def test_units_alone_keep_their_own_parameters(coupled):
 @pytest.mark.parametrize("units", [3, 5000], ids=["one table", "tables of 4,096 units"])
 def test_equilibrium_is_that_of_the_new_potential(units):
     """Two kinds of junction in turn: moments of 40,000 states, or of 16 states of 2,500 units each."""
-    computer = tg.make_computer(tg.from_pairs(tg.Units(units), np.array([[0, 1]])), kT=0.5, bias=0.3)
+    computer = tg.make_computer(
+        tg.couplings.from_pairs(tg.Units(units), np.array([[0, 1]])), kT=0.5, bias=0.3
+    )
     kinds = jnp.where(jnp.arange(units) % 2 == 0, 3.0, -3.0)
     computer = ring(computer, kinds)
     samples = 40_000 if units == 3 else 16
-    x = np.asarray(tg.sample_uncoupled(jax.random.key(6), computer, jnp.arange(samples)), float)
+    x = np.asarray(tg.langevin.sample_uncoupled(jax.random.key(6), computer, jnp.arange(samples)), float)
     grid = np.linspace(-4, 4, 4001)
     for kind in (0, 1):
         energy = grid**2 + grid**4 + 0.3 * grid + (3, -3)[kind] * (1 - np.cos(grid))
@@ -84,7 +86,7 @@ def test_equilibrium_is_that_of_the_new_potential(units):
 
 
 def test_entropy_is_that_of_the_new_potential():
-    computer = ring(tg.make_computer(tg.all_to_all(tg.Units(2)), kT=0.5), jnp.asarray([3.0, 3.0]))
+    computer = ring(tg.make_computer(tg.couplings.all_to_all(tg.Units(2)), kT=0.5), jnp.asarray([3.0, 3.0]))
     grid = np.linspace(-4, 4, 4001)
     weight = np.exp(-(grid**2 + grid**4 + 3 * (1 - np.cos(grid))) / 0.5)
     density = weight / (weight.sum() * (grid[1] - grid[0]))
@@ -103,9 +105,9 @@ def test_a_stable_step_sees_the_stiffest_place(coupled):
 @pytest.mark.parametrize("update", ["batch", "online"])
 def test_sampled_training_lowers_the_loss_of_new_units(update):
     units = tg.Units(visible=6, hidden=4)
-    computer = ring(tg.make_computer(tg.published(units)), jnp.full(10, 1.0))
+    computer = ring(tg.make_computer(tg.published_couplings(units)), jnp.full(10, 1.0))
     images = np.array([[1, 1, 1, -1, -1, -1], [1, -1, 1, -1, 1, -1]], float)
-    fields = tg.fields(images, [0, 1], hidden=4, imprint="tile")
+    fields = tg.imprint_fields(images, [0, 1], hidden=4, imprint="tile")
     schedule = tg.Schedule(dt=0.01)
     result = tg.train(
         jax.random.key(7), computer, fields, schedule, tg.Rule(update), cycles=60, validation_paths=0
@@ -113,7 +115,7 @@ def test_sampled_training_lowers_the_loss_of_new_units(update):
     assert type(result.computer) is Ring
     np.testing.assert_array_equal(result.computer.junction, 1.0)
     before, after = (
-        np.asarray(tg.path_loss(jax.random.key(8), one, fields, schedule, jnp.arange(200)))
+        np.asarray(tg.training.path_loss(jax.random.key(8), one, fields, schedule, jnp.arange(200)))
         for one in (computer, result.computer)
     )
     gain = before - after
@@ -126,7 +128,7 @@ def test_what_knows_quartic_units_alone_says_so(coupled):
         lambda: tg.train_exact(jax.random.key(0), coupled, jnp.eye(2, 20), schedule),
         lambda: pack(coupled),
         lambda: coupled.alike(),
-        lambda: log_partition(ring(tg.make_computer(tg.all_to_all(tg.Units(2))), jnp.ones(2))),
+        lambda: log_partition(ring(tg.make_computer(tg.couplings.all_to_all(tg.Units(2))), jnp.ones(2))),
     ):
         with pytest.raises(tg.InputError, match=r"units of Ring have a potential of their own: .* alone"):
             call()

@@ -4,8 +4,8 @@
     import thermogen as tg
 
     digits = tg.load_digits([0, 1, 2])
-    computer = tg.make_computer(tg.published(tg.Units(visible=784, hidden=512)))
-    fields = tg.fields(digits.standardised(), digits.labels, hidden=512)
+    computer = tg.make_computer(tg.published_couplings(tg.Units(visible=784, hidden=512)))
+    fields = tg.imprint_fields(digits.standardised(), digits.labels, hidden=512)
     trained = tg.train(jax.random.key(1), computer, fields, cycles=100).computer
     samples = tg.generate(jax.random.key(2), trained, count=100)
     print(samples.heat_kT.mean(), samples.visible.shape)

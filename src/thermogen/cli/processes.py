@@ -16,7 +16,7 @@ def join(
 ) -> None:
     """Join the other processes if there are any; only process 0 is heard from then on.
 
-    InputError for what `thermogen.start` refuses, and for commands that cannot be shared.
+    InputError for what `thermogen.parallel.join_processes` refuses, and for commands that cannot be shared.
     """
     from thermogen.parallel.group import VARIABLES, process_count
 
@@ -29,9 +29,9 @@ def join(
         return
     if command is not None:
         check_shared(command)
-    from thermogen.parallel import is_first, start
+    from thermogen.parallel import is_first, join_processes
 
-    start(coordinator, processes, process_id, cluster="auto" if cluster else None)
+    join_processes(coordinator, processes, process_id, cluster="auto" if cluster else None)
     if process_count() > 1 and not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 

@@ -14,7 +14,7 @@ from thermogen.control import PerClass, Segments
 from thermogen.errors import InputError, require
 from thermogen.generation import Samples, generate
 from thermogen.langevin import Integrator
-from thermogen.noising import fields
+from thermogen.noising import imprint_fields
 from thermogen.parallel import first
 from thermogen.seeds import check_seed, stream
 from thermogen.storage.arrays import digest
@@ -101,7 +101,7 @@ def _path_ratio(model: Model, paths: int, seed: int, stage: Stage) -> dict[str, 
     """The path ratio on noising paths, shared by the classes where each has its own couplings."""
     trained, labels, control = model.training, np.asarray(model.data["labels"]), model.computer
     assert model.prototypes is not None
-    force = fields(
+    force = imprint_fields(
         model.prototypes,
         labels,
         control.units.hidden,

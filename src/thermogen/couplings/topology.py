@@ -20,8 +20,8 @@ LINKS = tuple("-".join(pair) for pair in combinations_with_replacement(ROLES, 2)
 _SPARSE = 0.05  # below this share of wired pairs, gathering neighbours beats dense blocks on a CPU
 
 
-def linked(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
-    """Zero couplings between all pairs of the named links, e.g. `linked(units, "visible-hidden")`.
+def from_links(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
+    """Zero couplings between all pairs of the named links, e.g. `from_links(units, "visible-hidden")`.
 
     Raises InputError for a link that is not one of `LINKS` or that joins a role without units.
     """
@@ -41,19 +41,19 @@ def linked(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
     return BlockCouplings(units, blocks)
 
 
-def published(units: Units, dtype=jnp.float32) -> BlockCouplings:
+def published_couplings(units: Units, dtype=jnp.float32) -> BlockCouplings:
     """The wiring of the paper: visible–hidden and hidden–hidden, all pairs; none visible–visible.
 
     Output units, if any, are joined to the hidden ones. Source: Whitelam, PRL 136, 037101 (2026).
     """
     links = ["visible-hidden", "hidden-hidden"] + (["hidden-output"] if units.output else [])
-    return linked(units, *links, dtype=dtype)
+    return from_links(units, *links, dtype=dtype)
 
 
 def all_to_all(units: Units, dtype=jnp.float32) -> BlockCouplings:
     """Every pair of units coupled."""
     links = [link for link in LINKS if min(getattr(units, role) for role in ends(link)) > 0]
-    return linked(units, *links, dtype=dtype)
+    return from_links(units, *links, dtype=dtype)
 
 
 def planes(units: Units, height: int, width: int, radius: float = 1.0, dtype=jnp.float32) -> EdgeCouplings:

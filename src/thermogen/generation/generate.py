@@ -56,7 +56,7 @@ def generate(
     n depends on (key, n, step) alone. About `film_frames` intervals of the first `film_samples` samples are
     kept. With `checkpoint` (a folder) finished batches are stored and not repeated. `progress(done, total)`
     is called after each film interval, in sample-steps. A process with several devices runs a batch on
-    each; the processes of `thermogen.start` share the batches, must all call with the same arguments, and
+    each; processes (`thermogen.parallel`) share the batches, must all call with the same arguments, and
     all get all samples: the same bits, however many there are.
 
     Raises InputError for a count or batch below 1, unknown labels or conditions, a clamp of other units, a

@@ -16,7 +16,6 @@ from thermogen.langevin.stability import check_escape, stable_dt
 
 __all__ = [
     "INTEGRATORS",
-    "Control",
     "Energy",
     "EulerMaruyama",
     "HeatAndWork",

@@ -1,6 +1,6 @@
 """The reference process: images imprinted as fields on uncoupled units, then ramped away into noise."""
 
-from thermogen.noising.imprints import IMPRINTS, Imprint, Imprinted, fields
+from thermogen.noising.imprints import IMPRINTS, Imprint, Imprinted, imprint_fields
 from thermogen.noising.process import (
     RampedField,
     Schedule,
@@ -17,7 +17,7 @@ __all__ = [
     "RampedField",
     "Schedule",
     "check_noising",
-    "fields",
+    "imprint_fields",
     "in_generation_order",
     "noising_start",
     "noising_stretch",

@@ -92,7 +92,7 @@ IMPRINTS: dict[str, Imprint] = {"tile": tile, "projection": projection, "groups"
 """Imprints by name. A new one maps (images, hidden units, key) to hidden fields (P, hidden) in E0."""
 
 
-def fields(
+def imprint_fields(
     images: np.ndarray,
     labels: np.ndarray | Sequence[int],
     hidden: int,

@@ -1,7 +1,7 @@
 from .devices import spread, stacked
 from .exchange import Part, agree, first, from_first, gather
 from .group import alone, is_first, process_count, process_index
-from .joining import leave, start
+from .joining import join_processes, leave
 from .sharing import deal, jobs
 
 __all__ = [
@@ -14,10 +14,10 @@ __all__ = [
     "gather",
     "is_first",
     "jobs",
+    "join_processes",
     "leave",
     "process_count",
     "process_index",
     "spread",
     "stacked",
-    "start",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 COORDINATOR, PROCESSES, PROCESS_ID = "THERMOGEN_COORDINATOR", "THERMOGEN_PROCESSES", "THERMOGEN_PROCESS_ID"
 CLUSTER = "THERMOGEN_CLUSTER"
 VARIABLES = (COORDINATOR, PROCESSES, PROCESS_ID, CLUSTER)
-"""Variables of the environment that say what is not given: see `thermogen.start`."""
+"""Variables of the environment that say what is not given: see `thermogen.parallel.join_processes`."""
 
 
 @dataclass

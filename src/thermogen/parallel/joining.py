@@ -21,7 +21,7 @@ TIMEOUT = 300.0
 """Seconds that processes wait for each other at the start."""
 
 
-def start(
+def join_processes(
     coordinator: str | None = None,
     processes: int | None = None,
     process_id: int | None = None,

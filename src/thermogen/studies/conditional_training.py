@@ -23,7 +23,7 @@ from thermogen.training import (
     clusters,
     mode_basis,
     mode_statistics,
-    refine,
+    refine_moments,
     solve_label_fields,
     solve_matched,
     solve_modes,
@@ -112,7 +112,7 @@ def train_conditional(
         return ConditionalResult(control, found)
     target = target_moments(control, force, found, schedule)
     with stage("refining", settings.refine + 1) as tick:
-        refined = refine(
+        refined = refine_moments(
             stream(settings.seed, "refinement"),
             control,
             target,

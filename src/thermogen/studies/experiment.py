@@ -20,12 +20,12 @@ from thermogen.couplings import (
     all_to_all,
     as_pairs,
     checked_matrix,
+    from_links,
     from_mask,
     from_pairs,
-    linked,
     low_rank,
     planes,
-    published,
+    published_couplings,
     scattered,
     through_modes,
 )
@@ -33,7 +33,7 @@ from thermogen.data import Images, load_digits, load_images
 from thermogen.errors import InputError, require
 from thermogen.generation import check_segments
 from thermogen.hardware.imperfect.defect_map import read_defect_map
-from thermogen.noising import Schedule, fields
+from thermogen.noising import Schedule, imprint_fields
 from thermogen.parallel import from_first
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
@@ -159,7 +159,7 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
             _read_matrix(settings.couplings), units, f"coupling matrix {settings.couplings}"
         )
         couplings = as_pairs(couplings).with_matrix(jnp.asarray(matrix, jnp.float32))
-    force = fields(
+    force = imprint_fields(
         images.standardised(),
         images.labels,
         settings.hidden,
@@ -190,7 +190,7 @@ def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplin
     """
     name, _, number = topology.partition(":")
     if topology == "published":
-        return published(units) if units.hidden else all_to_all(units)
+        return published_couplings(units) if units.hidden else all_to_all(units)
     if topology == "all":
         return all_to_all(units)
     if topology == "planes":
@@ -204,7 +204,7 @@ def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplin
         return from_pairs(units, _read_pairs(topology))
     if topology.endswith(".npy"):
         return from_mask(units, _read_matrix(topology))
-    return linked(units, *topology.split(","))
+    return from_links(units, *topology.split(","))
 
 
 def _number(topology: str, kind: type) -> Any:

@@ -209,7 +209,7 @@ def sweep(
     the figures of every device as `runs`. A device that diverges is run with dt / 10 (noise of its own); one
     that diverges again has quality 0 and no other figure. `tolerated`: for quality and what is beside it, the
     value at which 95 % are kept, and where they are lost: within, never or everywhere.
-    The processes of `thermogen.start` share the devices.
+    The processes of `thermogen.parallel.join_processes` share the devices.
     Raises InputError for an unknown imperfection, a value it cannot have, fewer than 2 devices, a model that
     nothing can judge. Cost: devices x (values + 1) generations.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thermogen.langevin import mean_in_field
-from thermogen.noising import fields
+from thermogen.noising import imprint_fields
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
 
@@ -75,7 +75,7 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
         or not {"imprint", "hidden_amplitude", "seed"} <= set(known)
     ):
         return None
-    whole = fields(
+    whole = imprint_fields(
         model.prototypes.astype(float),
         np.asarray(labels),
         hidden=hidden,

@@ -6,7 +6,12 @@ from thermogen.training.conditional.label_units import solve_label_fields
 from thermogen.training.conditional.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
 from thermogen.training.conditional.moment_matching import solve_matched
 from thermogen.training.conditional.network import SteeringResult, train_network
-from thermogen.training.conditional.refinement import Refinement, TargetMoments, refine, target_moments
+from thermogen.training.conditional.refinement import (
+    Refinement,
+    TargetMoments,
+    refine_moments,
+    target_moments,
+)
 from thermogen.training.exact.solve import solve, solve_all_pairs
 from thermogen.training.exact.statistics import Statistics
 from thermogen.training.exact.summation import statistics
@@ -36,7 +41,7 @@ __all__ = [
     "mode_basis",
     "mode_statistics",
     "path_loss",
-    "refine",
+    "refine_moments",
     "save_checkpoint",
     "solve",
     "solve_all_pairs",

@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from thermogen.computer import Computer, make_computer
-from thermogen.couplings import LowRankCouplings, ModeCouplings, Units, planes, published
+from thermogen.couplings import LowRankCouplings, ModeCouplings, Units, planes, published_couplings
 from thermogen.langevin import EulerMaruyama, Integrator, StochasticHeun, integrate, sample_keys
 from thermogen.langevin.noise import NOISES, row_words
 from thermogen.seeds import stream
@@ -35,7 +35,7 @@ def _normal(seed: int, *shape: int) -> Float[Array, "*shape"]:
 
 def computers(units: Units, batch: int) -> dict[str, Computer]:
     """Computers of one size with random couplings: what is timed does not depend on their values."""
-    full = published(units)
+    full = published_couplings(units)
     matrix = _normal(0, units.total, units.total) * (0.3 / units.total**0.5)
     visible, hidden, within = (
         _normal(seed, size, RANK) * 0.02

@@ -112,7 +112,7 @@ def target_moments(
     return TargetMoments(np.array(mean), np.array(covariance))
 
 
-def refine(
+def refine_moments(
     key: Key[Array, ""],
     control: ModeTable,
     target: TargetMoments,
