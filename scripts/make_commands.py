@@ -15,7 +15,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from thermogen.cli import application
+from thermogen.cli.app import application
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 REMEDY = "docs/commands.md differs from the help texts: run python scripts/make_commands.py"

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.couplings import Couplings, NoCouplings, SplitState, Units
 from thermogen.errors import InputError, require
 
-C = TypeVar("C", bound="Control")
+_C = TypeVar("_C", bound="Control")
 
 
 class EnergyParts(NamedTuple):
@@ -263,7 +263,7 @@ class Computer(Control):
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
 
 
-def in_float64(control: C) -> C:
+def in_float64(control: _C) -> _C:
     """A control with the same numbers in float64; use it under `jax.enable_x64(True)`."""
     return jax.tree.map(
         lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array_like(leaf) else leaf,

@@ -1,6 +1,6 @@
 """The reference process: images imprinted as fields on uncoupled units, then ramped away into noise."""
 
-from thermogen.noising.imprints import IMPRINTS, Imprint, Imprinted, imprint_fields
+from thermogen.noising.imprints import IMPRINTS, Imprinted, imprint_fields
 from thermogen.noising.process import (
     RampedField,
     Schedule,
@@ -12,7 +12,6 @@ from thermogen.noising.process import (
 
 __all__ = [
     "IMPRINTS",
-    "Imprint",
     "Imprinted",
     "RampedField",
     "Schedule",

@@ -128,13 +128,13 @@ def compare(
         "units": len(chip.physical.bias),
         "pathwise": path,
         "deterministic": still,
-        "heat_kT": beside(theirs.heat_kT, ours.heat_kT),
+        "heat_kT": agreement(theirs.heat_kT, ours.heat_kT),
         "figures": {name: one._asdict() for name, one in found.items()},
         "platform": description(chip.record),
     }
     if chip.model.prototypes is not None:
         best = [prototype_scores(one.visible, chip.model.prototypes).best for one in (theirs, ours)]
-        results["prototype_correlation"] = beside(*best)
+        results["prototype_correlation"] = agreement(*best)
     compared = [results[name] for name in ("heat_kT", "prototype_correlation") if name in results]
     results["agrees"] = bool(
         path["agrees"] and still["agrees"] and all(abs(one["z"]) < ERRORS for one in compared)
@@ -142,7 +142,7 @@ def compare(
     return results, theirs, ours, trace
 
 
-def beside(theirs: np.ndarray, ours: np.ndarray) -> dict[str, Any]:
+def agreement(theirs: np.ndarray, ours: np.ndarray) -> dict[str, Any]:
     """Means of both engines with their standard errors, and z of the difference."""
     a, b = summary(theirs), summary(ours)
     error = (float(a["sem"] or 0) ** 2 + float(b["sem"] or 0) ** 2) ** 0.5
