@@ -90,8 +90,8 @@ def test_links_lead_to_the_entries_of_the_api_on_the_site():
         "[m](../src/thermogen/langevin/stability.py#stable_dt)"
     )
     assert on_site(text, DOCS) == (
-        "[`r`](#thermogen.thermodynamics.log_ratio), [C](contributing.md#tests), raw, [p](physics.md#7-noise), "
-        "[web](https://arxiv.org), `[no](link.md)`, [m](#thermogen.stable_dt)"
+        "[`r`](#thermogen.thermodynamics.log_ratio), [C](contributing.md#tests), raw, "
+        "[p](physics.md#7-noise), [web](https://arxiv.org), `[no](link.md)`, [m](#thermogen.stable_dt)"
     )
     assert (
         on_site("[p](docs/physics.md) [C](CONTRIBUTING.md)", ROOT) == "[p](physics.md) [C](contributing.md)"

@@ -60,7 +60,7 @@ def statistics(
     A few images are kept as float64 factors (relative error 1e-9), many are summed in dense form from float32
     products (1e-6 an image).
     Images are summed in shares, an eighth of `fields` or one block each, and the shares added in order.
-    Processes (`thermogen.parallel`) compute different shares and all get the sums: the same bits, however many.
+    Processes compute different shares and all get the sums: the same bits, however many.
 
     Raises InputError for fields that are mis-shaped, not finite or all zero, for too many units, and for
     a checkpoint of other settings.
