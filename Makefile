@@ -1,6 +1,7 @@
 # make reproduce   install into .venv and run the main job: runs/reproduce/report.html
 # make studio      install into .venv and open the live page
 # make test        install into .venv and run the whole test suite, then lint and docs
+# make check     lint, and the fast half of the tests: before a commit
 # make lint        style, types and the direction of imports
 # make docs        the documentation site in docs/_build/html, warnings as errors
 # make bench       the figures of the documentation (long; see benchmarks/README.md)
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt
 
-.PHONY: reproduce studio test lint docs bench notebooks release matrix clean
+.PHONY: reproduce studio test check lint docs bench notebooks release matrix clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/thermogen reproduce --resume $(ARGS)
@@ -25,6 +26,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(ARGS)
 	$(MAKE) lint
 	$(MAKE) docs
+
+check: $(VENV)/.installed-test
+	$(MAKE) lint
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

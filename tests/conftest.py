@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import gc
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -13,6 +14,17 @@ from thermogen.cli import main
 from thermogen.studies.experiment import prepare
 from thermogen.studies.settings import Settings
 from thermogen.studio.models import Models
+
+# Compiled programs are shared by the workers, by the processes that tests start, and by later runs.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update(
+    "jax_persistent_cache_min_compile_time_secs",
+    float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]),
+)
 
 MOST_MAPS = 20_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
