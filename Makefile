@@ -1,7 +1,7 @@
 # make reproduce   install into .venv and run the main job: runs/reproduce/report.html
 # make studio      install into .venv and open the live page
 # make test        install into .venv and run the whole test suite, then lint and docs
-# make check     lint, and the fast half of the tests: before a commit
+# make check       lint, and the fast half of the tests: before a commit
 # make lint        style, types and the direction of imports
 # make docs        the documentation site in docs/_build/html, warnings as errors
 # make bench       the figures of the documentation (long; see benchmarks/README.md)
