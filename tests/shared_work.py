@@ -12,6 +12,7 @@ import numpy as np
 
 import thermogen as tg
 from thermogen.parallel import is_first, join_processes, leave, process_count
+from thermogen.storage import share_jobs
 from thermogen.training import statistics
 from thermogen.training.exact import summation
 
@@ -94,7 +95,7 @@ def jobs():
         drawn = tg.generate(jax.random.key(one["seed"]), computer(1), 5, SCHEDULE, batch=3, film_frames=2)
         return {"heat": float(drawn.heat.mean()), "alone": process_count()}
 
-    found = tg.share_jobs(heat, [{"seed": seed} for seed in range(5)])
+    found = share_jobs(heat, [{"seed": seed} for seed in range(5)])
     assert all(one["alone"] == 1 for one in found)
     return {"jobs": np.array([one["heat"] for one in found])}
 

@@ -39,15 +39,16 @@ def test_every_bound_and_step_has_its_figures(found):
 
 def test_what_is_timed_is_a_run_of_the_program():
     """The same steps by `simulate`, from the same state and key."""
-    import jax
     import jax.numpy as jnp
+
+    from thermogen.seeds import stream
 
     units = tg.Units(16, 9)
     works = steps(units, 5)
     x = jnp.asarray(np.random.default_rng(7).normal(size=(5, 25)), jnp.float32) * 0.3
     made = computers(units, 5)
     for name, kind, method in FORMS:
-        run = tg.simulate(jax.random.key(0), made[kind], x, steps=STEPS, dt=1e-3, integrator=method)
+        run = tg.simulate(stream(0, "speed"), made[kind], x, steps=STEPS, dt=1e-3, integrator=method)
         assert np.array_equal(works[name](), run.final), name
     assert multiply_adds(units) == sum(m.size for m in made["full"].couplings.prepared().matrices)
 

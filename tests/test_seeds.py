@@ -6,10 +6,9 @@ import jax
 import numpy as np
 import pytest
 from shared_work import SCHEDULE, controls
-from thermogen.cli.stepping import Stepping
-from thermogen.cli.work import generate_from
 
 import thermogen as tg
+from thermogen.cli.samples import generate_from
 from thermogen.control import Clamp
 from thermogen.data import load_split
 from thermogen.report.films import grid_png
@@ -19,6 +18,7 @@ from thermogen.studies.completion import complete, shown_values
 from thermogen.studies.conditional_training import ConditionalSettings
 from thermogen.studies.evaluation import draw, evaluate_model, reference_of
 from thermogen.studies.progress import silent
+from thermogen.studies.time_step import at_step
 from thermogen.studio.shown_model import ShownModel
 from thermogen.studio.simulation import Simulation
 
@@ -86,8 +86,16 @@ def compared(tmp_path_factory):
     """The folder of a small comparison without other generators."""
     out = tmp_path_factory.mktemp("compared") / "run"
     settings = ConditionalSettings(clusters=2, modes=8, dt=0.05, seed=SEED)
-    compare_generators(load_split(), settings, COUNT, out, classifier=tg.quality.load_classifier(), rivals="")
+    compare_generators(
+        load_split(), settings, COUNT, out, classifier=tg.quality.load_classifier(), baselines=""
+    )
     return out
+
+
+@pytest.fixture(scope="module")
+def model(compared):
+    """The generator of the comparison, with the time step that the commands choose for it."""
+    return at_step(model_of(compared), seed=SEED)
 
 
 @pytest.fixture
@@ -111,23 +119,22 @@ def test_compare_draws_what_sample_draws(compared, sampled):
     assert (compared / "grids" / "thermodynamic.png").read_bytes() == grid
 
 
-def test_evaluate_judges_what_sample_draws(compared, sampled):
+def test_evaluate_measures_what_sample_draws(model, sampled):
     reference = reference_of(load_split(), tg.quality.load_classifier())
-    _, samples = evaluate_model(model_of(compared), reference, COUNT, SEED)
+    _, samples = evaluate_model(model, reference, COUNT, SEED)
     arrays = sampled("--count", COUNT)
     np.testing.assert_array_equal(samples.visible, arrays["visible"])
     np.testing.assert_array_equal(samples.labels, arrays["labels"])
 
 
-def test_the_live_page_shows_what_sample_draws(compared, sampled):
-    model = model_of(compared)
+def test_the_live_page_shows_what_sample_draws(model, sampled):
     np.testing.assert_array_equal(shown(model, 12, SEED), sampled("--count", 12)["visible"])
-    asked = sampled("--count", 12, "--label", 3)["visible"]
-    np.testing.assert_array_equal(shown(model, 12, SEED, label=3), asked)
+    threes = sampled("--count", 12, "--label", 3)["visible"]
+    np.testing.assert_array_equal(shown(model, 12, SEED, label=3), threes)
 
 
-def test_complete_runs_on_the_noise_of_sample(compared, sampled):
-    model, images = model_of(compared), load_split().held_out.first(10)
+def test_complete_runs_on_the_noise_of_sample(model, sampled):
+    images = load_split().held_out.first(10)
     pixels = np.arange(784) < 392
     samples, _ = complete(model, images, pixels, SEED)
     possible = shown_values(model, images)
@@ -147,10 +154,10 @@ def test_complete_runs_on_the_noise_of_sample(compared, sampled):
 @pytest.mark.parametrize("kind", ["computer", "segments", "labels", "table", "network", "fields"])
 def test_every_kind_of_control_draws_one_picture(kind):
     model = tg.Model(controls()[kind], SCHEDULE, (2, 3))
-    asked = None if kind in ("computer", "segments") else 1
-    pictures = generate_from(model, 6, 5, Stepping(), silent).visible
+    label = None if kind in ("computer", "segments") else 1
+    pictures = generate_from(model, 6, 5, silent).visible
     np.testing.assert_array_equal(draw(model, 6, 5)[0].visible, pictures)
-    filmed = generate_from(model, 6, 5, Stepping(), silent, film=True).visible
+    filmed = generate_from(model, 6, 5, silent, film=True).visible
     np.testing.assert_array_equal(filmed, pictures)
-    of_class = generate_from(model, 6, 5, Stepping(), silent, label=asked).visible
-    np.testing.assert_array_equal(shown(model, 6, 5, asked), of_class)
+    of_class = generate_from(model, 6, 5, silent, label=label).visible
+    np.testing.assert_array_equal(shown(model, 6, 5, label), of_class)
