@@ -158,11 +158,11 @@ def test_storage_is_judged_by_what_is_lost():
 
 def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
     def figures(run, sixteen, stuck):
-        flaws = run.settings["flaws"]
-        nearest = flaws["rounding"] == "nearest"
-        coarse = flaws["bits"] in (4, 6, 8)
+        noise = run.settings["noise"]
+        nearest = noise["rounding"] == "nearest"
+        coarse = noise["bits"] in (4, 6, 8)
         zero = coarse and nearest and stuck
-        heat = 0.01 if zero else sixteen if flaws["bits"] == 16 else 1.0
+        heat = 0.01 if zero else sixteen if noise["bits"] == 16 else 1.0
         return {
             "heat_kT": 900 * heat * jitter(run),
             "correlation": 0.3 * jitter(run),
@@ -177,10 +177,10 @@ def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
 
 def test_the_crossover_must_lie_where_it_was_published():
     def figures(run, edge):
-        flaws = run.settings["flaws"]
-        sigma = flaws["update_noise"] * (1e-3 / 0.2) ** 0.5
+        noise = run.settings["noise"]
+        sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5
         heat = 1.0 if sigma < edge else 2.0
-        heat += 0.1 * flaws["residual_noise"] * (20 if flaws["correlation"] else 1) + 30 * flaws["offset"]
+        heat += 0.1 * noise["residual_noise"] * (20 if noise["correlation"] else 1) + 30 * noise["offset"]
         return {"heat_kT": 1300 * heat * jitter(run), "correlation": 0.4 * jitter(run),
                 "couplings": {"hidden-hidden": {"largest": 0.1, "rms": 0.01}}}  # fmt: skip
 
@@ -190,12 +190,12 @@ def test_the_crossover_must_lie_where_it_was_published():
 
 def test_a_training_that_left_all_scales_is_worse_than_any():
     def figures(run):
-        flaws = run.settings["flaws"]
-        if flaws["offset"]:
+        noise = run.settings["noise"]
+        if noise["offset"]:
             return {"diverged": "training diverged by cycle 3"}
-        sigma = flaws["update_noise"] * (1e-3 / 0.2) ** 0.5
-        heat = (2.0 if sigma > 0.33 else 1.0) + 0.1 * flaws["residual_noise"] * (
-            20 if flaws["correlation"] else 1
+        sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5
+        heat = (2.0 if sigma > 0.33 else 1.0) + 0.1 * noise["residual_noise"] * (
+            20 if noise["correlation"] else 1
         )
         return {"heat_kT": 1300 * heat * jitter(run), "correlation": 0.4,
                 "couplings": {"hidden-hidden": {"largest": 0.1, "rms": 0.01}}}  # fmt: skip

@@ -155,18 +155,18 @@ def _errors(plan: Plan) -> dict[str, TrainingNoise]:
     }
 
 
-def _disturbed(plan: Plan, seed: int, flaws: TrainingNoise) -> Run:
-    return drawing(plan, "errors", online(plan, seed, cycles=plan.cycles), flaws)
+def _disturbed(plan: Plan, seed: int, noise: TrainingNoise) -> Run:
+    return drawing(plan, "errors", online(plan, seed, cycles=plan.cycles), noise)
 
 
 def _error_runs(plan: Plan) -> list[Run]:
-    return [_disturbed(plan, seed, flaws) for flaws in _errors(plan).values() for seed in seeds(plan.seeds)]
+    return [_disturbed(plan, seed, noise) for noise in _errors(plan).values() for seed in seeds(plan.seeds)]
 
 
 def _noise(plan: Plan, results: dict[str, Figures]) -> Finding:
     rows = {
-        name: [results[_disturbed(plan, seed, flaws).key] for seed in seeds(plan.seeds)]
-        for name, flaws in _errors(plan).items()
+        name: [results[_disturbed(plan, seed, noise).key] for seed in seeds(plan.seeds)]
+        for name, noise in _errors(plan).items()
     }
     clean = rows["none"]
     figures: dict[str, Any] = {}

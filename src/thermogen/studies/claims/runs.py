@@ -47,12 +47,12 @@ def exact(plan: Plan, seed: int, **changed: Any) -> Settings:
     return Settings.of("exact", **{"dt": plan.dt, "seed": seed, **changed})
 
 
-def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) -> tuple[Experiment, Computer]:
+def trained(lab: Lab, settings: Settings, noise: TrainingNoise | None = None) -> tuple[Experiment, Computer]:
     """A computer trained with these settings, kept in the lab."""
     experiment = prepare(settings)
     identity = {
         "settings": asdict(settings),
-        "flaws": asdict(flaws or TrainingNoise()),
+        "noise": asdict(noise or TrainingNoise()),
         "thermogen": versions()["thermogen"],
     }
     model = lab.cache.model(identity)
@@ -67,7 +67,7 @@ def trained(lab: Lab, settings: Settings, flaws: TrainingNoise | None = None) ->
             experiment.computer,
             experiment.fields,
             experiment.schedule,
-            replace(experiment.rule, flaws=flaws or TrainingNoise()),
+            replace(experiment.rule, noise=noise or TrainingNoise()),
             cycles=settings.cycles,
             validate_every=max(1, settings.cycles),
         )
@@ -84,7 +84,7 @@ def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Sam
     return samples, prototype_scores(samples.visible, experiment.images.standardised())
 
 
-def drawing(plan: Plan, name: str, settings: Settings, flaws: TrainingNoise | None = None) -> Run:
+def drawing(plan: Plan, name: str, settings: Settings, noise: TrainingNoise | None = None) -> Run:
     """Train, draw `plan.samples`, and say what came out: heat in kT, likeness, loss, size of couplings.
 
     A training or generation that leaves all scales is a result too: `diverged` then says where.
@@ -92,7 +92,7 @@ def drawing(plan: Plan, name: str, settings: Settings, flaws: TrainingNoise | No
 
     def work(lab: Lab) -> Figures:
         try:
-            experiment, computer = trained(lab, settings, flaws)
+            experiment, computer = trained(lab, settings, noise)
             samples, scores = sampled(experiment, computer, plan.samples)
         except InputError as error:
             return {"diverged": str(error)}
@@ -107,7 +107,7 @@ def drawing(plan: Plan, name: str, settings: Settings, flaws: TrainingNoise | No
 
     identity = {
         "settings": asdict(settings),
-        "flaws": asdict(flaws or TrainingNoise()),
+        "noise": asdict(noise or TrainingNoise()),
         "samples": plan.samples,
     }
     return Run(f"{name}-{settings.seed}", identity, work)
