@@ -15,7 +15,7 @@ from thermogen.noising.stretches import over_noising
 from thermogen.thermodynamics.path import reverse_action
 
 VALIDATION_PATHS = 6
-"""Noising paths, the same throughout, on which the loss of the computer is followed."""
+"""Number of fixed noising paths on which the loss is followed."""
 
 
 @eqx.filter_jit
@@ -27,11 +27,11 @@ def path_loss(
     samples: Int[Array, " batch"],
     idle: Computer | None = None,
 ) -> Float[Array, " batch"]:
-    """(dt / t_f) x reverse action of each noising path, path s being one of image s mod P.
+    """(dt / t_f) x reverse action of each noising path; path s is of image s mod P.
 
-    The path of sample s depends on (key, s) alone, not on the computer: compare two computers on the
-    same samples and take the mean and standard error of the difference. N / 2 is the noise floor.
-    `idle`: the units that are noised, if training changed their J2 (default: those of the computer).
+    The path of sample s depends on (key, s) alone: compare two computers on the same samples by the mean and
+    standard error of the difference. N / 2 is the noise floor.
+    `idle`: the noised units, if training changed their J2 (default: those of the computer).
     """
     start_key, path_key = jax.random.split(key)
     control = RampedField(
@@ -49,7 +49,7 @@ def path_loss(
 
 
 def check_step(key, computer, fields, schedule, samples, final=None) -> None:
-    """DivergenceError if the noising paths of `samples`, by end state or on suspicion, left all scales."""
+    """DivergenceError if the noising paths of `samples` diverged; repeats them if `final` is not finite."""
     start_key, path_key = jax.random.split(key)
     control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
     start = noising_start(start_key, control.reference, control.field, samples)

@@ -11,11 +11,11 @@ from thermogen.control import Control
 
 
 class TrainingResult(NamedTuple):
-    """The trained computer and how it came about.
+    """The trained computer and the record of its training.
 
-    loss: of each cycle, (cycles,). validation: pairs (cycle, mean loss on the fixed paths, standard
-    error of its difference from the untrained computer), (records, 3). exact: residual and
-    iterations of the solver, and how its couplings were compressed, if it was trained exactly.
+    loss: of each cycle, (cycles,). validation: (cycle, mean loss on the fixed paths, standard error of its
+    difference from the untrained computer), (records, 3). exact: of exact training, residual and iterations
+    of the solver and the error of compression.
     """
 
     computer: Control
@@ -26,10 +26,10 @@ class TrainingResult(NamedTuple):
 
 
 class ExactResult(NamedTuple):
-    """The optimum, the size of the gradient there relative to that at the start, and what it took.
+    """The optimum, its gradient relative to that at the start, the iterations and the time.
 
-    force_error: of couplings through few modes, the relative force that these leave out,
-    sqrt(tr(X C X) / tr(J C J)) for X the difference from the solution J in the whole span.
+    force_error: for couplings through few modes, sqrt(tr(X C X) / tr(J C J)) with X the difference from the
+    solution J in the full span.
     """
 
     computer: Computer

@@ -1,4 +1,4 @@
-"""Kinds within a class: images that resemble each other share a condition."""
+"""Clusters of similar images within a class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def clusters(
 ) -> Int[np.ndarray, " P"]:
     """A number from 0 for every image: k-means (++ start, 20 rounds) in the leading 40 principal components.
 
-    Asks for `count` clusters; those of less than `fewest` members join the nearest other, since a covariance
+    At most `count` clusters; those of less than `fewest` members join the nearest one, since a covariance
     needs several images. Raises InputError for a count below 1.
     """
     require(count >= 1, f"clusters = {count}: give 1 or more")
@@ -30,10 +30,10 @@ def clusters(
     points = centred @ basis[:, -_COMPONENTS:]
     with warnings.catch_warnings():  # an empty cluster is dropped below
         warnings.simplefilter("ignore", UserWarning)
-        centres, found = kmeans2(points, count, minit="++", iter=20, rng=np.random.default_rng(seed))
-    sizes = np.bincount(found, minlength=count)
+        centres, cluster = kmeans2(points, count, minit="++", iter=20, rng=np.random.default_rng(seed))
+    sizes = np.bincount(cluster, minlength=count)
     kept = np.flatnonzero(sizes >= fewest) if (sizes >= fewest).any() else np.array([sizes.argmax()])
-    lost = ~np.isin(found, kept)
+    lost = ~np.isin(cluster, kept)
     distance = ((points[lost][:, None] - centres[kept][None]) ** 2).sum(-1)
-    found[lost] = kept[distance.argmin(1)]
-    return np.searchsorted(kept, found)
+    cluster[lost] = kept[distance.argmin(1)]
+    return np.searchsorted(kept, cluster)

@@ -7,7 +7,7 @@ r x r per condition,
     M C' + C' M = -(U' + U'^T),   C' = B^T (C - mbar mbar^T / T) B,   U' = B^T (U - ubar mbar^T / T) B,
     b = -(ubar + B M B^T mbar) / T,
 
-so that thousands of conditions are trained in seconds, from all images, without one trajectory.
+so that thousands of conditions are trained in seconds, from all images and without trajectories.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHUNK = 200
 class ModeStatistics(NamedTuple):
     """Exact means over the images of each condition, in one segment of time of length `duration`.
 
-    images: how many, (K,). second, cross: B^T C B and B^T U B, (K, r, r), before biases are taken off.
+    images: their numbers, (K,). second, cross: B^T C B and B^T U B, (K, r, r), not C' and U'.
     mean, drive: int <m> dt, int <u> dt, (K, N).
     """
 
@@ -46,14 +46,14 @@ class ModeStatistics(NamedTuple):
 
 
 def mode_basis(fields: Float[np.ndarray, "P N"], rank: int, sample: int = 10_000) -> Float[np.ndarray, "N r"]:
-    """The leading eigenvectors of the fields' second moment: the directions in which images lie.
+    """The leading eigenvectors of the second moment of the fields.
 
     From at most `sample` fields, evenly spaced. Raises InputError for a rank that does not fit.
     """
     total = fields.shape[1]
     require(1 <= rank <= total, f"modes = {rank}: give 1 to {total}, the number of units")
-    part = np.asarray(fields[:: -(-len(fields) // sample)], float)
-    _, vectors = np.linalg.eigh(part.T @ part)
+    chosen = np.asarray(fields[:: -(-len(fields) // sample)], float)
+    _, vectors = np.linalg.eigh(chosen.T @ chosen)
     return vectors[:, -rank:][:, ::-1]
 
 
@@ -69,7 +69,7 @@ def mode_statistics(
 ) -> list[ModeStatistics]:
     """Statistics of every condition (0 to K - 1, one per image) in each segment, in order of noising time.
 
-    `progress(images done)` is called between chunks. Raises InputError for mis-shaped fields and for
+    `progress(images done)` is called between chunks. Raises InputError for fields of wrong shape and for
     units that differ in mobility.
     Cost: 2 P N r x rank of the kernel (about 11): 60,000 digits in 128 modes take 8 s on two cores.
     """
@@ -86,15 +86,15 @@ def mode_statistics(
     order = np.argsort(conditions, kind="stable")
     counts = np.bincount(conditions)
     require(bool((counts > 0).all()), "a condition has no image: number conditions from 0 without gaps")
-    parts = [_Sums(counts, basis, tables.table(segment, SUMMED)) for segment in range(segments)]
+    sums = [_Sums(counts, basis, tables.table(segment, SUMMED)) for segment in range(segments)]
     for first in range(0, len(order), _CHUNK):
         chosen = order[first : first + _CHUNK]
         places = tables.places(np.resize(fields[chosen], (_CHUNK, fields.shape[1])).astype(np.float32))
-        for part in parts:
-            part.add(places, conditions[chosen])
+        for segment in sums:
+            segment.add(places, conditions[chosen])
         if progress is not None:
             progress(min(first + _CHUNK, len(order)))
-    return [part.means(schedule.t_f / segments) for part in parts]
+    return [segment.means(schedule.t_f / segments) for segment in sums]
 
 
 class _Sums:
@@ -109,78 +109,75 @@ class _Sums:
 
     def add(self, places: Places, conditions: np.ndarray) -> None:
         present, member = np.unique(conditions, return_inverse=True)
-        # As many columns as there may be conditions in a chunk, so that nothing compiles twice.
+        # One column for every condition that a chunk can hold, so that nothing compiles twice.
         onehot = np.zeros((_CHUNK, min(_CHUNK, len(self.counts))), np.float32)
         onehot[np.arange(len(member)), member] = 1
         m, u, units = _projected(places, self.table, onehot, jnp.asarray(self.basis, jnp.float32))
-        m, u = np.asarray(m), np.asarray(u)
+        m, u = np.asarray(m), np.asarray(u)  # (images, rank, r)
         self.units[:, present] += np.asarray(units)[:, : len(present)]
         edges = np.searchsorted(member, np.arange(len(present) + 1))
         for condition, low, high in zip(present, edges[:-1], edges[1:], strict=True):
-            one, two = m[low:high].reshape(-1, m.shape[-1]), u[low:high].reshape(-1, m.shape[-1])
-            self.second[condition] += one.T @ one
-            self.cross[condition] += two.T @ one
+            mean, drive = (values[low:high].reshape(-1, m.shape[-1]) for values in (m, u))
+            self.second[condition] += mean.T @ mean
+            self.cross[condition] += drive.T @ mean
 
     def means(self, duration: float) -> ModeStatistics:
         count = self.counts[:, None]
-        variance, mean, drive, stiffness, paired = (one / count for one in self.units)
-        # What a unit does with itself is not a product of two means: its part is exchanged.
-        own = [
-            np.stack([self.basis.T @ (one[:, None] * self.basis) for one in each])
-            for each in (variance, stiffness - paired)
-        ]
-        count = count[..., None]
-        return ModeStatistics(
-            self.counts, self.second / count + own[0], self.cross / count + own[1], mean, drive, duration
+        variance, mean, drive, stiffness, paired = (sums / count for sums in self.units)
+        # U_jj is not the product of two means: replace it.
+        second, cross = (
+            sums / count[..., None] + np.stack([self.basis.T @ (row[:, None] * self.basis) for row in rows])
+            for sums, rows in ((self.second, variance), (self.cross, stiffness - paired))
         )
+        return ModeStatistics(self.counts, second, cross, mean, drive, duration)
 
 
 @eqx.filter_jit
 def _projected(places: Places, table: Table, onehot, basis):
     """Features of m and u in the basis, (images, rank, r), and sums of five unit means by condition."""
     M, V, even = unit_features(places, table)
-    mean, drive = (jnp.tensordot(jnp.asarray(table.integral), one, 1) for one in (M, V))
+    mean, drive = (jnp.tensordot(jnp.asarray(table.integral), values, 1) for values in (M, V))
     units = jnp.stack([even[0], mean, drive, even[1], (M * V).sum(0)])
     sums = jnp.einsum("nk,unN->ukN", onehot, units, precision="highest")
-    return *(jnp.einsum("fnN,Nr->nfr", one, basis, precision="highest") for one in (M, V)), sums
+    return *(jnp.einsum("fnN,Nr->nfr", values, basis, precision="highest") for values in (M, V)), sums
 
 
 def solve_modes(
     computer: Computer,
-    known: list[ModeStatistics],
+    statistics: list[ModeStatistics],
     basis: Float[np.ndarray, "N r"],
     classes: Int[np.ndarray, " K"],
     *,
     ridge: float = 0.0,
     pool: float = 0.0,
 ) -> ModeTable:
-    """The optimum for every condition and segment. `classes` (K,) says which class a condition belongs to.
+    """The optimum for every condition and segment. `classes` (K,) are the classes of the conditions.
 
-    `ridge` (in units of x^2) acts as that much more variance along every mode; `pool` from 0 to 1 mixes in
-    the statistics of the whole class, within conditions. Probability of a condition: its share of images.
+    `ridge` (in units of x^2) is additional variance along every mode; `pool` from 0 to 1 is the weight of the
+    statistics of the class against those of the condition. Probability of a condition: its share of images.
     Raises InputError for a negative ridge or a pool outside 0 to 1. Cost: an (r, r) eigendecomposition each.
     """
     require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
     require(0 <= pool <= 1, f"pool = {pool}: give a number from 0 to 1")
     mixings, biases = [], []
-    for one in in_generation_order(known):
-        second, cross = within(one, basis)
+    images = statistics[0].images
+    for segment in in_generation_order(statistics):
+        second, cross = within(segment, basis)
         if pool:
-            second, cross = (_pooled(each, one.images, classes, pool) for each in (second, cross))
-        mixing = lyapunov(second + ridge * one.duration * np.eye(second.shape[-1]), cross)
-        lean = (mixing @ (one.mean @ basis)[..., None])[..., 0] @ basis.T
+            second, cross = (_pooled(moment, images, classes, pool) for moment in (second, cross))
+        mixing = lyapunov(second + ridge * segment.duration * np.eye(second.shape[-1]), cross)
+        coupled = (mixing @ (segment.mean @ basis)[..., None])[..., 0] @ basis.T
         mixings.append(mixing)
-        biases.append(-(one.drive + lean) / one.duration)
+        biases.append(-(segment.drive + coupled) / segment.duration)
     dtype = computer.bias.dtype
-    images = known[0].images
     return ModeTable(
         reference=eqx.tree_at(lambda c: c.couplings, computer, NoCouplings(computer.units)),
         basis=jnp.asarray(basis, dtype),
         mixing=jnp.asarray(np.stack(mixings, 1), dtype),
         bias=jnp.asarray(np.stack(biases, 1), dtype),
         weights=jnp.asarray(images / images.sum(), dtype),
-        classes=tuple(int(one) for one in classes),
-        duration=float(sum(one.duration for one in known)),
+        classes=tuple(int(label) for label in classes),
+        duration=float(sum(segment.duration for segment in statistics)),
     )
 
 
@@ -195,17 +192,17 @@ def lyapunov(
 
 
 def within(
-    known: ModeStatistics, basis: np.ndarray
+    statistics: ModeStatistics, basis: np.ndarray
 ) -> tuple[Float[np.ndarray, "K r r"], Float[np.ndarray, "K r r"]]:
-    """C' and U' of every condition: what is left after the biases took their best values."""
-    mean, drive = known.mean @ basis, known.drive @ basis
-    second = known.second - mean[:, :, None] * mean[:, None, :] / known.duration
-    return second, known.cross - drive[:, :, None] * mean[:, None, :] / known.duration
+    """C' and U' of every condition: C and U with the biases at their optimum."""
+    mean, drive, duration = statistics.mean @ basis, statistics.drive @ basis, statistics.duration
+    second = statistics.second - mean[:, :, None] * mean[:, None, :] / duration
+    return second, statistics.cross - drive[:, :, None] * mean[:, None, :] / duration
 
 
 def _pooled(values: np.ndarray, images: np.ndarray, classes: np.ndarray, share: float) -> np.ndarray:
     mixed = (1 - share) * values
     for label in np.unique(classes):
-        mine = classes == label
-        mixed[mine] += share * np.tensordot(images[mine] / images[mine].sum(), values[mine], 1)
+        members = classes == label
+        mixed[members] += share * np.tensordot(images[members] / images[members].sum(), values[members], 1)
     return mixed

@@ -1,13 +1,13 @@
 """Couplings for which the state at t_f has the mean and covariance of the data, in closed form.
 
-Nearly linear units (images small beside the quartic wall) that start in equilibrium at x = 0 and then feel a
-stiffness s along a mode and a bias b have, after t_f,
+Nearly linear units (small images, no quartic force) that start in equilibrium at x = 0, with a stiffness s
+along a mode and a bias b, have after t_f
 
     <x> = -b (1 - e^(-mu s t_f)) / s,    var x = kT/(2 J2) e^(-2 mu s t_f) + kT (1 - e^(-2 mu s t_f)) / s.
 
-So s follows from the variance wanted along each principal axis of a condition, and b from its mean: growth of
-thermal noise along axes with s < 0 makes the variety of the images. With all of the data's variance it is the
-fixed point of refinement at the end of the run (`training.conditional.refinement`), without its rounds.
+So s follows from the variance along each principal axis of a condition, and b from its mean. Growth of
+thermal noise along axes with s < 0 makes the images differ. With all of the variance of the data this is the
+fixed point of refinement at t_f (`training.conditional.refinement`).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def solve_matched(
 ) -> ModeTable:
     """Match mean and covariance at `duration` to those of each condition's `states`, in the modes `basis`.
 
-    `share` of the data's variance is asked for, beside the thermal one: all of it draws the variety of the
-    data, of which a Gaussian makes some blurred images; less draws cleaner ones. Outside the modes, units
-    have the mean of the data and thermal noise. Probability of a condition: its share of images.
+    `share` of the variance of the data is added to the thermal one: a share of 1 gives the diversity of the
+    data with some blurred images, a smaller one gives clearer images. Outside the modes, units have the mean
+    of the data and thermal noise. Probability of a condition: its share of images.
     Raises InputError for a share outside 0 to 1, or units that are not alike.
     Cost: an (r, r) eigendecomposition a condition.
     """
@@ -46,12 +46,11 @@ def solve_matched(
     rest, thermal, reach = 2 * J2, float(computer.kT) / (2 * J2), mobility * duration
     mixings, biases = [], []
     for number in range(len(classes)):
-        mine = np.asarray(states[conditions == number], float)
-        mean = mine.mean(0)
-        modes = (mine - mean) @ basis
+        members = np.asarray(states[conditions == number], float)
+        mean = members.mean(0)
+        modes = (members - mean) @ basis
         size, axes = np.linalg.eigh(modes.T @ modes / len(modes))
-        wanted = 1 + share * np.maximum(size, 0) / thermal
-        stiffness = _stiffness(wanted, rest, reach)
+        stiffness = _stiffness(1 + share * np.maximum(size, 0) / thermal, rest, reach)
         along = axes.T @ (mean @ basis)
         outside = mean - basis @ (basis.T @ mean)
         mixings.append(axes @ ((stiffness - rest)[:, None] * axes.T))
@@ -67,7 +66,7 @@ def solve_matched(
         mixing=jnp.asarray(np.stack(mixings)[:, None], dtype),
         bias=jnp.asarray(np.stack(biases)[:, None], dtype),
         weights=jnp.asarray(images / images.sum(), dtype),
-        classes=tuple(int(one) for one in classes),
+        classes=tuple(int(label) for label in classes),
         duration=duration,
     )
 
@@ -80,13 +79,13 @@ def _stiffness(ratio: np.ndarray, rest: float, reach: float) -> np.ndarray:
     low, high = np.full_like(ratio, _SOFTEST / reach), np.full_like(ratio, rest)
     for _ in range(60):
         middle = (low + high) / 2
-        found = np.exp(-2 * middle * reach) + 2 * rest * reach * _decay(2 * middle * reach)
-        low, high = np.where(found > ratio, middle, low), np.where(found > ratio, high, middle)
+        above = np.exp(-2 * middle * reach) + 2 * rest * reach * _decay(2 * middle * reach) > ratio
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
     return (low + high) / 2
 
 
 def _response(stiffness: np.ndarray, reach: float) -> np.ndarray:
-    """(1 - e^(-s reach)) / s: how far a unit force moves a mode."""
+    """(1 - e^(-s reach)) / s: the displacement of a mode by a unit force."""
     return reach * _decay(stiffness * reach)
 
 

@@ -2,9 +2,9 @@
 
 The exact loss is quadratic. Above its minimum M*, b* (`solve_modes`) it is, per condition and segment,
 
-    tr(dM C' dM^T) + T |db + B dM mbar_B / T|^2,    dM = M - M*,  db = b - b*:
+    tr(dM C' dM^T) + T |db + B dM mbar_B / T|^2,    dM = M - M*,  db = b - b*.
 
-so the network is trained on the exact loss of all conditions and segments, without one trajectory.
+The network descends this loss for all conditions and segments, without trajectories.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from thermogen.training.conditional.modes import ModeStatistics, within
 
 _SHOWN = 100
 _TIMES = np.array([0.1, 0.5, 0.9])
-"""Where the network is trained within every segment: it is smooth in time, its goal is not."""
+"""Times of the loss within every segment: the network is smooth in time, its goal is not."""
 
 
 class SteeringResult(NamedTuple):
     """The control, and the loss along training relative to that of one coupling set for all and all times.
 
-    0 is the table itself, 1 its mean over conditions and segments. excess: every 100 steps, and at the end.
-    Of a table that is not the minimum (ridge, pool) it is the distance, in the metric of the loss.
+    excess: every 100 steps, and at the end. 0 is the table itself, 1 its mean over conditions and segments.
+    For a table that is not the minimum (ridge, pool) it is the distance in the metric of the loss.
     """
 
     control: ModeNetwork
@@ -44,7 +44,7 @@ class SteeringResult(NamedTuple):
 def train_network(
     key: Key[Array, ""],
     table: ModeTable,
-    known: list[ModeStatistics],
+    statistics: list[ModeStatistics],
     *,
     terms: int = 100,
     width: int = 128,
@@ -55,9 +55,10 @@ def train_network(
 ) -> SteeringResult:
     """Train a perceptron of `depth` hidden layers of `width` units and the `terms` matrices that it weighs.
 
-    `known` are the statistics that `table` was solved from. Starts from the leading `terms` singular vectors
-    of the table. `progress(step, excess)` is called now and then. Raises InputError for terms or steps below
-    1. Cost: per step conditions x segments x terms x (r^2 + N) multiply–adds.
+    `table` is the solution of `statistics`; its leading `terms` singular vectors are the start.
+    `progress(step, excess)` is called every 100 steps. Raises InputError for terms, steps, width or depth
+    below 1.
+    Cost: per step conditions x segments x terms x (r^2 + N) multiply–adds.
     """
     for name, value in (("terms", terms), ("steps", steps), ("width", width), ("depth", depth)):
         require(value >= 1, f"{name} = {value}: give 1 or more")
@@ -65,9 +66,9 @@ def train_network(
     basis = np.asarray(table.basis, float)
     goal_mixing = np.asarray(table.mixing, float).reshape(-1, modes, modes)
     goal_bias = np.asarray(table.bias, float).reshape(conditions * segments, -1)
-    order = in_generation_order(known)
-    second = np.stack([within(one, basis)[0] for one in order], 1).reshape(-1, modes, modes)
-    mean = np.stack([one.mean @ basis for one in order], 1).reshape(-1, modes)
+    order = in_generation_order(statistics)
+    second = np.stack([within(segment, basis)[0] for segment in order], 1).reshape(-1, modes, modes)
+    mean = np.stack([segment.mean @ basis for segment in order], 1).reshape(-1, modes)
     duration = order[0].duration
     terms = min(terms, len(goal_bias))
     weight = np.repeat(np.asarray(table.weights, float), segments) / segments
@@ -79,10 +80,9 @@ def train_network(
     place = np.tile(((np.arange(segments)[:, None] + _TIMES) / segments).reshape(-1), conditions)
     number = np.repeat(np.arange(conditions), segments * len(_TIMES))
     values = goal_mixing, goal_bias, second, mean, weight, basis, place
-    single = [jnp.asarray(one, jnp.float32) for one in values]
-    problem = _Problem(single, jnp.asarray(number), duration, conditions)
-    flattest = [np.broadcast_to(one.mean(0), one.shape) for one in (goal_mixing, goal_bias)]
-    unit = float(problem.excess(*(jnp.asarray(one, jnp.float32) for one in flattest)))
+    problem = _Problem(*map(_single, values), jnp.asarray(number), duration, conditions)
+    means = [np.broadcast_to(goal.mean(0), goal.shape) for goal in (goal_mixing, goal_bias)]
+    unit = float(problem.excess(*map(_single, means)))
     require(unit > 0, "the table does not depend on time or condition: a network has nothing to learn")
     parameters: Any = (network, jnp.asarray(start))
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
@@ -94,7 +94,7 @@ def train_network(
             records.append(float(value))
             if progress is not None:
                 progress(step + 1, records[-1])
-    network, mixing, bias = parameters[0], *metric.parts(parameters[1])
+    network, mixing, bias = parameters[0], *metric.unflatten(parameters[1])
     control = ModeNetwork(
         reference=table.reference,
         basis=table.basis,
@@ -108,32 +108,39 @@ def train_network(
     return SteeringResult(control, np.array(records))
 
 
-class _Problem(eqx.Module):
-    """The exact loss above its minimum, for all conditions and segments at once."""
+def _single(values: np.ndarray) -> Array:
+    return jnp.asarray(values, jnp.float32)
 
-    known: list[Array]
+
+class _Problem(eqx.Module):
+    """The exact loss above its minimum, for all conditions and segments at once.
+
+    place: times t / t_f of the loss, and number: the condition, for each time of each segment and condition.
+    """
+
+    mixing: Array
+    bias: Array
+    second: Array
+    mean: Array
+    weight: Array
+    basis: Array
+    place: Array
     number: Array
     duration: float = eqx.field(static=True)
     conditions: int = eqx.field(static=True)
 
-    @property
-    def place(self) -> Array:
-        """Times at which the network is trained, in parts of t_f."""
-        return self.known[-1]
-
     def excess(self, mixing: Array, bias: Array) -> Array:
         """Weighted mean over conditions and segments."""
-        goal_mixing, goal_bias, second, mean, weight, basis, _ = self.known
-        off, lean = mixing - goal_mixing, bias - goal_bias
-        shift = jnp.einsum("kab,kb->ka", off, mean) @ basis.T / self.duration
-        curved = jnp.einsum("kab,kbc,kac->k", off, second, off)
-        return jnp.sum(weight * (curved + self.duration * jnp.sum((lean + shift) ** 2, 1)))
+        dM, db = mixing - self.mixing, bias - self.bias
+        shift = jnp.einsum("kab,kb->ka", dM, self.mean) @ self.basis.T / self.duration
+        variance = jnp.einsum("kab,kbc,kac->k", dM, self.second, dM)
+        return jnp.sum(self.weight * (variance + self.duration * jnp.sum((db + shift) ** 2, 1)))
 
 
 class _Metric(eqx.Module):
-    """Coordinates in which the loss of an average condition is a plain sum of squares.
+    """Coordinates in which the loss of an average condition is a sum of squares.
 
-    M C^1/2, and sqrt(T) (b + B M mbar / T), flattened one after the other. root, inverse: C^1/2, C^-1/2.
+    M C^1/2 and sqrt(T) (b + B M mbar / T), flattened. root, inverse: C^1/2, C^-1/2.
     """
 
     root: Array
@@ -147,22 +154,21 @@ class _Metric(eqx.Module):
         size, vectors = np.linalg.eigh(second)
         size = np.sqrt(np.maximum(size, 1e-12 * size[-1]))
         root, inverse = (vectors * values @ vectors.T for values in (size, 1 / size))
-        single = [jnp.asarray(one, jnp.float32) for one in (root, inverse, mean, basis)]
-        return cls(single[0], single[1], single[2], single[3], duration)
+        return cls(_single(root), _single(inverse), _single(mean), _single(basis), duration)
 
     def flat(self, mixing: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Coordinates of several (M, b)."""
-        root, mean, basis = (np.asarray(one, float) for one in (self.root, self.mean, self.basis))
-        lean = bias + mixing @ mean @ basis.T / self.duration
-        return np.concatenate([(mixing @ root).reshape(len(bias), -1), self.duration**0.5 * lean], 1)
+        root, mean, basis = (np.asarray(values, float) for values in (self.root, self.mean, self.basis))
+        shifted = bias + mixing @ mean @ basis.T / self.duration
+        return np.concatenate([(mixing @ root).reshape(len(bias), -1), self.duration**0.5 * shifted], 1)
 
-    def parts(self, flat: Array) -> tuple[Array, Array]:
+    def unflatten(self, flat: Array) -> tuple[Array, Array]:
         """(M, b) from their coordinates, M made symmetric."""
         modes = len(self.root)
         mixing = flat[:, : modes * modes].reshape(-1, modes, modes) @ self.inverse
         mixing = (mixing + mixing.mT) / 2
-        lean = flat[:, modes * modes :] / self.duration**0.5
-        return mixing, lean - mixing @ self.mean @ self.basis.T / self.duration
+        shifted = flat[:, modes * modes :] / self.duration**0.5
+        return mixing, shifted - mixing @ self.mean @ self.basis.T / self.duration
 
 
 @eqx.filter_jit
@@ -173,7 +179,7 @@ def _descend(parameters, state, problem: _Problem, metric: _Metric, optimizer, u
         evaluated = jax.vmap(lambda c, s: evaluate(network, c[None], problem.conditions, s)[0])
         a = evaluated(problem.number, problem.place)
         shared = a.reshape(-1, len(_TIMES), a.shape[1])
-        losses = [problem.excess(*metric.parts(shared[:, time] @ flat)) for time in range(len(_TIMES))]
+        losses = [problem.excess(*metric.unflatten(shared[:, time] @ flat)) for time in range(len(_TIMES))]
         return sum(losses) / (len(_TIMES) * unit)
 
     value, gradient = loss(parameters)

@@ -1,17 +1,17 @@
-"""Refinement of a trained computer on the states it visits itself: moments drawn against moments of the data.
+"""Refinement of a trained computer: moments of its generated states against moments of the data.
 
-Training on reversed paths never sees the states that the computer reaches by itself. A contrastive rule
-does: at the end of a segment of generation, which is time t of noising,
+Training on reversed paths does not use the generated states. A contrastive rule does: at the end of a segment
+of generation, which is time t of noising,
 
     dJ_ij ~ <x_i x_j>_generated - <x_i x_j>_noising at t,    db_i ~ <x_i>_generated - <x_i>_noising at t,
 
-each coupling needs its own two units. The moments of noising are exact (`noising.moments`). In the modes of
-a `ModeTable`, with Q L Q^T the covariance of the data and D the difference of covariances,
+local in the two units of a coupling. The moments of noising are exact (`noising.moments`). In the modes of a
+`ModeTable`, with Q L Q^T the covariance of the data and D the difference of covariances,
 
     dM = rate kT Q L^-1 D L^-1 Q^T,    db = rate kT Q L^-1 Q^T dm
 
-is the step that a Gaussian in equilibrium needs (preconditioned); dM = rate kT D / l^2, db = rate kT dm / l
-with l the largest eigenvalue is the plain local rule. Steps are limited to differences of one variance.
+is the exact step for a Gaussian in equilibrium (preconditioned). The plain local rule is dM = rate kT D / l^2,
+db = rate kT dm / l with l the largest eigenvalue. Steps are limited to differences of one variance.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class TargetMoments(NamedTuple):
 class Round(NamedTuple):
     """A round of refinement: mismatch of the moments before it, on training and on held-out images.
 
-    Mismatch: |D|_F / |C|_F of the class covariances at the end of generation, mean over the classes, with D
-    the difference of covariances about the data's means.
+    Mismatch: |D|_F / |C|_F of the class covariances at t_f, mean over the classes, with D the difference of
+    covariances about the means of the data.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Round(NamedTuple):
 
 
 class Refinement(NamedTuple):
-    """The refined control and what every round found; the last entry is measured after the last change."""
+    """The refined control and its rounds; the last entry follows the last change."""
 
     control: ModeTable
     rounds: list[Round]
@@ -71,7 +71,7 @@ def target_moments(
     schedule: Schedule,
     means: Float[np.ndarray, "segments K r"] | None = None,
 ) -> TargetMoments:
-    """Exact moments of noising for images of given conditions. `means` (of training images) if not their own.
+    """Exact moments of noising for images of given conditions, about their means or the given `means`.
 
     Raises InputError for units that are not alike.
     Cost: one interpolation per image, unit and segment, and P N r multiply–adds.
@@ -82,33 +82,20 @@ def target_moments(
     kinds = [UnitKind(J2, J4, mobility)]
     (table,) = unit_moments(kinds, float(units.kT), schedule, largest * 1.01, segments=segments)
     grid = np.linspace(-largest, largest, 4001)
-    known = table.at(grid)
+    moments = table.at(grid)
     basis = np.asarray(control.basis, float)
-    classes, labels = np.asarray(control.classes), np.asarray(control.labels)
-    count = np.bincount(conditions, minlength=len(classes)).astype(float)
+    classes = np.asarray(control.classes)[conditions]
     mean, covariance = [], []
     for segment in range(segments):
         time = schedule.t_f * (segments - 1 - segment) / segments
-        place = int(np.abs(known.times - time).argmin())
-        m = np.interp(fields, grid, known.mean[:, place]).astype(np.float32)
-        spread = np.interp(fields, grid, known.square[:, place]).astype(np.float32) - m**2
+        place = int(np.abs(moments.times - time).argmin())
+        m = np.interp(fields, grid, moments.mean[:, place]).astype(np.float32)
+        variance = np.interp(fields, grid, moments.square[:, place]).astype(np.float32) - m**2
         modes = m @ basis
-        if means is None:
-            centre = np.zeros((len(classes), basis.shape[1]))
-            np.add.at(centre, conditions, modes)
-            centre /= np.maximum(count, 1)[:, None]
-        else:
-            centre = means[segment]
-        rest = modes - centre[conditions]
-        own = classes[conditions]
-        covariance.append(
-            [
-                rest[own == label].T @ rest[own == label] / max(1, np.sum(own == label))
-                + basis.T @ (spread[own == label].mean(0)[:, None] * basis)
-                for label in labels
-            ]
-        )
-        mean.append(centre)
+        mean.append(_means(modes, conditions, len(control.classes)) if means is None else means[segment])
+        thermal = [variance[classes == label].mean(0) for label in control.labels]
+        own = np.array([basis.T @ (row[:, None] * basis) for row in thermal])
+        covariance.append(_covariances(control, modes - mean[-1][conditions], conditions) + own)
     return TargetMoments(np.array(mean), np.array(covariance))
 
 
@@ -129,10 +116,18 @@ def refine_moments(
 ) -> Refinement:
     """Refine couplings (one correction per class) and biases (per condition) in `rounds` rounds.
 
-    Each round draws `samples` in all, with new noise. Preconditioned steps change the leading `modes` of the
-    class alone. `along`: every segment is corrected by the moments at its end; otherwise the last one, by
-    those at t_f. Raises InputError for a rate that is not positive, less samples than conditions, or
-    another schedule than the control's.
+        key             of the generated samples; each round has new noise
+        control, target the trained control, and the moments of its training images
+        samples         generated in a round
+        rate            of the steps
+        preconditioned, modes
+                        preconditioned steps in the leading `modes` of a class, or the plain local rule
+        along           correct every segment by the moments at its end, or the last one by those at t_f
+        held_out        moments of held-out images, for the mismatch only
+        progress        is called with the number of the round
+
+    Raises InputError for a rate that is not positive, less samples than conditions, or another schedule than
+    that of the control.
     Cost: that of generating rounds x samples.
     """
     require(rate > 0, f"rate = {rate}: give a positive number, e.g. 0.3")
@@ -142,36 +137,32 @@ def refine_moments(
     )
     check_horizon(control, schedule)
     check_segments(schedule, control.segments)
-    found: list[Round] = []
+    done: list[Round] = []
     conditions = np.repeat(np.arange(len(control.classes)), _shares(control, samples))
     segments = range(control.segments) if along else [control.segments - 1]
     for number in range(rounds + 1):
         states = _ends(jax.random.fold_in(key, number), control, conditions, schedule)
-        drawn = [_moments(control, x, conditions, mean) for x, mean in zip(states, target.mean, strict=True)]
-        last = drawn[-1][1]
-        found.append(
-            Round(
-                number,
-                _mismatch(last, target.covariance[-1]),
-                None if held_out is None else _mismatch(last, held_out.covariance[-1]),
-            )
-        )
-        if number < rounds:
-            for segment in segments:
-                step = _step(control, *drawn[segment], target.covariance[segment], preconditioned, modes)
-                control = _moved(control, segment, *(rate * float(control.kT) * one for one in step))
+        rests = [x.astype(float) - mean[conditions] for x, mean in zip(states, target.mean, strict=True)]
+        last = _covariances(control, rests[-1], conditions)
+        unseen = None if held_out is None else _mismatch(last, held_out.covariance[-1])
+        done.append(Round(number, _mismatch(last, target.covariance[-1]), unseen))
+        for segment in segments if number < rounds else ():
+            shift = _means(rests[segment], conditions, len(control.classes))
+            covariance = _covariances(control, rests[segment], conditions)
+            step = _step(control, shift, covariance, target.covariance[segment], preconditioned, modes)
+            control = _changed(control, segment, *(rate * float(control.kT) * change for change in step))
         if progress is not None:
             progress(number)
-    return Refinement(control, found)
+    return Refinement(control, done)
 
 
 def _shares(control: ModeTable, samples: int) -> np.ndarray:
-    """How many samples each condition gets: by weight within its class, at least one; classes alike."""
+    """Samples of each condition: by weight within its class, at least one, equally many for all classes."""
     weights, classes = np.asarray(control.weights, float), np.asarray(control.classes)
     share = np.zeros(len(classes))
     for label in control.labels:
-        mine = classes == label
-        share[mine] = weights[mine] / weights[mine].sum() / len(control.labels)
+        members = classes == label
+        share[members] = weights[members] / weights[members].sum() / len(control.labels)
     return np.maximum(1, np.round(samples * share)).astype(int)
 
 
@@ -183,7 +174,6 @@ def _ends(key, control: ModeTable, conditions: np.ndarray, schedule: Schedule) -
     size = min(_BATCH, len(conditions))
     for first in range(0, len(conditions), size):
         chosen = np.resize(conditions[first : first + size], size)
-        useful = min(size, len(conditions) - first)
         numbers = jnp.arange(first, first + size)
         x = sample_uncoupled(start_key, control.uncoupled(), numbers)
         for segment, end in enumerate(ends):
@@ -196,53 +186,54 @@ def _ends(key, control: ModeTable, conditions: np.ndarray, schedule: Schedule) -
                 samples=numbers,
                 first_step=segment * steps,
             ).final
-            end.append(np.asarray(x @ control.basis)[:useful])
-    return [np.concatenate(end) for end in ends]
+            end.append(np.asarray(x @ control.basis))
+    return [np.concatenate(end)[: len(conditions)] for end in ends]
 
 
-def _moments(control: ModeTable, modes: np.ndarray, conditions: np.ndarray, mean: np.ndarray):
-    """Differences of means by condition, (K, r), and covariances about the data's means by class."""
-    rest = modes.astype(float) - mean[conditions]
-    shift = np.zeros_like(mean)
-    np.add.at(shift, conditions, rest)
-    shift /= np.bincount(conditions, minlength=len(mean))[:, None]
-    own = np.asarray(control.classes)[conditions]
-    covariance = [
-        rest[own == label].T @ rest[own == label] / np.sum(own == label) for label in control.labels
-    ]
-    return shift, np.array(covariance)
+def _means(values: np.ndarray, conditions: np.ndarray, count: int) -> np.ndarray:
+    """Means by condition, (count, r)."""
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, conditions, values)
+    return sums / np.maximum(np.bincount(conditions, minlength=count), 1)[:, None]
 
 
-def _mismatch(drawn: np.ndarray, target: np.ndarray) -> float:
+def _covariances(control: ModeTable, rest: np.ndarray, conditions: np.ndarray) -> np.ndarray:
+    """Second moments of deviations by class, (C, r, r)."""
+    classes = np.asarray(control.classes)[conditions]
+    members = [rest[classes == label] for label in control.labels]
+    return np.array([values.T @ values / max(1, len(values)) for values in members])
+
+
+def _mismatch(generated: np.ndarray, target: np.ndarray) -> float:
     norm = np.linalg.norm
-    return float(np.mean([norm(a - b) / norm(b) for a, b in zip(drawn, target, strict=True)]))
+    return float(np.mean([norm(a - b) / norm(b) for a, b in zip(generated, target, strict=True)]))
 
 
-def _step(control: ModeTable, shift, drawn, target, preconditioned: bool, modes: int):
+def _step(control: ModeTable, shift, generated, target, preconditioned: bool, modes: int):
     """The change of mixing by class and of biases by condition, in units of kT."""
     mixing, bias = np.zeros_like(target), np.zeros_like(shift)
     classes = np.asarray(control.classes)
     for place, label in enumerate(control.labels):
         size, vectors = np.linalg.eigh(target[place])
-        difference = drawn[place] - target[place]
-        mine = classes == label
+        difference = generated[place] - target[place]
+        members = classes == label
         if preconditioned:
             root = vectors[:, -modes:] / np.sqrt(size[-modes:])
             mixing[place] = root @ _capped(root.T @ difference @ root) @ root.T
-            bias[mine] = np.clip(shift[mine] @ root, -1, 1) @ root.T
+            bias[members] = np.clip(shift[members] @ root, -1, 1) @ root.T
         else:
             mixing[place] = _capped(difference / size[-1]) / size[-1]
-            bias[mine] = np.clip(shift[mine] / np.sqrt(size[-1]), -1, 1) / np.sqrt(size[-1])
+            bias[members] = np.clip(shift[members] / np.sqrt(size[-1]), -1, 1) / np.sqrt(size[-1])
     return mixing, bias
 
 
 def _capped(relative: np.ndarray) -> np.ndarray:
-    """Relative differences of variance, none beyond 1: far off, the linear step would be too long."""
+    """Relative differences of variance, limited to 1: beyond, the linear step is too long."""
     size, vectors = np.linalg.eigh(relative)
     return vectors * np.clip(size, -1, 1) @ vectors.T
 
 
-def _moved(control: ModeTable, segment: int, mixing: np.ndarray, bias: np.ndarray) -> ModeTable:
+def _changed(control: ModeTable, segment: int, mixing: np.ndarray, bias: np.ndarray) -> ModeTable:
     places = np.searchsorted(np.asarray(control.labels), np.asarray(control.classes))
     dtype = control.bias.dtype
     changed = (

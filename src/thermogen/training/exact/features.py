@@ -30,15 +30,17 @@ from thermogen.noising.moments import (
 )
 
 FIELDS_PER_KIND = 16
-"""Solutions per kind of unit that a table costs: fewer fields of images are solved for as they are."""
+"""Solutions per kind of unit that a table costs. Fewer fields are solved for directly."""
 EXACT, SUMMED = 1e-9, 1e-6
-"""Directions in time smaller than this, relative to the largest, are left out: few images, many images."""
+"""Directions in time below this share of the largest are left out, for few images and for many."""
+
+Features = tuple[Float[Array, "rank images N"], Float[Array, "rank images N"], Float[Array, "4 N"]]
 
 
 class Table(eqx.Module):
     """Chebyshev coefficients in the field, for one segment and per group of units.
 
-    A group is all units that need F coefficients; where they are of several kinds, the arrays have a last
+    A group holds all units that need F coefficients. If they are of several kinds, the arrays have a last
     axis of units. mean, drive: of the features of m and u, (F, rank), odd in f. even: of
     (int (s - m^2) dt, int a f m dt - [s] / mu), (F, 2). integral: of each basis function over time, (rank,).
     """
@@ -62,7 +64,7 @@ class Places(eqx.Module):
 
 
 class DirectFeatures:
-    """Features of a few fields, solved for as they are. units (N, 3): J2, J4 and mobility."""
+    """Features of a few fields, solved for without a table. units (N, 3): J2, J4 and mobility."""
 
     def __init__(
         self,
@@ -81,11 +83,7 @@ class DirectFeatures:
         lanes = np.tile(self._units, (len(self._fields), 1))
         return field_moments(lanes, self._fields.reshape(-1), kT, schedule, segments=segments)
 
-    def features(
-        self, segment: int
-    ) -> tuple[
-        Float[np.ndarray, "rank images N"], Float[np.ndarray, "rank images N"], Float[np.ndarray, "4 N"]
-    ]:
+    def features(self, segment: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What `features` returns of tables, to within `EXACT`."""
         moments, shape = self._moments, self._fields.shape
         weights = moments.weights[segment]
@@ -94,17 +92,17 @@ class DirectFeatures:
         )
         rank = _rank(size, EXACT)
         M, V = np.split(left[:, :rank] * size[:rank], 2)
-        integrals = [M @ (right[:rank] @ np.sqrt(weights)), V @ (right[:rank] @ np.sqrt(weights))]
+        integral = right[:rank] @ np.sqrt(weights)
         variance, work = _even(moments, M, np.tile(self._units[:, 2], len(self._fields)), weights)
-        means = np.stack([one.reshape(shape).mean(0) for one in (variance, *integrals, work)])
+        means = np.stack([v.reshape(shape).mean(0) for v in (variance, M @ integral, V @ integral, work)])
         return M.T.reshape(rank, *shape), V.T.reshape(rank, *shape), means
 
 
 class FeatureTables:
-    """Tables for the units of a computer, up to the largest field met so far.
+    """Tables for the units of a computer, up to the largest field so far.
 
-    Units of one J2, J4 and mobility are of one kind. Up to `direct` fields per kind are solved for as they
-    are. InputError for a unit that does not move.
+    Units of one J2, J4 and mobility are of one kind. Up to `direct` fields per kind are solved for directly.
+    InputError for a unit that does not move.
     """
 
     def __init__(self, computer: Computer, schedule: Schedule, segments: int, direct: int = FIELDS_PER_KIND):
@@ -129,7 +127,7 @@ class FeatureTables:
         self._made: dict[tuple[int, float], Table] = {}
 
     def direct(self, fields: Float[np.ndarray, "images N"]) -> DirectFeatures | None:
-        """Features of these fields as they are; None if tables for all kinds of units are less work."""
+        """Features of these fields without a table; None if tables for all kinds are less work."""
         if self._moments or fields.size > self._left:
             return None
         self._left -= fields.size
@@ -144,9 +142,8 @@ class FeatureTables:
         self._largest = float(np.ceil(largest * 1.02 * 4) / 4)
         kT, schedule, segments = self._process
         self._moments = unit_moments(self._kinds, kT, schedule, self._largest, segments=segments)
-        group = np.unique([len(table.fields) for table in self._moments], return_inverse=True)[1][
-            self._kind_of
-        ]
+        nodes = np.array([len(table.fields) for table in self._moments])
+        group = np.unique(nodes, return_inverse=True)[1][self._kind_of]
         self._members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
         self._order = None if len(self._members) == 1 else np.argsort(np.concatenate(self._members))
         self._made.clear()
@@ -154,16 +151,15 @@ class FeatureTables:
     def table(self, segment: int, tolerance: float) -> Table:
         """The table of a segment, without directions below `tolerance` of the largest."""
         if (segment, tolerance) not in self._made:
-            mobility = [kind.mobility for kind in self._kinds]
-            mean, drive, even, integral = _series_of_kinds(self._moments, mobility, segment, tolerance)
-            table = Table(self._grouped(mean), self._grouped(drive), self._grouped(even), integral)
+            *series, integral = self._series_of_kinds(segment, tolerance)
+            table = Table(*map(self._grouped, series), integral=integral)
             if tolerance > EXACT:
                 table = jax.tree.map(lambda values: np.asarray(values, np.float32), table)
             self._made[segment, tolerance] = table
         return self._made[segment, tolerance]
 
     def places(self, fields: Float[np.ndarray, "images N"]) -> Places:
-        """Where these fields lie in the tables."""
+        """Places of these fields in the tables."""
         scale, stretch = (
             np.array([getattr(table, name) for table in self._moments], fields.dtype)[self._kind_of]
             for name in ("scale", "stretch")
@@ -173,53 +169,60 @@ class FeatureTables:
 
     def _grouped(self, of_kind: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         """One array per group from one array per kind, with a last axis of units if its kinds are several."""
-        groups = []
-        for members in self._members:
-            kinds = self._kind_of[members]
-            alike = (kinds == kinds[0]).all()
-            groups.append(of_kind[kinds[0]] if alike else np.stack([of_kind[kind] for kind in kinds], -1))
-        return tuple(groups)
+        return tuple(
+            of_kind[kinds[0]] if np.ptp(kinds) == 0 else np.stack([of_kind[kind] for kind in kinds], -1)
+            for kinds in (self._kind_of[members] for members in self._members)
+        )
+
+    def _series_of_kinds(
+        self, segment: int, tolerance: float
+    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
+        """The fields of `Table`, with an array per kind of unit."""
+        moments = self._moments
+        weights = moments[0].weights[segment]
+        values = [table.mean for table in moments] + [_drive(table) for table in moments]
+        left, size, right = np.linalg.svd(np.concatenate(values) * np.sqrt(weights), full_matrices=False)
+        rank = _rank(size, tolerance)
+        counts = [len(table.fields) for table in moments]
+        rows = np.split(left[:, :rank] * size[:rank], np.cumsum(counts * 2)[:-1])
+        even = [
+            coefficients(np.stack(_even(table, M, kind.mobility, weights), 1), 0)
+            for table, kind, M in zip(moments, self._kinds, rows, strict=False)
+        ]
+        series = [coefficients(values, 1) for values in rows]
+        return series[: len(moments)], series[len(moments) :], even, right[:rank] @ np.sqrt(weights)
 
 
 @jax.jit
-def features(
-    places: Places, table: Table
-) -> tuple[Float[Array, "rank images N"], Float[Array, "rank images N"], Float[Array, "4 N"]]:
+def features(places: Places, table: Table) -> Features:
     """Features of m and of u, and means over the images of int (s - m^2), int m, int u dt and of U_jj."""
     M, V, even = unit_features(places, table)
-    mbar, ubar = (jnp.tensordot(table.integral, one.mean(1), 1) for one in (M, V))
+    mbar, ubar = (jnp.tensordot(table.integral, values.mean(1), 1) for values in (M, V))
     even = even.mean(1)
     return M, V, jnp.stack([even[0], mbar, ubar, even[1]])
 
 
-def unit_features(
-    places: Places, table: Table
-) -> tuple[Float[Array, "rank images N"], Float[Array, "rank images N"], Float[Array, "2 images N"]]:
+def unit_features(places: Places, table: Table) -> tuple[Array, Array, Float[Array, "2 images N"]]:
     """Features of m and of u, and int (s - m^2) and U_jj, for every image and unit."""
-    parts: list[list[Array]] = [[], [], []]
-    for z, mean, drive, rest in zip(places.z, table.mean, table.drive, table.even, strict=True):
-        z = jnp.asarray(z)
-        for part, series, parity in zip(parts, (mean, drive, rest), (1, 1, 0), strict=True):
-            part.append(_series(z, series, parity))
-    M, V, even = (
-        part[0] if places.order is None else jnp.concatenate(part, -1)[..., places.order] for part in parts
-    )
-    return M, V, even
+
+    def in_order(series: tuple[Array | np.ndarray, ...], parity: int) -> Array:
+        groups = [_series(jnp.asarray(z), c, parity) for z, c in zip(places.z, series, strict=True)]
+        return groups[0] if places.order is None else jnp.concatenate(groups, -1)[..., places.order]
+
+    return in_order(table.mean, 1), in_order(table.drive, 1), in_order(table.even, 0)
 
 
 @jax.jit
-def products(
-    places: Places, table: Table
-) -> tuple[Float[Array, "N N"], Float[Array, "N N"], Float[Array, "4 N"]]:
+def products(places: Places, table: Table) -> tuple[Float[Array, "N N"], Float[Array, "N N"], Array]:
     """E and U summed over the images, and the means of `features`."""
     M, V, means = features(places, table)
-    M, V = (one.reshape(-1, one.shape[-1]) for one in (M, V))
-    E, U = (jnp.einsum("kn,km->nm", one, M, precision="highest") for one in (M, V))
+    M, V = (values.reshape(-1, values.shape[-1]) for values in (M, V))
+    E, U = (jnp.einsum("kn,km->nm", values, M, precision="highest") for values in (M, V))
     return E, U, means
 
 
 def _series(z: Array, c: Array | np.ndarray, parity: int) -> Float[Array, "columns images _"]:
-    """sum_k c_k T_{2k + parity}(z): one fused pass, the polynomials are never stored."""
+    """sum_k c_k T_{2k + parity}(z) in one fused pass; no polynomial is stored."""
     terms = iter(chebyshev_terms(z, len(c), parity))
     columns = jnp.asarray(c)[:, :, None, None] if c.ndim == 2 else jnp.asarray(c)[:, :, None]
     total = columns[0] * next(terms)
@@ -232,7 +235,7 @@ def _rank(size: np.ndarray, tolerance: float) -> int:
     """Number of directions above `tolerance` of the largest."""
     rank = int((size > tolerance * size[0]).sum())
     if tolerance == EXACT:
-        # Widths in steps of 16, the surplus next to nothing: segments then share one compiled program.
+        # Ranks in steps of 16, so that segments share one compiled program.
         rank = min(-(-rank // 16) * 16, len(size))
     return rank
 
@@ -247,24 +250,6 @@ def _even(
 ) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
     """int (s - m^2) dt and int a f m dt - [s] / mu over the segment of these weights."""
     begin, end = np.flatnonzero(weights)[[0, -1]]
-    held = moments.fields * (moments.mean @ (weights * moments.ramp))
-    lost = moments.square[:, end] - moments.square[:, begin]
-    return moments.square @ weights - (M * M).sum(1), held - lost / mobility
-
-
-def _series_of_kinds(
-    moments: list[MomentTable], mobility: list[float], segment: int, tolerance: float
-) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
-    """The fields of `Table`, with an array per kind of unit."""
-    weights = moments[0].weights[segment]
-    values = [table.mean for table in moments] + [_drive(table) for table in moments]
-    left, size, right = np.linalg.svd(np.concatenate(values) * np.sqrt(weights), full_matrices=False)
-    rank = _rank(size, tolerance)
-    counts = [len(table.fields) for table in moments]
-    parts = np.split(left[:, :rank] * size[:rank], np.cumsum(counts * 2)[:-1])
-    even = [
-        coefficients(np.stack(_even(table, M, mu, weights), 1), 0)
-        for table, mu, M in zip(moments, mobility, parts, strict=False)
-    ]
-    series = [coefficients(part, 1) for part in parts]
-    return series[: len(moments)], series[len(moments) :], even, right[:rank] @ np.sqrt(weights)
+    power = moments.fields * (moments.mean @ (weights * moments.ramp))
+    change = moments.square[:, end] - moments.square[:, begin]
+    return moments.square @ weights - (M * M).sum(1), power - change / mobility

@@ -1,4 +1,4 @@
-"""The linear system of exact training, on whatever couplings a computer has, and a preconditioner for it.
+"""The linear system of exact training for any kind of couplings, and its preconditioner.
 
 The loss is quadratic in (J, b). Its gradient for couplings, after the trained biases took their best values
 b_i = -(ubar_i + (J mbar)_i) / T, is
@@ -12,10 +12,10 @@ above, with
 
     C_ij / sqrt(w_i w_j),   U_ij sqrt(w_i / w_j),   mbar_i / sqrt(w_i),   ubar_i sqrt(w_i)
 
-for C, U, mbar, ubar and J_ij sqrt(w_i w_j), b_i sqrt(w_i) for the unknowns: it is these that are solved for.
+for C, U, mbar, ubar and J_ij sqrt(w_i w_j), b_i sqrt(w_i) for the unknowns. The solver works in these.
 
-Couplings are never made a matrix here: products J x and sums of outer products on the coupled pairs
-(`Couplings.apply`, `PairCouplings.outer`) are all it takes in factored form.
+Couplings never become a matrix here: the factored form needs only products J x and sums of outer products on
+the coupled pairs (`Couplings.apply`, `PairCouplings.outer`).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _MOSTLY = 0.5
 
 def on_values(function: Callable, *couplings: PairCouplings) -> PairCouplings:
     """A function of the values of couplings of one topology, entry by entry."""
-    values = [eqx.filter(each, eqx.is_inexact_array) for each in couplings]
+    values = [eqx.filter(J, eqx.is_inexact_array) for J in couplings]
     return eqx.combine(jax.tree.map(function, *values), couplings[0])
 
 
 def mobility_scale(computer: Computer) -> Float[np.ndarray, " N"] | None:
-    """sqrt(mu_i / max mu), (N,): what coordinates of one mobility are smaller by; None if all are alike."""
+    """sqrt(mu_i / max mu), (N,), the scale of the coordinates y; None if all mobilities are equal."""
     mobility = np.asarray(computer.mobility, float).reshape(-1)
     return None if (mobility == mobility[0]).all() else np.sqrt(mobility / mobility.max())
 
@@ -68,24 +68,18 @@ class NormalEquations(eqx.Module):
 
     @classmethod
     def of(
-        cls, known: Statistics, trained: np.ndarray, ridge: float, scale: np.ndarray | None = None
+        cls, statistics: Statistics, trained: np.ndarray, ridge: float, scale: np.ndarray | None = None
     ) -> NormalEquations:
-        """From statistics; `ridge` acts as that much more variance of every unit. `scale`: sqrt(w)."""
-        duration, pairs, units = known.process.duration, known.pairs, known.units
+        """From statistics; `ridge` is additional variance of every unit. `scale`: sqrt(w)."""
+        duration, pairs, units = statistics.process.duration, statistics.pairs, statistics.units
         if isinstance(pairs, Factored):
             pairs = pairs.lean()
         diagonal, mean, drive = units.diagonal + ridge * duration, units.mean, units.drive
         if scale is not None:
             pairs = pairs.scaled(scale)
             diagonal, mean, drive = diagonal / scale**2, mean / scale, drive * scale
-        return cls(
-            jax.tree.map(jnp.asarray, pairs),
-            jnp.asarray(diagonal),
-            jnp.asarray(mean),
-            jnp.asarray(drive),
-            jnp.asarray(trained, float),
-            jnp.asarray(duration, float),
-        )
+        values = (pairs, diagonal, mean, drive, np.asarray(trained, float), float(duration))
+        return cls(*jax.tree.map(jnp.asarray, values))
 
     def offset(self, like: PairCouplings) -> PairCouplings:
         """U^i_ij + U^j_ji on the coupled pairs: the gradient at J = 0."""
@@ -123,7 +117,7 @@ class Inner(eqx.Module):
     """Woodbury's inner system: leading modes W^T (k, N), split by role as W_a = basis_a triangle_a.
 
     shrinks S_a; outside (1 + S_a H_a)^-1 S_a with H_a = sum_b W_b^T W_b / d_ab; inverse of the system in the
-    span of W; couple 1 / d_ab on mostly wired links; parts: where each role begins and ends.
+    span of W; couple 1 / d_ab on mostly wired links; roles: first unit and end of each role.
     """
 
     modes: Float[Array, "k N"]
@@ -133,26 +127,24 @@ class Inner(eqx.Module):
     outside: tuple[Float[Array, "k k"], ...]
     inverse: Float[Array, "m m"]
     couple: Float[Array, "roles roles"]
-    parts: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    roles: tuple[tuple[int, int], ...] = eqx.field(static=True)
 
-    def solve(self, received: Float[Array, "k N"]) -> Float[Array, "k N"]:
+    def solve(self, right: Float[Array, "k N"]) -> Float[Array, "k N"]:
         """From (R / d) W, transposed, to Y S, transposed."""
-        rows = [received[:, a:b].T for a, b in self.parts]
-        known = [(basis.T @ row).reshape(-1) for basis, row in zip(self.bases, rows, strict=True)]
-        flat, Z, start = self.inverse @ jnp.concatenate(known), [], 0
-        for triangle in self.triangles:
-            Z.append(flat[start : start + triangle.size].reshape(triangle.shape))
-            start += triangle.size
-        returned = [
-            shrink @ z.T @ triangle
+        rows = [right[:, a:b].T for a, b in self.roles]
+        inside = [(basis.T @ row).reshape(-1) for basis, row in zip(self.bases, rows, strict=True)]
+        bounds = np.cumsum([triangle.size for triangle in self.triangles])[:-1]
+        Z = jnp.split(self.inverse @ jnp.concatenate(inside), bounds)
+        spans = [
+            shrink @ z.reshape(triangle.shape).T @ triangle
             for shrink, z, triangle in zip(self.shrinks, Z, self.triangles, strict=True)
         ]
-        sent = []
-        for role, row in enumerate(rows):
-            back = sum(self.couple[role, other] * each for other, each in enumerate(returned))
-            W = self.modes[:, slice(*self.parts[role])].T
-            sent.append((row - W @ back) @ self.outside[role])
-        return jnp.concatenate(sent).T
+        solution = []
+        for a, row in enumerate(rows):
+            span = sum(self.couple[a, b] * values for b, values in enumerate(spans))
+            W = self.modes[:, slice(*self.roles[a])].T
+            solution.append((row - W @ span) @ self.outside[a])
+        return jnp.concatenate(solution).T
 
 
 class Preconditioner(eqx.Module):
@@ -175,13 +167,10 @@ class Preconditioner(eqx.Module):
         scaled = on_values(jnp.multiply, R, self.inverse_spread)
         if self.inner is None or self.joined is None:
             return scaled
-        sent = self.inner.solve(on_values(jnp.multiply, scaled, self.joined).apply(self.inner.modes))
+        Y = self.inner.solve(on_values(jnp.multiply, scaled, self.joined).apply(self.inner.modes))
+        correction = R.outer(Y, self.inner.modes)
         return on_values(
-            lambda x, c, w, j: x - c * w * j,
-            scaled,
-            R.outer(sent, self.inner.modes),
-            self.inverse_spread,
-            self.joined,
+            lambda x, c, w, j: x - c * w * j, scaled, correction, self.inverse_spread, self.joined
         )
 
 
@@ -189,55 +178,51 @@ def preconditioner(equations: NormalEquations, like: PairCouplings) -> Precondit
     """The preconditioner for couplings like these. Cost: the leading modes of E, and a small inverse."""
     inverse = on_values(lambda w: jnp.where(w > 0, 1 / jnp.where(w > 0, w, 1), 0), equations.spread(like))
     names = [role for role in ROLES if getattr(like.units, role)]
-    parts = tuple((part.start, part.stop) for part in map(like.units.slice, names))
-    level = [float(equations.diagonal[a:b].mean()) for a, b in parts]
+    roles = tuple((units.start, units.stop) for units in map(like.units.slice, names))
+    level = [float(equations.diagonal[a:b].mean()) for a, b in roles]
     couple = np.zeros((len(names), len(names)))
-    joined = None
-    if isinstance(like, BlockCouplings):
-        blocks = {}
-        for link, block in like.blocks.items():
-            mostly = link not in like.masks or float(like.masks[link].mean()) > _MOSTLY
-            blocks[link] = jnp.full(block.shape, float(mostly))
-            if mostly:
-                a, b = (names.index(role) for role in ends(link))
-                couple[a, b] = couple[b, a] = 1 / (level[a] + level[b])
-        joined = BlockCouplings(like.units, blocks, like.masks) if couple.any() else None
-    if joined is None:
+    blocks, masks = (like.blocks, like.masks) if isinstance(like, BlockCouplings) else ({}, {})
+    share = {link: float(masks[link].mean()) if link in masks else 1.0 for link in blocks}
+    for link in blocks:
+        if share[link] > _MOSTLY:
+            a, b = (names.index(role) for role in ends(link))
+            couple[a, b] = couple[b, a] = 1 / (level[a] + level[b])
+    if not couple.any():
         return Preconditioner(inverse, None, None)
-    sizes = jnp.asarray([b - a for a, b in parts])
+    ones = {link: jnp.full(block.shape, float(share[link] > _MOSTLY)) for link, block in blocks.items()}
+    joined = BlockCouplings(like.units, ones, masks)
+    sizes = jnp.asarray([b - a for a, b in roles])
     levels = like.outer(jnp.repeat(jnp.asarray(level), sizes)[None], jnp.ones((1, like.units.total)))
     inverse = on_values(
         lambda w, j, d: jnp.where(j * d > 0, 1 / jnp.where(d > 0, d, 1), w), inverse, joined, levels
     )
-    return Preconditioner(inverse, joined, _inner(equations, parts, couple))
+    return Preconditioner(inverse, joined, _inner(equations, roles, couple))
 
 
-def _inner(equations: NormalEquations, parts: tuple[tuple[int, int], ...], couple: np.ndarray) -> Inner:
+def _inner(equations: NormalEquations, roles: tuple[tuple[int, int], ...], couple: np.ndarray) -> Inner:
     """Set up and invert the small systems of `Preconditioner`."""
     modes, duration = _leading_modes(equations), float(equations.duration)
-    k, roles = len(modes), range(len(parts))
+    k, numbers = len(modes), range(len(roles))
     weight = np.linalg.lstsq(modes.T, np.asarray(equations.mean), rcond=None)[0]
-    bases, triangles = zip(*(np.linalg.qr(modes[:, a:b].T) for a, b in parts), strict=True)
-    trained = [float(equations.trained[a:b].mean()) for a, b in parts]
+    bases, triangles = zip(*(np.linalg.qr(modes[:, a:b].T) for a, b in roles), strict=True)
+    trained = [float(equations.trained[a:b].mean()) for a, b in roles]
     shrinks = [np.eye(k) - t * np.outer(weight, weight) / max(duration, weight @ weight) for t in trained]
     within = [
-        np.eye(k) + shrinks[a] @ sum(couple[a, b] * triangles[b].T @ triangles[b] for b in roles)
-        for a in roles
+        np.eye(k) + shrinks[a] @ sum(couple[a, b] * triangles[b].T @ triangles[b] for b in numbers)
+        for a in numbers
     ]
 
     def block(a: int, b: int) -> np.ndarray:
-        """What Z_b adds to the equation of Z_a, both flattened."""
+        """The matrix of Z_b in the equation of Z_a, both flattened."""
         added = couple[a, b] * np.einsum("pm,nq->pqnm", triangles[a] @ shrinks[b], triangles[b])
         if a == b:
             added = added + np.einsum("pn,mq->pqnm", np.eye(len(triangles[a])), within[a])
         return added.reshape(triangles[a].size, triangles[b].size)
 
-    inverse = np.linalg.inv(np.block([[block(a, b) for b in roles] for a in roles]))
-    outside = [np.linalg.inv(one) @ shrink for one, shrink in zip(within, shrinks, strict=True)]
-    modes, bases, triangles, shrinks, outside, inverse = jax.tree.map(
-        jnp.asarray, (modes, bases, triangles, tuple(shrinks), tuple(outside), inverse)
-    )
-    return Inner(modes, bases, triangles, shrinks, outside, inverse, jnp.asarray(couple), parts)
+    inverse = np.linalg.inv(np.block([[block(a, b) for b in numbers] for a in numbers]))
+    outside = [np.linalg.inv(inner) @ shrink for inner, shrink in zip(within, shrinks, strict=True)]
+    values = (modes, bases, triangles, tuple(shrinks), tuple(outside), inverse, couple)
+    return Inner(*jax.tree.map(jnp.asarray, values), roles=roles)
 
 
 def _leading_modes(equations: NormalEquations) -> np.ndarray:
@@ -250,7 +235,7 @@ def _leading_modes(equations: NormalEquations) -> np.ndarray:
         second = np.asarray(pairs.second)
         square, vectors = eigsh(second, min(_MODES, len(second) - 1), v0=np.ones(len(second)))
         size, modes = np.sqrt(np.maximum(square, 0)), vectors.T
-    # The small systems grow as the fourth power of the count: leave out what is next to nothing, in steps
-    # of 4, so that segments share one compiled program.
+    # The cost of the small systems grows as the fourth power of the count: leave out the smallest modes, in
+    # steps of 4, so that segments share one compiled program.
     count = min(-(-int((size > 1e-6 * size.max()).sum()) // 4) * 4, len(size))
     return modes[:count] * size[:count, None]

@@ -36,7 +36,7 @@ Where units differ in mobility, it is the gradient in the coordinates of `traini
 
 def solve(
     computer: Computer,
-    known: Statistics,
+    statistics: Statistics,
     *,
     visible_biases: bool = False,
     ridge: float = 0.0,
@@ -46,10 +46,10 @@ def solve(
     """The optimum on the couplings of `computer`'s topology and its hidden (and visible) biases.
 
         computer        its couplings are the topology, its units may differ in mobility
-        known           the statistics of one segment
-        visible_biases  whether those are trained too
-        ridge           0 or more, in units of x^2: acts as that much more variance of every unit, and keeps
-                        couplings small that few images determine
+        statistics      of one segment
+        visible_biases  train those too
+        ridge           0 or more, in units of x^2: additional variance of every unit, keeps couplings small
+                        that few images determine
         tolerance       size of the gradient at the end, relative to that at the start (J = 0, b = 0)
         iterations      at most
 
@@ -65,20 +65,18 @@ def solve(
     """
     begun = time.perf_counter()
     require(0 < tolerance < 1, f"tolerance = {tolerance}: give a number between 0 and 1")
-    _check_problem(computer, known, ridge)
-    units = computer.units
+    _check_problem(computer, statistics, ridge)
     roles = ("visible", "hidden", "output") if visible_biases else ("hidden", "output")
+    trained = np.asarray(computer.units.mask(*roles), float)
     scale = mobility_scale(computer)
     if isinstance(computer.couplings, ModeCouplings | LowRankCouplings):
         with jax.enable_x64(True):
-            found = solve_low_rank(
-                computer, known, np.asarray(units.mask(*roles), float), ridge, tolerance, scale
-            )
-        _check_residual(found.residual, tolerance, found.iterations)
-        return found
+            result = solve_low_rank(computer, statistics, trained, ridge, tolerance, scale)
+        _check_residual(result.residual, tolerance, result.iterations)
+        return result
     with jax.enable_x64(True):
         zero = on_values(lambda leaf: jnp.zeros(leaf.shape), as_pairs(computer.couplings))
-        equations = NormalEquations.of(known, np.asarray(units.mask(*roles)), ridge, scale)
+        equations = NormalEquations.of(statistics, trained, ridge, scale)
         J, bias, residual, done = _conjugate_gradients(
             equations,
             preconditioner(equations, zero),
@@ -94,15 +92,10 @@ def solve(
         residual, done = float(residual), int(done)
     _check_residual(residual, tolerance, done)
     dtype = computer.bias.dtype
-    trained = eqx.tree_at(
-        lambda c: (c.couplings, c.bias),
-        computer,
-        (
-            on_values(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), J),
-            jnp.asarray(np.asarray(bias), dtype),
-        ),
-    )
-    return ExactResult(trained, residual, done, time.perf_counter() - begun)
+    couplings = on_values(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), J)
+    values = couplings, jnp.asarray(np.asarray(bias), dtype)
+    optimum = eqx.tree_at(lambda c: (c.couplings, c.bias), computer, values)
+    return ExactResult(optimum, residual, done, time.perf_counter() - begun)
 
 
 def _check_residual(residual: float, tolerance: float, iterations: int) -> None:
@@ -120,28 +113,28 @@ def _check_residual(residual: float, tolerance: float, iterations: int) -> None:
 
 
 def solve_all_pairs(
-    computer: Computer, known: Statistics, *, biases: bool = True, ridge: float = 0.0
+    computer: Computer, statistics: Statistics, *, biases: bool = True, ridge: float = 0.0
 ) -> ExactResult:
     """The optimum if every pair is coupled and the stiffness of every unit is trained: a Lyapunov equation.
 
         J C' + C' J = -(U' + U'^T),    C' = C - mbar mbar^T / T,   U' = U - ubar mbar^T / T
 
     (without the primes if no bias is trained), in coordinates of one mobility. J_ii goes into the on-site
-    J2_i + J_ii / 2. Start generation, and judge the loss, with the units as they were: pass
+    J2_i + J_ii / 2. Start generation, and evaluate the loss, with the untrained units: pass
     `idle=computer.uncoupled()` to `generate` and `path_loss`.
     Raises InputError for a topology that leaves a pair out, and what `solve` raises.
     Cost: one eigendecomposition of an (N, N) matrix.
     """
     begun = time.perf_counter()
-    _check_problem(computer, known, ridge)
-    total, duration = computer.units.total, known.process.duration
+    _check_problem(computer, statistics, ridge)
+    total, duration = computer.units.total, statistics.process.duration
     pairs = total * (total - 1) // 2
     require(
         computer.couplings.count() == pairs,
         f"the topology couples {computer.couplings.count()} of {pairs} pairs: use all_to_all, or solve",
     )
-    means = known.units
-    C, U = known.second_moment() + ridge * duration * np.eye(total), known.cross_moment()
+    means = statistics.units
+    C, U = statistics.second_moment() + ridge * duration * np.eye(total), statistics.cross_moment()
     if biases:
         C = C - np.outer(means.mean, means.mean) / duration
         U = U - np.outer(means.drive, means.mean) / duration
@@ -165,10 +158,11 @@ def solve_all_pairs(
     return ExactResult(trained, float(residual), 0, time.perf_counter() - begun)
 
 
-def _check_problem(computer: Computer, known: Statistics, ridge: float) -> None:
+def _check_problem(computer: Computer, statistics: Statistics, ridge: float) -> None:
     require(ridge >= 0, f"ridge = {ridge}: give 0 or more")
-    schedule = Schedule(known.process.t_f, known.process.t_f, known.process.ramp_fraction)
-    Process.of(computer, schedule).check(known.process, "the statistics", ("segment", "segments"))
+    process = statistics.process
+    schedule = Schedule(process.t_f, process.t_f, process.ramp_fraction)
+    Process.of(computer, schedule).check(process, "the statistics", ("segment", "segments"))
     require(
         computer.couplings.count() > 0, "the topology couples no pair of units: nothing to train; add links"
     )

@@ -1,4 +1,4 @@
-"""What a set of images says to exact training: moments of noising, averaged over all thermal noise.
+"""Statistics of images for exact training: moments of noising, averaged over all thermal noise.
 
 In the noising process the units are independent given the image. With m, s, g the moments of one unit
 (`noising.moments`) and u = 2 g - a f, brackets the mean over images, integrals over one segment of time,
@@ -6,11 +6,11 @@ In the noising process the units are independent given the image. With m, s, g t
     C_lj = int <m_l m_j> dt + delta_lj int <s_j - m_j^2> dt,    U_ij = int <u_i m_j> dt   (i != j),
     mbar = int <m> dt,   ubar = int <u> dt,   U_jj = int <a f_j m_j> dt - [<s_j>] / mu_j from begin to end.
 
-Units may differ in J2, J4 and mobility mu: the moments are those of each unit's own relaxation. The mobility
-weighs the rows of the normal equations (`training.exact.normal_equations`), it is no part of C and U.
+Units may differ in J2, J4 and mobility mu. The mobility weighs the rows of the normal equations
+(`training.exact.normal_equations`), not C and U.
 
 The time integral of a product of two moments is a smooth kernel of the two fields, of rank 10 to 15: an image
-adds that many columns to the factors of C and U. Sums over images add up, whoever computes them.
+adds that many columns to the factors of C and U.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from thermogen.couplings import Units, check_dense
 from thermogen.errors import InputError
 from thermogen.noising import Schedule
 
-_COLUMNS = 256  # factors of up to this many columns (or N / 2) are kept as they are
+_COLUMNS = 256  # factors of up to this many columns (or N / 2) are kept
 _FACTORS = 250_000_000  # numbers in one factor at most: two of them, in float64, take 4 GB
 
 
 @dataclass(frozen=True)
 class Process:
-    """The noising process that statistics belong to; only statistics of one process add up.
+    """The noising process of statistics; only statistics of one process can be merged.
 
     mobility: one number if all units share it, or one per unit. segment: which of the `segments` equal parts
     of t_f, in order of noising time.
@@ -64,12 +64,11 @@ class Process:
 
     def check(self, other: Process, what: str, but: tuple[str, ...] = ()) -> None:
         """InputError naming the first thing, except those in `but`, in which `other` differs."""
-        for name, mine in vars(self).items():
-            theirs = getattr(other, name)
-            if mine != theirs and name not in but:
-                mine, theirs = (
-                    f"that of {len(value)} units" if isinstance(value, tuple) else value
-                    for value in (mine, theirs)
+        for name in vars(self):
+            values = getattr(other, name), getattr(self, name)
+            if values[0] != values[1] and name not in but:
+                theirs, mine = (
+                    f"that of {len(value)} units" if isinstance(value, tuple) else value for value in values
                 )
                 raise InputError(
                     f"{what} belong to noising with another {name}: {theirs}, not {mine}; compute them anew "
@@ -90,7 +89,7 @@ class Factored(NamedTuple):
     def lean(self) -> Factored:
         """The same E and U to a relative 1e-13 from fewer columns, in steps of 8; C has few directions."""
         factor, response = np.asarray(self.factor), np.asarray(self.response)
-        grams = [one.T @ one for one in (factor, response)]
+        grams = [columns.T @ columns for columns in (factor, response)]
         size, turn = np.linalg.eigh(sum(gram / max(np.trace(gram), 1e-300) for gram in grams))
         count = -(-int((size > 1e-13 * size[-1]).sum()) // 8) * 8
         kept = turn[:, ::-1][:, :count]
@@ -136,21 +135,25 @@ class Statistics:
 
     def second_moment(self) -> Float[np.ndarray, "N N"]:
         """C, the time integral of <x x^T>; InputError where N x N numbers do not fit."""
-        self._check_size()
+        check_dense(Units(len(self.units.mean)), "the N x N second moment")
         return np.asarray(self.pairs.dense().second) + np.diag(self.units.diagonal)
 
     def cross_moment(self) -> Float[np.ndarray, "N N"]:
         """U, with its diagonal; InputError where N x N numbers do not fit."""
-        self._check_size()
+        check_dense(Units(len(self.units.mean)), "the N x N second moment")
         cross = np.array(self.pairs.dense().cross)
         np.fill_diagonal(cross, self.units.stiffness)
         return cross
 
-    def _check_size(self) -> None:
-        check_dense(Units(len(self.units.mean)), "the N x N second moment")
-
     def merged(self, other: Statistics) -> Statistics:
         """Statistics of both sets of images together; InputError if their noising differs."""
+        return self._merged(other, in_place=False)
+
+    def absorb(self, other: Statistics) -> Statistics:
+        """What `merged` returns, bit for bit, in the memory of these two, which are used up."""
+        return self._merged(other, in_place=True)
+
+    def _merged(self, other: Statistics, in_place: bool) -> Statistics:
         self.process.check(other.process, "the statistics to be merged")
         total = self.images + other.images
         mine, theirs = self.images / total, other.images / total
@@ -163,26 +166,17 @@ class Statistics:
             if pairs.factor.shape[1] > most_columns(len(units.mean)):
                 check_dense(Units(len(units.mean)), "the second moment of so many images")
                 pairs = pairs.dense()
+        elif in_place and isinstance(a, Dense) and isinstance(b, Dense):
+            pairs = a
+            for x, y in zip(a, b, strict=True):
+                x *= mine
+                y *= theirs
+                x += y
         else:
             pairs = Dense(*(mine * x + theirs * y for x, y in zip(a.dense(), b.dense(), strict=True)))
         return Statistics(self.process, total, pairs, units)
 
-    def absorb(self, other: Statistics) -> Statistics:
-        """What `merged` gives, bit for bit, in the memory of these two, which are used up."""
-        a, b = self.pairs, other.pairs
-        if not (isinstance(a, Dense) and isinstance(b, Dense)):
-            return self.merged(other)
-        self.process.check(other.process, "the statistics to be merged")
-        total = self.images + other.images
-        mine, theirs = self.images / total, other.images / total
-        for x, y in zip(a, b, strict=True):
-            x *= mine
-            y *= theirs
-            x += y
-        units = UnitMeans(*(mine * a + theirs * b for a, b in zip(self.units, other.units, strict=True)))
-        return Statistics(self.process, total, a, units)
-
 
 def most_columns(total: int) -> int:
-    """Columns up to which factors are kept as they are, for so many units."""
+    """Columns up to which the factors of so many units are kept."""
     return max(_COLUMNS, min(total // 2, _FACTORS // total))

@@ -1,4 +1,4 @@
-"""Sums over images for exact training: in shares that processes deal out, stored on the way, gone on from."""
+"""Sums over images for exact training: shared by processes, stored in a checkpoint, resumed from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thermogen.couplings import MOST_DENSE_UNITS
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.parallel import gather, is_first, process_count, process_index
-from thermogen.parallel.exchange import Part, arrays_of, tree_of
+from thermogen.parallel.exchange import Part
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.exact.features import (
     EXACT,
@@ -32,8 +32,8 @@ from thermogen.training.exact.features import (
 from thermogen.training.exact.statistics import Dense, Factored, Process, Statistics, UnitMeans, most_columns
 
 SHARES = 8
-"""Parts in which a large set of images is summed: what processes can share, and how the sums round."""
-_NUMBERS = 24_000_000  # worked on at a time in dense form: 100 MB
+"""Shares of a large set of images: processes deal them out, and they decide how the sums round."""
+_NUMBERS = 24_000_000  # at a time in dense form: 100 MB
 
 
 def statistics(
@@ -50,17 +50,17 @@ def statistics(
     """Exact statistics of the noising of images with `fields`, one for each of `segments` parts of t_f.
 
         computer     units, which may differ in J2, J4 and mobility
-        fields       (P, N) in E0, or any number of such blocks, one after the other
+        fields       (P, N) in E0, or an iterable of such blocks
         segments     equal parts of t_f
-        direct       up to so many fields per kind of unit are solved for as they are, more from a table
-        checkpoint   a file for dense sums of whole shares: stored with `identity` every ten seconds and on
-                     Ctrl-C; if it exists, summation goes on from it
+        direct       up to so many fields per kind of unit are solved for directly, more from a table
+        checkpoint   a file for dense sums of complete shares, stored with `identity` every ten seconds and
+                     on Ctrl-C; if it exists, the sums resume from it
         progress     is called between chunks with the number of images done
 
     A few images are kept as float64 factors (relative error 1e-9), many are summed in dense form from float32
     products (1e-6 an image).
-    Images are summed in shares, an eighth of `fields` or one block each, and the shares added in order.
-    Processes compute different shares and all get the sums: the same bits, however many.
+    A share is an eighth of `fields`, or a block. Processes compute different shares, the shares are added in
+    order, and all processes get the same bits, whatever their number.
 
     Raises InputError for fields that are mis-shaped, not finite or all zero, for too many units, and for
     a checkpoint of other settings.
@@ -75,16 +75,17 @@ def statistics(
     processes = [Process.of(computer, schedule, segment, segments) for segment in range(segments)]
     tables = FeatureTables(computer, schedule, segments, direct)
     settings = {"settings": identity or {}, "processes": [asdict(process) for process in processes]}
-    done = [] if checkpoint is None else _kept(checkpoint, settings, processes)
+    done = [] if checkpoint is None else _stored(checkpoint, settings, processes)
     stored, seen = done[0].images if done else 0, 0
 
     def save() -> None:
-        if checkpoint is not None and is_first() and whole and done and isinstance(done[0].pairs, Dense):
-            _save(checkpoint, settings, done)
+        if checkpoint is not None and is_first() and complete and done and isinstance(done[0].pairs, Dense):
+            tree = [(segment.pairs.dense(), segment.units) for segment in done]
+            save_checkpoint(checkpoint, tree, {"statistics": settings, "images": done[0].images})
 
     saved = time.perf_counter()
     share: list[Statistics] = []
-    waiting, whole = False, True
+    waiting, complete = False, True
     try:
         for chunk in _chunks(fields, total, tables):
             seen += len(chunk.fields)
@@ -95,14 +96,12 @@ def statistics(
                 f"{checkpoint} ends within a block of images: give the same blocks, or start with --force",
             )
             if chunk.share % process_count() == process_index():
-                new = [_of_chunk(process, chunk, tables) for process in processes]
-                share = _together(share, new)
-                del new
+                share = _added(share, [_of_chunk(process, chunk, tables) for process in processes])
             waiting = True
             if chunk.ends_share and chunk.share % process_count() == process_count() - 1:
-                whole = False  # sums are added to in place: interrupted there, they are not worth storing
+                complete = False  # sums are added to in place: do not store them if interrupted here
                 done, share, waiting = _all_shares(done, share, processes), [], False
-                whole = True
+                complete = True
                 if time.perf_counter() - saved > 10:
                     save()
                     saved = time.perf_counter()
@@ -117,46 +116,46 @@ def statistics(
     return done
 
 
-def _together(done: list[Statistics], more: list[Statistics]) -> list[Statistics]:
+def _added(done: list[Statistics], more: list[Statistics]) -> list[Statistics]:
     return [old.absorb(new) for old, new in zip(done, more, strict=True)] if done else more
 
 
 def _all_shares(
     done: list[Statistics], share: list[Statistics], processes: list[Process]
 ) -> list[Statistics]:
-    """The sums so far and, in order, the share of each process."""
+    """The sums so far plus, in order, the share of each process."""
     if process_count() == 1:
-        return _together(done, share)
+        return _added(done, share)
     for part in gather("statistics", lambda: _packed(share)):
         if part.arrays:
-            done = _together(done, _unpacked(part, processes))
+            done = _added(done, _unpacked(part, processes))
     return done
 
 
 def _packed(share: list[Statistics]) -> Part:
-    """Statistics on their way to other processes."""
+    """Statistics to send to other processes."""
     arrays = {}
-    for segment, one in enumerate(share):
-        arrays |= arrays_of((one.pairs, one.units), f"{segment}:")
-    factored = [isinstance(one.pairs, Factored) for one in share]
-    return Part(arrays, {"images": share[0].images if share else 0, "factored": factored})
+    for number, segment in enumerate(share):
+        fields = segment.pairs._asdict() | segment.units._asdict()
+        arrays |= {f"{number}:{name}": np.asarray(values) for name, values in fields.items()}
+    return Part(arrays, share[0].images if share else 0)
 
 
 def _unpacked(part: Part, processes: list[Process]) -> list[Statistics]:
-    empty = np.empty(0)
-    found = []
-    for segment, (process, factored) in enumerate(zip(processes, part.value["factored"], strict=True)):
-        kind = Factored if factored else Dense
-        like = kind(empty, empty), UnitMeans(empty, empty, empty, empty)
-        pairs, units = tree_of(part.arrays, like, f"{segment}:")
-        found.append(Statistics(process, part.value["images"], kind(*(one.copy() for one in pairs)), units))
-    return found
+    def record(kind, number: int):  # a copy, since sums are added to in place
+        return kind(*(part.arrays[f"{number}:{name}"].copy() for name in kind._fields))
+
+    kinds = [Factored if f"{n}:factor" in part.arrays else Dense for n in range(len(processes))]
+    return [
+        Statistics(process, part.value, record(kind, number), record(UnitMeans, number))
+        for number, (process, kind) in enumerate(zip(processes, kinds, strict=True))
+    ]
 
 
 class _Chunk(NamedTuple):
-    """Fields of some images, the number of their share, and whether they end it; `direct` if not by tables.
+    """Fields of some images, the number of their share, and whether they end it; `direct` without tables.
 
-    Share and end do not depend on who computes.
+    Share and end do not depend on the number of processes.
     """
 
     fields: np.ndarray
@@ -166,10 +165,10 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(fields, total: int, tables: FeatureTables) -> Iterator[_Chunk]:
-    """The fields in checked float64 chunks of a size that memory allows, the tables covering each."""
-    whole = isinstance(fields, np.ndarray | jax.Array)
+    """The fields in checked float64 chunks of a size that memory allows; the tables cover each."""
+    single = isinstance(fields, np.ndarray | jax.Array)
     share = 0
-    for block in [fields] if whole else fields:
+    for block in [fields] if single else fields:
         block = np.asarray(block)
         if block.ndim != 2 or block.shape[1] != total:
             raise InputError(f"fields have shape {block.shape} for {total} units: give (images, {total})")
@@ -193,66 +192,54 @@ def _chunks(fields, total: int, tables: FeatureTables) -> Iterator[_Chunk]:
             )
             size = min(size, max(1, _NUMBERS // (2 * total * rank)))
         starts = range(0, len(block), size)
-        parts = min(SHARES, len(starts)) if whole else 1
+        shares = min(SHARES, len(starts)) if single else 1
         for number, first in enumerate(starts):
-            place, following = (parts * i // len(starts) for i in (number, number + 1))
+            place, following = (shares * i // len(starts) for i in (number, number + 1))
             yield _Chunk(block[first : first + size].astype(float), share + place, following > place)
-        share += parts
+        share += shares
 
 
 def _of_chunk(process: Process, chunk: _Chunk, tables: FeatureTables) -> Statistics:
     count, total = chunk.fields.shape
     if chunk.direct is not None:
         M, V, means = chunk.direct.features(process.segment)
-        factored = Factored(*(_columns(part, count) for part in (M, V)))
+        factored = Factored(_columns(M, count), _columns(V, count))
         pairs = factored if factored.factor.shape[1] <= most_columns(total) else factored.dense()
         return Statistics(process, count, pairs, UnitMeans(*means))
     exact = tables.table(process.segment, EXACT)
     with jax.enable_x64(True):
         if count * exact.rank <= most_columns(total):
             M, V, means = features(tables.places(chunk.fields), exact)
-            pairs = Factored(*(_columns(np.asarray(part), count) for part in (M, V)))
+            pairs = Factored(_columns(M, count), _columns(V, count))
         else:
             places = tables.places(chunk.fields.astype(np.float32))
             *sums, means = products(places, tables.table(process.segment, SUMMED))
-            pairs = Dense(*(np.asarray(part, float) / count for part in sums))
+            pairs = Dense(*(np.asarray(values, float) / count for values in sums))
     return Statistics(process, count, pairs, UnitMeans(*np.asarray(means, float)))
 
 
-def _columns(part: Float[np.ndarray, "rank images N"], count: int) -> Float[np.ndarray, "N columns"]:
-    """Features as columns of a factor, row after row in memory, as they arrive where they are sent.
+def _columns(values: Float[Array | np.ndarray, "rank images N"], count: int) -> Float[np.ndarray, "N c"]:
+    """Features as columns of a factor, row after row in memory: products of another layout round differently.
 
-    Products of another layout round differently.
+    A factor from another process has this layout.
     """
-    return np.ascontiguousarray(part.reshape(-1, part.shape[-1]).T) / count**0.5
+    values = np.asarray(values)
+    return np.ascontiguousarray(values.reshape(-1, values.shape[-1]).T) / count**0.5
 
 
-def _save(path: Path, settings: dict[str, Any], done: list[Statistics]) -> None:
-    tree = [(*one.pairs.dense(), *one.units) for one in done]
-    save_checkpoint(path, tree, {"statistics": settings, "images": done[0].images})
-
-
-def _kept(path: Path, settings: dict[str, Any], processes: list[Process]) -> list[Statistics]:
+def _stored(path: Path, settings: dict[str, Any], processes: list[Process]) -> list[Statistics]:
     """The sums that process 0 has stored, or none."""
-    if process_count() == 1:
-        return _load(path, settings, processes) if path.exists() else []
 
     def read() -> Part:
-        return _packed(_load(path, settings, processes) if process_index() == 0 and path.exists() else [])
+        if process_index() or not path.exists():
+            return Part({})
+        matrix, row = np.empty((len(processes[0].J2),) * 2), np.empty(len(processes[0].J2))
+        with jax.enable_x64(True):
+            like = [(Dense(matrix, matrix), UnitMeans(row, row, row, row)) for _ in processes]
+            tree, header = load_checkpoint(path, like)
+        if header.get("statistics") != json.loads(json.dumps(settings)):
+            raise InputError(f"{path} holds statistics of other settings: repeat those, or use --force")
+        return _packed([Statistics(processes[0], header["images"], *segment) for segment in tree])
 
     stored = gather("stored statistics", read)[0]
     return _unpacked(stored, processes) if stored.arrays else []
-
-
-def _load(path: Path, settings: dict[str, Any], processes: list[Process]) -> list[Statistics]:
-    total = len(processes[0].J2)
-    like = [(*(np.empty((total, total)),) * 2, *(np.empty(total),) * 4) for _ in processes]
-    with jax.enable_x64(True):
-        tree, header = load_checkpoint(path, like)
-    if header.get("statistics") != json.loads(json.dumps(settings)):
-        raise InputError(f"{path} holds statistics of other settings: repeat those, or start with --force")
-    rows = [[np.array(value) for value in row] for row in tree]  # sums are added to in place
-    return [
-        Statistics(process, header["images"], Dense(*row[:2]), UnitMeans(*row[2:]))
-        for process, row in zip(processes, rows, strict=True)
-    ]

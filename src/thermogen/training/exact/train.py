@@ -1,8 +1,8 @@
 """Exact training: the couplings and biases that minimise the loss averaged over all thermal noise.
 
-In the noising process the units are independent given the image, and the loss is quadratic in (J, b): its
-average needs only the moments of one unit (`thermogen.training.exact.statistics`), and its minimum is the
-solution of a linear system (`thermogen.training.exact.solve`). No trajectory is sampled.
+In the noising process the units are independent given the image, and the loss is quadratic in (J, b). Its
+average needs only the moments of one unit (`training.exact.statistics`). Its minimum solves a linear system
+(`training.exact.solve`). No trajectory is sampled.
 """
 
 from __future__ import annotations
@@ -49,21 +49,20 @@ def train_exact(
 ) -> TrainingResult:
     """Train on the exact average over all thermal noise: `statistics`, then `solve`.
 
-        key             of the fixed noising paths, on which the loss is given before (0) and after (1)
+        key             of the fixed noising paths, which give the loss before (0) and after (1)
         computer        units and topology
         fields          of the images, (P, N) in E0
         schedule        of noising and generation
         labels          (P,): every label gets couplings of its own, from its images alone, as `PerClass`
-        segments        equal parts of t_f; for more than one, couplings constant in each, as `Segments`
+        segments        of equal length; more than one give `Segments`
         compression     couplings are replaced by low-rank ones (`compress`) of this relative force error
         visible_biases, ridge, tolerance
                         those of `solve`
-        checkpoint      a file: long sums over images are stored there, with `settings`, and gone on from
+        checkpoint      a file for long sums over images, stored with `settings`; training resumes from it
         progress        is called with (fraction, note) between chunks of images and solutions
 
     Returns what `train` returns.
-    Raises InputError for less than two images, or for images that are equal, besides what `statistics` and
-    `solve` raise.
+    Raises InputError for less than two images, for equal images, and what `statistics` and `solve` raise.
     """
     begun = time.perf_counter()
     fields = jnp.asarray(fields)
@@ -80,7 +79,7 @@ def train_exact(
         file = checkpoint
         if checkpoint is not None and label is not None:
             file = checkpoint.with_name(f"{checkpoint.name}.{label}")
-        known = statistics(
+        sums = statistics(
             computer,
             fields[chosen],
             schedule,
@@ -90,12 +89,11 @@ def train_exact(
             progress=lambda images, done=done: tick(0.7 * (done + images) / len(fields), "statistics"),
         )
         computers: list[Computer] = []
-        for segment in known:
-            solution = solve(
-                computer, segment, visible_biases=visible_biases, ridge=ridge, tolerance=tolerance
+        for segment in sums:
+            solutions.append(
+                solve(computer, segment, visible_biases=visible_biases, ridge=ridge, tolerance=tolerance)
             )
-            solutions.append(solution)
-            optimum = solution.computer
+            optimum = solutions[-1].computer
             if compression is not None:
                 packed.append(compress(optimum.couplings, segment.second_moment(), compression))
                 optimum = eqx.tree_at(lambda c: c.couplings, optimum, packed[-1].couplings)
@@ -112,14 +110,12 @@ def train_exact(
 
 def _in_time(computers: list[Computer], schedule: Schedule) -> Computer | Segments:
     """The control of generation from the computers of the segments of noising."""
-    low_rank = [
-        held for held in (computer.couplings for computer in computers) if isinstance(held, LowRankCouplings)
-    ]
-    if low_rank:  # segments share one device, and with it the number of modes
-        ranks = {link: max(held.ranks[link] for held in low_rank) for link in low_rank[0].ranks}
+    low_rank = [c.couplings for c in computers if isinstance(c.couplings, LowRankCouplings)]
+    if low_rank:  # segments share one device, and therefore the number of modes
+        ranks = {link: max(J.ranks[link] for J in low_rank) for link in low_rank[0].ranks}
         computers = [
-            eqx.tree_at(lambda c: c.couplings, computer, held.padded(ranks))
-            for computer, held in zip(computers, low_rank, strict=True)
+            eqx.tree_at(lambda c: c.couplings, computer, J.padded(ranks))
+            for computer, J in zip(computers, low_rank, strict=True)
         ]
     if len(computers) == 1:
         return computers[0]
@@ -133,18 +129,14 @@ def _validated(
     schedule: Schedule,
     trained: list[tuple[np.ndarray, Computer | Segments]],
 ) -> Float[np.ndarray, "2 3"]:
-    """Loss before and after on fixed paths of the images each control is for, mean over the controls."""
+    """Loss before and after on fixed paths of the images of each control, mean over the controls."""
     _, validation_key = jax.random.split(key)
     paths = jnp.arange(VALIDATION_PATHS)
-    losses = np.array(
-        [
-            [
-                np.asarray(path_loss(validation_key, control, fields[images], schedule, paths), float)
-                for control in (untrained, own)
-            ]
-            for images, own in trained
-        ]
-    ).mean(0)
+
+    def loss(control: Computer | Segments, images: np.ndarray) -> np.ndarray:
+        return np.asarray(path_loss(validation_key, control, fields[images], schedule, paths), float)
+
+    losses = np.mean([[loss(untrained, images), loss(after, images)] for images, after in trained], 0)
     if not np.isfinite(losses).all():
         check_step(validation_key, untrained, fields, schedule, paths)
         raise InputError("the loss on fixed paths is not a number: lower the amplitudes, or give a ridge")
@@ -153,17 +145,17 @@ def _validated(
 
 
 def _figures(solutions: list[ExactResult], packed: list[Compression]) -> dict[str, Any]:
-    """How well the solver solved, and what low rank or few modes leave out: the worst of all solutions."""
+    """Residual, iterations, ranks and force error: the worst of all solutions."""
     figures: dict[str, Any] = {
         "residual": max(result.residual for result in solutions),
         "iterations": sum(result.iterations for result in solutions),
     }
-    missed = [result.force_error for result in solutions if result.force_error is not None]
+    errors = [result.force_error for result in solutions if result.force_error is not None]
     if packed:
-        figures["ranks"] = {link: max(small.ranks[link] for small in packed) for link in packed[0].ranks}
-        missed = [small.force_error for small in packed]
-    if missed:
-        figures["force_error"] = max(missed)
+        figures["ranks"] = {link: max(J.ranks[link] for J in packed) for link in packed[0].ranks}
+        errors = [J.force_error for J in packed]
+    if errors:
+        figures["force_error"] = max(errors)
     return figures
 
 
@@ -172,8 +164,7 @@ def _check_images(fields: Float[Array, "P N"], computer: Computer) -> None:
         len(fields) > 1,
         f"{len(fields)} image: exact training needs two or more that differ; give more images",
     )
-    images = np.asarray(fields[:, : computer.units.visible])
     seen: dict[bytes, int] = {}
-    for number, image in enumerate(images):
+    for number, image in enumerate(np.asarray(fields[:, : computer.units.visible])):
         first = seen.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), number)
         require(first == number, f"images {first} and {number} are equal: leave one of them out")

@@ -1,12 +1,11 @@
-"""Training on imperfect hardware: noisy, biased and slow residuals, noisy updates, couplings of few bits.
+"""Training on imperfect hardware: noisy, biased and correlated residuals, noisy updates, few bits.
 
-The residual r_i has thermal noise of its own, with a root mean square of
+The residual r_i has thermal noise, with a root mean square of
 
     r_0 = sqrt(mu dt / 2 kT)        (the noise of one step, sqrt(2 mu kT dt), over 2 kT)
 
-which is the unit of all errors here: an error of 1 is as large as what physics adds anyway. White noise of
-r_0 at every step adds up to the same over a trajectory whatever dt is, and so do white errors. Offsets, and
-errors correlated over a number of steps, add up to more the smaller dt is: as 1 / sqrt(dt).
+which is the unit of all errors here. The sum of white errors over a trajectory does not depend on dt. That of
+offsets, and of errors correlated over a number of steps, grows as 1 / sqrt(dt).
 How they compare with those of Wang & Deng, arXiv:2609.15439: docs/claims.md.
 """
 
@@ -27,19 +26,19 @@ from thermogen.langevin.noise import standard_uniform
 from thermogen.thermodynamics.path import Gradient
 
 ROUNDINGS = ("nearest", "stochastic")
-"""How a coupling of few bits takes an update: to the nearest level, or at random and right on average."""
+"""How a coupling of few bits is rounded: to the nearest level, or at random with the right mean."""
 
 
 @dataclass(frozen=True)
 class TrainingNoise:
-    """What is wrong with the hardware that trains; the default is nothing.
+    """Errors of the hardware that trains; the default has none.
 
     update_noise: white, on the gradient r_i x_j + r_j x_i of each coupling at each update, the same for J_ij
     and J_ji, in units of r_0.
     residual_noise: on each residual at each step, in units of r_0; `correlation`: its AR(1) coefficient from
     step to step (0: white), at the same variance. offset: constant error of each unit's residual, drawn once
-    for a training from N(0, offset^2), in units of r_0. bits: couplings are stored with so many bits after
-    every update, in [-full_scale, full_scale] (E0), by `rounding`. Biases are stored exactly.
+    for a training from N(0, offset^2), in units of r_0. bits: of the couplings stored after every update, in
+    [-full_scale, full_scale] (E0), by `rounding`. Biases are stored exactly.
     """
 
     update_noise: float = 0.0
@@ -51,7 +50,7 @@ class TrainingNoise:
     rounding: str = "nearest"
 
     def __post_init__(self) -> None:
-        """Refuse values that are no error of a device."""
+        """Refuse values out of range."""
         for name in ("update_noise", "residual_noise", "offset"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), f"{name} = {value}: give 0 or more")
@@ -64,11 +63,11 @@ class TrainingNoise:
 
     @property
     def residuals(self) -> bool:
-        """Whether residuals are in error."""
+        """Whether residuals have errors."""
         return bool(self.residual_noise or self.offset)
 
     def check(self, couplings: Couplings) -> None:
-        """InputError if updates are in error and the couplings are not held in blocks."""
+        """InputError if updates have errors and the couplings are not stored in blocks."""
         if (self.update_noise or self.bits is not None) and not isinstance(couplings, BlockCouplings):
             raise InputError(
                 f"noise of updates needs couplings in blocks, not {type(couplings).__name__}: leave "
@@ -77,12 +76,15 @@ class TrainingNoise:
 
 
 class Disturbance:
-    """The errors of one training cycle, drawn from a key of their own."""
+    """The errors of one training cycle for trajectories `samples`, drawn from a key of their own.
+
+    Offsets depend on the key alone, noise on (key, sample, step).
+    """
 
     def __init__(
         self, noise: TrainingNoise, key: Key[Array, ""], samples: Int[Array, " batch"], computer: Computer
     ):
-        """For trajectories `samples`; offsets depend on the key alone, noise on (key, sample, step)."""
+        """Draw the offsets."""
         self.noise = noise
         self.units = computer.units.total
         self.dtype = computer.bias.dtype
@@ -91,13 +93,13 @@ class Disturbance:
         self.offset = standard_normal(offset_key[None], 0, self.units, self.dtype)
 
     def start(self, last_step: int) -> Float[Array, "batch N"]:
-        """The correlated part of the error before the first step, stationary."""
+        """The correlated error before the first step, stationary."""
         return standard_normal(self.keys, last_step, self.units, self.dtype)
 
     def errors(
         self, memory: Float[Array, "batch N"], first_step: Int[Array, ""] | int, steps: int, unit: Array
     ) -> tuple[Float[Array, "steps batch N"], Float[Array, "batch N"]]:
-        """Errors of the residuals of a stretch of steps, and the memory to go on with; `unit` is r_0."""
+        """Errors of the residuals of a stretch of steps, and the memory after it; `unit` is r_0."""
         rho = self.noise.correlation
         numbers = first_step + jnp.arange(steps)
         white = jax.vmap(lambda k: standard_normal(self.keys, k, self.units, self.dtype))(numbers)
@@ -106,10 +108,8 @@ class Disturbance:
             after = rho * e + (1 - rho**2) ** 0.5 * xi
             return after, after
 
-        noise = white
-        if rho:
-            memory, noise = jax.lax.scan(follow, memory, white)
-        return unit * (self.noise.residual_noise * noise + self.noise.offset * self.offset), memory
+        memory, errors = jax.lax.scan(follow, memory, white) if rho else (memory, white)
+        return unit * (self.noise.residual_noise * errors + self.noise.offset * self.offset), memory
 
     def disturbed(self, gradient: Gradient, unit: Array, step: Int[Array, ""] | int) -> Gradient:
         """A gradient with the noise of its update."""
@@ -117,52 +117,51 @@ class Disturbance:
             return gradient
         couplings = gradient.couplings
         assert isinstance(couplings, BlockCouplings)
-        noise = self._noise(couplings, unit, step)
-        blocks = {link: g + noise[link] for link, g in couplings.blocks.items()}
+        added = self._update_noise(couplings, unit, step)
+        blocks = {link: block + added[link] for link, block in couplings.blocks.items()}
         return Gradient(BlockCouplings(couplings.units, blocks, couplings.masks), gradient.bias)
 
     def descended(
         self, couplings: Couplings, rate: float, updates: int, unit: Array, step: Int[Array, ""] | int
     ) -> Couplings:
-        """Couplings after so many updates of plain descent, with their noise.
+        """Couplings with the noise of `updates` updates of plain descent.
 
-        White noise of several updates adds up to white noise, so it is drawn once for all of them.
+        The sum of white noise is white, so it is drawn once for all updates.
         """
         if not self.noise.update_noise:
             return couplings
         assert isinstance(couplings, BlockCouplings)
-        noise = self._noise(couplings, unit * updates**0.5, step)
-        blocks = {link: block - rate * noise[link] for link, block in couplings.blocks.items()}
+        added = self._update_noise(couplings, unit * updates**0.5, step)
+        blocks = {link: block - rate * added[link] for link, block in couplings.blocks.items()}
         return BlockCouplings(couplings.units, blocks, couplings.masks)
 
     def stored(self, couplings: Couplings, step: Int[Array, ""] | int) -> Couplings:
-        """Couplings as the device can keep them."""
+        """Couplings as the device stores them."""
         if self.noise.bits is None:
             return couplings
         assert isinstance(couplings, BlockCouplings)
         dither = None
         if self.noise.rounding == "stochastic":
-            drawn = self._each(couplings, step, standard_uniform)
-            dither = {link: mirrored(values, link) for link, values in drawn.items()}
+            dither = self._drawn(couplings, step, standard_uniform)
         return quantised(couplings, self.noise.bits, self.noise.full_scale, dither)
 
-    def _noise(self, couplings: BlockCouplings, unit: Array, step) -> dict[str, Array]:
-        """Noise of an update: the same for J_ij and J_ji."""
+    def _update_noise(self, couplings: BlockCouplings, unit: Array, step) -> dict[str, Array]:
+        """Noise of an update on the coupled pairs."""
         noise = {}
-        for link, values in self._each(couplings, step, standard_normal).items():
-            values = self.noise.update_noise * unit * mirrored(values, link)
+        for link, values in self._drawn(couplings, step, standard_normal).items():
+            values = self.noise.update_noise * unit * values
             noise[link] = jnp.where(couplings.masks[link], values, 0) if link in couplings.masks else values
         return noise
 
-    def _each(self, couplings: BlockCouplings, step, draw) -> dict[str, Array]:
-        """Random numbers in the shape of every block."""
+    def _drawn(self, couplings: BlockCouplings, step, draw) -> dict[str, Array]:
+        """Random numbers for every block, the same for J_ij and J_ji."""
         numbers = {}
         for place, (link, block) in enumerate(couplings.blocks.items()):
             rows = sample_keys(jax.random.fold_in(self.update_key, place), jnp.arange(block.shape[0]))
-            numbers[link] = draw(rows, step, block.shape[1], block.dtype)
+            numbers[link] = mirrored(draw(rows, step, block.shape[1], block.dtype), link)
         return numbers
 
 
 def residual_unit(computer: Computer, dt: Float[Array, ""]) -> Float[Array, ""]:
-    """r_0 = sqrt(mu dt / 2 kT): the root mean square of the thermal noise of a residual, units' mean."""
+    """r_0 = sqrt(mu dt / 2 kT), the thermal noise of a residual, at the mean mobility of the units."""
     return jnp.sqrt(jnp.mean(computer.mobility) * dt / (2 * computer.kT))

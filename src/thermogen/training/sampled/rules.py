@@ -1,4 +1,4 @@
-"""One training cycle: noising trajectories of a few images, and the change of the parameters they cause."""
+"""One training cycle: noising trajectories of a few images, and the updates of the parameters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIMIZERS = {
 _NOISE = (
     0x666C6177  # marks the key of the hardware's errors: the first numbers are what jax.random.split gives
 )
-_HISTORY = 50  # steps x trajectories between two updates of the stored matrix in the exact online recursion
+_HISTORY = 50  # steps x trajectories between two writes of the matrix in the exact online recursion
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Rule:
     noise: TrainingNoise = field(default_factory=TrainingNoise)
 
     def __post_init__(self) -> None:
-        """Refuse values that make no rule."""
+        """Refuse values out of range."""
         if self.name not in RULES:
             raise InputError(f"unknown training rule {self.name!r}: choose one of {', '.join(RULES)}")
         if self.optimizer not in OPTIMIZERS:
@@ -71,10 +71,10 @@ class Rule:
         )
 
     def rate_in(self, schedule: Schedule) -> float:
-        """The learning rate: the one given, or 1e-3 / t_f, the published 4e-4 at t_f = 2.5.
+        """The given learning rate, or 1e-3 / t_f, the published 4e-4 at t_f = 2.5.
 
         Published as dt / t_f at dt = 1e-3. The gradient summed over a trajectory does not depend on dt, so
-        neither may the rate: dt / t_f itself diverges at dt = 1e-2.
+        the rate must not either: dt / t_f diverges at dt = 1e-2.
         """
         return 1e-3 / schedule.t_f if self.rate is None else self.rate
 
@@ -111,19 +111,15 @@ def start_optimizer(rule: Rule, computer: Computer, schedule: Schedule) -> PyTre
 def _updated(
     rule: Rule, computer: Computer, state: PyTree, gradient: Gradient, schedule: Schedule
 ) -> tuple[Computer, PyTree]:
-    trained = jnp.where(trained_biases(rule, computer), gradient.bias / rule.trajectories, 0)
-    slope = jax.tree.map(
-        lambda g: g / rule.trajectories, eqx.filter(gradient.couplings, eqx.is_inexact_array)
+    mean = jax.tree.map(
+        lambda g: g / rule.trajectories,
+        eqx.filter((gradient.couplings, gradient.bias), eqx.is_inexact_array),
     )
+    slope = mean[0], jnp.where(trained_biases(rule, computer), mean[1], 0)
     optimizer = OPTIMIZERS[rule.optimizer](rule.rate_in(schedule))
-    change, state = optimizer.update((slope, trained), state, parameters(computer))
+    change, state = optimizer.update(slope, state, parameters(computer))
     couplings, bias = eqx.apply_updates((computer.couplings, computer.bias), change)
     return eqx.tree_at(lambda c: (c.couplings, c.bias), computer, (couplings, bias)), state
-
-
-def _zero_gradient(computer: Computer) -> Gradient:
-    zero = jnp.zeros((1, computer.units.total), computer.bias.dtype)
-    return Gradient(as_pairs(computer.couplings).outer(zero, zero), zero[0])
 
 
 def _sum(a: Gradient, b: Gradient) -> Gradient:
@@ -144,9 +140,9 @@ def run_cycle(
 
         loss = (dt / t_f) x reverse action, averaged over the n trajectories;  N / 2 is its noise floor
 
-    batch: theta -= rate x (sum over the trajectory of the gradient). online, delayed: the sum over one,
-    or `delay`, steps is applied at once. With plain descent on fully wired blocks the online rule runs
-    by an exact recursion in the residuals (`training.sampled.online`) at about the cost of the batch rule.
+    batch: theta -= rate x (sum over the trajectory of the gradient). online, delayed: the sum over one, or
+    `delay`, steps. With plain descent on fully wired blocks the online rule is an exact recursion in the
+    residuals (`training.sampled.online`) at about the cost of the batch rule.
     """
     count, noise = rule.trajectories, rule.noise
     noise.check(computer.couplings)
@@ -159,25 +155,27 @@ def run_cycle(
     zero = jnp.zeros((), computer.bias.dtype)
     trained = trained_biases(rule, computer)
     disturbance = Disturbance(noise, jax.random.fold_in(key, _NOISE), samples, computer)
-    calm = disturbance.start(schedule.steps) if noise.residuals else zero
+    memory = disturbance.start(schedule.steps) if noise.residuals else zero
     unit = residual_unit(computer, dt)
 
     def mean_action(computer, r):
         return jnp.mean(action_of_residuals(computer, r, dt))
 
     def errors_of(memory, path, first):
-        """What is wrong with the residuals of a stretch: nothing, for hardware without noise."""
+        """Errors of the residuals of a stretch, and the memory after it."""
         if not noise.residuals:
             return zero, memory
         return disturbance.errors(memory, first, len(path) - 1, unit)
 
     def update(computer, state, gradient, first):
-        number = cycle * schedule.steps + first  # one for every update of a training
+        number = cycle * schedule.steps + first  # of the update in the training
         gradient = disturbance.disturbed(gradient, unit, number)
         after, state = _updated(rule, computer, state, gradient, schedule)
         return eqx.tree_at(lambda c: c.couplings, after, disturbance.stored(after.couplings, number)), state
 
     if every is None:
+        still = jnp.zeros((1, computer.units.total), dt.dtype)
+        start = Gradient(as_pairs(computer.couplings).outer(still, still), still[0])
 
         def accumulate(carry, path, first):
             gradient, action, memory = carry
@@ -187,7 +185,7 @@ def run_cycle(
             return gradient, action + mean_action(computer, r), memory
 
         (gradient, action, _), final = over_noising(
-            keys, start_key, samples, control, (_zero_gradient(computer), zero, calm), accumulate
+            keys, start_key, samples, control, (start, zero, memory), accumulate
         )
         computer, optimizer_state = update(computer, optimizer_state, gradient, 0)
     elif _by_recursion(rule, computer):
@@ -197,15 +195,15 @@ def run_cycle(
         def recur(carry, path, first):
             computer, action, memory = carry
             error, memory = errors_of(memory, path, first)
-            seen = error if noise.residuals else None
-            after, r = online_stretch(computer, path, dt, rate, every, trained, seen)
+            errors = error if noise.residuals else None
+            after, r = online_stretch(computer, path, dt, rate, every, trained, errors)
             number = cycle * schedule.steps + first
             couplings = disturbance.descended(after.couplings, rate, -(-len(r) // every), unit, number)
             after = eqx.tree_at(lambda c: c.couplings, after, couplings)
             return after, action + mean_action(computer, r - error), memory
 
         (computer, action, _), final = over_noising(
-            keys, start_key, samples, control, (computer, zero, calm), recur, length
+            keys, start_key, samples, control, (computer, zero, memory), recur, length
         )
     else:
 
@@ -217,13 +215,13 @@ def run_cycle(
             return *update(computer, state, gradient, first), action + mean_action(computer, r), memory
 
         (computer, optimizer_state, action, _), final = over_noising(
-            keys, start_key, samples, control, (computer, optimizer_state, zero, calm), apply, every
+            keys, start_key, samples, control, (computer, optimizer_state, zero, memory), apply, every
         )
     return CycleResult(computer, optimizer_state, action * dt / schedule.t_f, final)
 
 
 def _by_recursion(rule: Rule, computer: Computer) -> bool:
-    """Whether the exact recursion covers this rule: plain descent, fully wired blocks, stored exactly."""
+    """Whether the exact recursion applies: plain descent on fully wired blocks, stored exactly."""
     wired = isinstance(computer.couplings, BlockCouplings) and not computer.couplings.masks
     short = (rule.updates_every or 0) * rule.trajectories <= _HISTORY
     return rule.optimizer == "sgd" and wired and short and rule.noise.bits is None

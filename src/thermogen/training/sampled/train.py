@@ -47,15 +47,22 @@ def train(
     settings: dict[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainingResult:
-    """Train couplings and biases so that the computer most probably runs the noising process backwards.
+    """Train couplings and biases so that the reversed noising paths are most probable.
 
-    Descends the reverse Onsager–Machlup action of noising trajectories of the images behind `fields`
-    (P, N) (see `thermogen.noising.fields`), starting from the parameters of `computer`.
+    Descends the reverse Onsager–Machlup action of noising trajectories of the images with `fields` (P, N)
+    (see `thermogen.noising.fields`), from the parameters of `computer`.
 
-    With `checkpoint` (a file), the state is saved between cycles at least every second and on Ctrl-C; if
-    the file exists, training goes on from it and ends bit-identical to a run never interrupted.
-    `settings` is stored with it. Raises InputError if a checkpoint was made with other settings or
-    the learning rate is too large, and DivergenceError if dt is too large for the noising process.
+        schedule, rule      of noising, and how the parameters follow the gradient
+        cycles              number of updates of the batch rule
+        validation_paths, validate_every
+                            number of fixed noising paths for the loss, and cycles between two losses
+        checkpoint          a file for the state, written between cycles at most once a second and on Ctrl-C;
+                            if it exists, training resumes from it, bit-identical to an uninterrupted run
+        settings            stored in the checkpoint
+        progress            is called after each cycle
+
+    Raises InputError if a checkpoint has other settings or the learning rate is too large, DivergenceError if
+    dt is too large for the noising process.
 
     Source: Whitelam, PRL 136, 037101 (2026) (batch); Wang & Deng, arXiv:2609.15439 (online, delayed).
     Cost: per cycle about 4 coupled-block products per step; 0.1 s for 1,296 units on two cores.
@@ -75,7 +82,7 @@ def train(
         "cycles": cycles,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
     }
-    identity = json.loads(json.dumps(identity))  # as it will read back: tuples are lists
+    identity = json.loads(json.dumps(identity))  # as a checkpoint returns it: tuples become lists
     run_key, validation_key = jax.random.split(key)
     paths = jnp.arange(validation_paths)
     state = (computer, start_optimizer(rule, computer, schedule))
@@ -85,7 +92,8 @@ def train(
 
     def validate() -> None:
         values = np.asarray(path_loss(validation_key, state[0], fields, schedule, paths), float)
-        base.append(values) if not base else None
+        if not base:
+            base.append(values)
         if not np.isfinite(values).all():
             check_step(validation_key, computer, fields, schedule, paths)
             raise _diverged("the loss on fixed paths is no longer a number", done, rule.rate_in(schedule))
@@ -100,14 +108,14 @@ def train(
             )
 
     def save() -> None:
-        # `whole` is bound in one statement, so an interruption never shows half a cycle.
-        if checkpoint is not None and whole is not None:
-            kept, cycle, count = whole
+        # `last` is bound in one statement, so an interruption never shows half a cycle.
+        if checkpoint is not None and last is not None:
+            parameters, cycle, count = last
             log = {"done": cycle, "loss": losses[:cycle], "validation": records[:count]}
             log["base"] = [values.tolist() for values in base]
-            save_checkpoint(checkpoint, _arrays(kept), {"identity": identity, **log})
+            save_checkpoint(checkpoint, _arrays(parameters), {"identity": identity, **log})
 
-    whole: tuple[Any, int, int] | None = None
+    last: tuple[Any, int, int] | None = None
     base: list[np.ndarray] = []
     if checkpoint is not None and checkpoint.exists():
         arrays, header = load_checkpoint(checkpoint, _arrays(state))
@@ -134,14 +142,14 @@ def train(
             done += 1
             if validation_paths and (done % validate_every == 0 or done == cycles):
                 validate()
-            whole = (state, done, len(records))
+            last = (state, done, len(records))
             if time.perf_counter() - saved > 1:
                 save()
                 saved = time.perf_counter()
             if progress is not None:
                 progress(Progress(done, cycles, loss))
     except InputError:
-        if checkpoint is not None:  # nothing in a training that diverged is worth going on from
+        if checkpoint is not None:  # do not resume a training that diverged
             checkpoint.unlink(missing_ok=True)
         raise
     except KeyboardInterrupt:
