@@ -116,9 +116,9 @@ def test_missing_files_and_classes_are_named(tmp_path):
         load_digits([12])
     with pytest.raises(InputError, match="class 3 has 100 of 101"):
         load_digits([3], each=101)
-    with pytest.raises(InputError, match="class 1 is asked for twice"):
+    with pytest.raises(InputError, match="class 1 is given twice"):
         load_digits([1, 1])
-    with pytest.raises(InputError, match="no digit asked for"):
+    with pytest.raises(InputError, match="no digit given"):
         load_digits([])
 
 

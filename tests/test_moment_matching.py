@@ -66,7 +66,7 @@ def test_what_cannot_be_matched_is_refused(problem):
     unlike = tg.make_computer(NoCouplings(tg.Units(UNITS)), J2=np.linspace(1, 2, UNITS))
     with pytest.raises(tg.InputError, match="units are not alike"):
         solve_matched(unlike, states, kind, classes, basis, T_F)
-    with pytest.raises(tg.InputError, match=r"match = 2: give the share"):
+    with pytest.raises(tg.InputError, match=r"match = 2: give a number from 0 to 1"):
         ConditionalSettings(match=2)
     with pytest.raises(tg.InputError, match=r"refine = 3 with matched moments"):
         ConditionalSettings.of(match=0.3, refine=3)

@@ -1,4 +1,4 @@
-"""Rivals: generators that the thermodynamic computer is compared with, all with one interface."""
+"""Baselines: generators to compare with the thermodynamic computer, with one interface."""
 
 from thermogen.baselines.base import Baseline
 from thermogen.baselines.bernoulli import BernoulliMachine, fit_bernoulli

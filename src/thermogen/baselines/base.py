@@ -1,4 +1,4 @@
-"""What every rival does: it is fitted to grey images, and draws images of asked classes."""
+"""The interface of baselines: trained on grey images, they generate images of requested classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thermogen.errors import InputError, require
 
 @dataclass(frozen=True)
 class Baseline(ABC):
-    """A fitted generator of grey images. classes: those that it can be asked for."""
+    """A trained generator of grey images. classes: those that can be requested."""
 
     name: str
     classes: tuple[int, ...]
@@ -32,37 +32,33 @@ class Baseline(ABC):
         """Multiply-adds that a sample takes."""
 
     @property
-    @abstractmethod
     def parameters(self) -> int:
-        """Numbers that were fitted."""
+        """Trained numbers: the sizes of all arrays."""
+        leaves = jax.tree.leaves(vars(self))
+        return sum(leaf.size for leaf in leaves if isinstance(leaf, np.ndarray | jax.Array))
 
     def heat_kT(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"] | None:
-        """Heat that drawing releases on a device, in kT; None for a digital rival."""
+        """Heat released in generation on a device, in kT; None for a digital baseline."""
         return None
 
     def draw_at(
         self, key: Key[Array, ""], labels: Int[np.ndarray, " n"], times: Sequence[float]
     ) -> list[Float[np.ndarray, "n pixels"]] | None:
-        """What is there after several times; None for a rival that has no time of its own."""
+        """Images after several times; None for a baseline without a physical time."""
         return None
 
     def places(self, labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """The place of every label among the classes; InputError for an unknown one."""
         for label in np.unique(labels):
             if int(label) not in self.classes:
-                known = ", ".join(map(str, self.classes))
-                raise InputError(f"label {label} was not trained: choose among {known}")
+                classes = ", ".join(map(str, self.classes))
+                raise InputError(f"label {label} was not trained: choose among {classes}")
         return np.searchsorted(np.asarray(self.classes), labels)
 
 
 def keys_of(key: Key[Array, ""], count: int) -> Key[Array, " n"]:
-    """A key for every sample: what sample n does depends on (key, n) alone."""
+    """A key for every sample: sample n depends on (key, n) alone."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
-
-
-def classes_of(labels: Int[np.ndarray, " P"]) -> tuple[int, ...]:
-    """The classes in order."""
-    return tuple(int(label) for label in np.unique(labels))
 
 
 def check_training(images: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
@@ -73,4 +69,4 @@ def check_training(images: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
         )
     low, high = float(images.min()), float(images.max())
     require(low >= 0 and high <= 1, f"images hold values from {low:g} to {high:g}: give grey from 0 to 1")
-    return classes_of(labels)
+    return tuple(int(label) for label in np.unique(labels))

@@ -1,4 +1,4 @@
-"""scikit-learn's restricted Boltzmann machine of binary units, one per class, drawn by Gibbs sampling."""
+"""scikit-learn's restricted Boltzmann machine of binary units, one per class, with Gibbs sampling."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class BernoulliMachine(Baseline):
         images = np.empty((len(places), self.weights.shape[2]), np.float32)
         for place in np.unique(places):
             rows = np.flatnonzero(places == place)
-            machine = tuple(
-                jnp.asarray(one[place], jnp.float32) for one in (self.weights, self.hidden, self.visible)
-            )
+            values = self.weights[place], self.hidden[place], self.visible[place]
+            machine = tuple(jnp.asarray(array, jnp.float32) for array in values)
             for first in range(0, len(rows), _ROUND):
                 chosen = np.resize(rows[first : first + _ROUND], _ROUND)
                 images[chosen] = np.asarray(_gibbs(keys[chosen], machine, self.sweeps))
@@ -46,11 +45,6 @@ class BernoulliMachine(Baseline):
     def operations(self) -> int:
         """Multiply-adds that a sample takes."""
         return 2 * self.sweeps * self.weights[0].size
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases of all classes."""
-        return self.weights.size + self.hidden.size + self.visible.size
 
 
 @jax.jit
@@ -81,11 +75,11 @@ def fit_bernoulli(
     sweeps: int = 100,
     progress: Callable[[int, int], None] | None = None,
 ) -> BernoulliMachine:
-    """Fit scikit-learn's BernoulliRBM (persistent contrastive divergence) to each class.
+    """Train scikit-learn's BernoulliRBM (persistent contrastive divergence) on each class.
 
         dW = rate (<h v>_data - <h v>_chains),    `batch` images and as many persistent chains an update
 
-    images (P, pixels) of 0 to 1, taken as probabilities of ink. The rate falls linearly to zero over
+    images (P, pixels) of 0 to 1 are probabilities of ink. The rate falls linearly to zero over
     `updates` a class, and visible biases start at the log-odds of the mean image (Hinton, UTML TR 2010-003).
     `progress(classes done, classes)` is called after each class. Raises InputError if scikit-learn is not
     installed, for images outside 0 to 1 and for counts below 1. Source: Tieleman, ICML 2008.
@@ -105,16 +99,16 @@ def fit_bernoulli(
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     machines: list[Any] = []
     for number, label in enumerate(classes):
-        mine = np.asarray(images[labels == label], np.float32)
+        own = np.asarray(images[labels == label], np.float32)
         rng = np.random.default_rng([seed, number])
-        size = min(batch, len(mine))
-        machine = BernoulliRBM(n_components=hidden, batch_size=size, n_iter=0, random_state=seed).fit(mine)
-        ink = np.clip(mine.mean(0), 0.01, 0.99)
+        size = min(batch, len(own))
+        machine = BernoulliRBM(n_components=hidden, batch_size=size, n_iter=0, random_state=seed).fit(own)
+        ink = np.clip(own.mean(0), 0.01, 0.99)
         machine.intercept_visible_ = np.log(ink / (1 - ink))
-        order = np.concatenate([rng.permutation(len(mine)) for _ in range(-(-updates * size // len(mine)))])
+        order = np.concatenate([rng.permutation(len(own)) for _ in range(-(-updates * size // len(own)))])
         for update in range(updates):
             machine.learning_rate = rate * (1 - update / updates)
-            machine.partial_fit(mine[order[update * size : (update + 1) * size]])
+            machine.partial_fit(own[order[update * size : (update + 1) * size]])
         machines.append(machine)
         if progress is not None:
             progress(number + 1, len(classes))
@@ -122,8 +116,8 @@ def fit_bernoulli(
         f"binary RBM, {hidden} hidden",
         classes,
         time.perf_counter() - begun,
-        np.stack([one.components_ for one in machines]),
-        np.stack([one.intercept_hidden_ for one in machines]),
-        np.stack([one.intercept_visible_ for one in machines]),
+        np.stack([machine.components_ for machine in machines]),
+        np.stack([machine.intercept_hidden_ for machine in machines]),
+        np.stack([machine.intercept_visible_ for machine in machines]),
         sweeps,
     )

@@ -1,12 +1,11 @@
-"""A Boltzmann machine on the same units and modes: p(x) ~ exp(-V(x) / kT), drawn by waiting for equilibrium.
+"""A Boltzmann machine on the same units and modes: p(x) ~ exp(-V(x) / kT), sampled after relaxation.
 
     V(x) = sum_i (J2 x_i^2 + J4 x_i^4 + b_i x_i) + x . B M B^T x / 2
     dM = rate kT Q L^-1 (C_chains - C_data) L^-1 Q^T,    db = rate kT Q L^-1/2 (mean of L^-1/2 Q^T (x - m))
 
-Persistent contrastive divergence with Langevin dynamics as its sampler: chains start at data and are never
-reset (Tieleman, ICML 2008; Younes 1999); steps are scaled by the covariance Q L Q^T of the data. M and b are
-one per condition. They start from score matching: <x_j dV/dx_i> = kT delta_ij and <dV/dx_i> = 0 over the
-data (Hyvärinen, JMLR 2005).
+Persistent contrastive divergence with Langevin dynamics: chains start at data and are never reset (Tieleman,
+ICML 2008; Younes 1999). The covariance Q L Q^T of the data scales the steps. Each condition has its M and b,
+first from score matching: <x_j dV/dx_i> = kT delta_ij and <dV/dx_i> = 0 over the data (Hyvärinen, JMLR 2005).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _BATCH = 250
 
 @dataclass(frozen=True)
 class BoltzmannMachine(Baseline):
-    """A trained machine; a sample is its state after `wait`, from the equilibrium of uncoupled units."""
+    """A trained machine; a sample is its state after `wait`, from equilibrium of the uncoupled units."""
 
     table: ModeTable
     dt: float
@@ -59,24 +58,24 @@ class BoltzmannMachine(Baseline):
         start_key, path_key = jax.random.split(key)
         conditions = self.table.draw(key, np.arange(len(labels)), labels)
         states = np.empty((len(times), len(labels), self.table.units.total), np.float32)
-        heat = np.empty((len(times), len(labels)), np.float32)
+        heat = np.empty(states.shape[:2], np.float32)
         for chosen in _batches(len(labels)):
             numbers = jnp.asarray(chosen)
             computer = self.table.condition(jnp.asarray(conditions[chosen]), 0)
             x = sample_uncoupled(start_key, self.table.uncoupled(), numbers)
             energy, done = computer.energy(x), 0
             for place, until in enumerate(times):
-                steps = round(until / self.dt) - done
-                if steps > 0:
-                    x = _moved(path_key, computer, x, numbers, steps, self.dt, done)
-                done += max(0, steps)
+                steps = max(0, round(until / self.dt) - done)
+                if steps:
+                    x = _simulated(path_key, computer, x, numbers, steps, self.dt, done)
+                done += steps
                 states[place, chosen] = np.asarray(x)
                 heat[place, chosen] = np.asarray((energy - computer.energy(x)) / self.table.kT)
         return list(zip(states, heat, strict=True))
 
     @property
     def operations(self) -> int:
-        """Multiply-adds of a simulation of one sample; on a device the motion is free and costs its heat."""
+        """Multiply-adds of a simulation of one sample; a device spends only its heat."""
         total, modes = self.table.basis.shape
         return round(self.wait / self.dt) * (2 * total * modes + modes * modes)
 
@@ -103,15 +102,18 @@ def fit_boltzmann(
     wait: float = 1600.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> BoltzmannMachine:
-    """Train on images (P, pixels) of 0 to 1, standardised one by one times `scale`.
+    """Train on images (P, pixels) of 0 to 1, each standardised and multiplied by `scale`.
 
-    Each class has up to `conditions` clusters, each with couplings and biases of its own and `chains`
-    persistent chains, moved `steps` steps in each of `rounds` rounds; 0 rounds keep the start. The images are
-    small so that units are nearly linear: with images that feel the quartic wall, soft modes run away along
-    it and the equilibrium is no picture. kT / (2 J2 scale^2) is the variance of thermal noise beside that of
-    the ink; the softest mode relaxes in its data's variance over kT.
+        conditions      largest number of clusters of a class, each with couplings and biases of its own
+        chains, steps   persistent chains of a condition, and their steps in a round
+        rounds          updates of couplings and biases; 0 keeps those of score matching
+        scale, kT       of the images, and thermal energy in E0: kT / (2 J2 scale^2) is the thermal variance
+                        relative to that of the ink. A small scale keeps the units nearly linear: with quartic
+                        forces soft modes become unstable. A mode relaxes in its variance over kT
+        modes, rate     of the couplings, and of the updates
+        dt, wait        time step, and time of a sample
+        progress        is called with (rounds done, rounds) after each round
 
-    `progress(rounds done, rounds)` is called after each round.
     Raises InputError for counts below 1 (rounds: below 0), a wait below one step and images outside 0 to 1.
     Cost: rounds x steps x chains x conditions x classes steps of one sample.
     """
@@ -127,32 +129,30 @@ def fit_boltzmann(
     units = make_computer(NoCouplings(Units(data.shape[1])), kT=kT)
     basis = mode_basis(data, min(modes, data.shape[1]))
     rng = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**31 - 1)))
-    known: list[_Condition] = []
+    learned: list[_Condition] = []
     starts = []
     for label in classes:
-        mine = data[labels == label]
-        kinds = clusters(mine, conditions)
-        for kind in range(int(kinds.max()) + 1):
-            part = mine[kinds == kind]
-            known.append(_Condition.of(part, label, len(part) / len(mine), basis, units))
-            starts.append(part[rng.integers(0, len(part), chains)])
+        own = data[labels == label]
+        cluster = clusters(own, conditions)
+        for number in range(int(cluster.max()) + 1):
+            members = own[cluster == number]
+            learned.append(_Condition.of(members, label, len(members) / len(own), basis, units))
+            starts.append(members[rng.integers(0, len(members), chains)])
     table = ModeTable(
         reference=units,
         basis=jnp.asarray(basis, jnp.float32),
-        mixing=jnp.asarray(np.stack([one.mixing for one in known])[:, None], jnp.float32),
-        bias=jnp.asarray(np.stack([one.bias for one in known])[:, None], jnp.float32),
-        weights=jnp.asarray([one.weight for one in known], jnp.float32),
-        classes=tuple(one.label for one in known),
+        mixing=jnp.asarray(np.stack([condition.mixing for condition in learned])[:, None], jnp.float32),
+        bias=jnp.asarray(np.stack([condition.bias for condition in learned])[:, None], jnp.float32),
+        weights=jnp.asarray([condition.weight for condition in learned], jnp.float32),
+        classes=tuple(condition.label for condition in learned),
         duration=wait,
     )
-    x, owner = np.concatenate(starts).astype(np.float32), np.repeat(np.arange(len(known)), chains)
+    x, owner = np.concatenate(starts).astype(np.float32), np.repeat(np.arange(len(learned)), chains)
     for number in range(rounds):
         for rows in _batches(len(x)):
-            computer = table.condition(jnp.asarray(owner[rows]), 0)
-            x[rows] = np.asarray(
-                _moved(key, computer, jnp.asarray(x[rows]), jnp.asarray(rows), steps, dt, number * steps)
-            )
-        table = _updated(table, x.reshape(len(known), chains, -1), known, rate)
+            computer, numbers = table.condition(jnp.asarray(owner[rows]), 0), jnp.asarray(rows)
+            x[rows] = _simulated(key, computer, jnp.asarray(x[rows]), numbers, steps, dt, number * steps)
+        table = _updated(table, x.reshape(len(learned), chains, -1), learned, rate)
         if progress is not None:
             progress(number + 1, rounds)
     name = f"Boltzmann machine, after {wait:g}"
@@ -164,23 +164,16 @@ def _batches(count: int) -> Iterator[np.ndarray]:
         yield np.arange(first, min(first + _BATCH, count))
 
 
-def _moved(key, computer: Computer, x: Array, numbers: Array, steps: int, dt: float, done: int) -> Array:
-    # Leimkuhler-Matthews: exact equilibrium of linear units at any stable dt.
+def _simulated(key, computer: Computer, x: Array, numbers: Array, steps: int, dt: float, done: int) -> Array:
+    exact = LeimkuhlerMatthews()  # equilibrium of linear units at any stable dt
     return simulate(
-        key,
-        computer,
-        x,
-        steps=steps,
-        dt=dt,
-        integrator=LeimkuhlerMatthews(),
-        samples=numbers,
-        first_step=done,
+        key, computer, x, steps=steps, dt=dt, integrator=exact, samples=numbers, first_step=done
     ).final
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """What the data of a cluster say; root: Q L^-1/2 of their covariance Q L Q^T."""
+    """Score matching on a cluster; root: Q L^-1/2 of the covariance Q L Q^T of its data."""
 
     label: int
     weight: float
@@ -210,20 +203,17 @@ class _Condition:
 
 
 def _updated(
-    table: ModeTable, x: Float[np.ndarray, "conditions chains pixels"], known: list[_Condition], rate: float
+    table: ModeTable, x: Float[np.ndarray, "conditions chains pixels"], learned: list[_Condition], rate: float
 ) -> ModeTable:
     basis, kT = np.asarray(table.basis, float), float(table.kT)
     mixing, bias = np.zeros(table.mixing.shape), np.zeros(table.bias.shape)
-    for number, (one, chains) in enumerate(zip(known, x, strict=True)):
-        root = one.root
-        white = (chains - one.mean) @ basis @ root
+    for number, (condition, chains) in enumerate(zip(learned, x, strict=True)):
+        mean, root = condition.mean, condition.root
+        white = (chains - mean) @ basis @ root
         excess = np.clip(white.T @ white / len(white) - np.eye(len(root)), -1, 1)
         mixing[number, 0] = rate * kT * root @ excess @ root.T
-        bias[number, 0] = -(one.mean @ basis) @ mixing[number, 0] @ basis.T  # the mean stays
-        part = len(white) / (len(white) + 10)  # few chains say little
-        bias[number, 0] += rate * kT * part * np.clip(white.mean(0), -1, 1) @ root.T @ basis.T
-    changed = (
-        table.mixing + jnp.asarray(mixing, jnp.float32),
-        table.bias + jnp.asarray(bias, jnp.float32),
-    )
-    return eqx.tree_at(lambda one: (one.mixing, one.bias), table, changed)
+        bias[number, 0] = -(mean @ basis) @ mixing[number, 0] @ basis.T  # the mean does not change
+        trust = len(white) / (len(white) + 10)  # smaller steps for few chains
+        bias[number, 0] += rate * kT * trust * np.clip(white.mean(0), -1, 1) @ root.T @ basis.T
+    changed = table.mixing + jnp.asarray(mixing, jnp.float32), table.bias + jnp.asarray(bias, jnp.float32)
+    return eqx.tree_at(lambda c: (c.mixing, c.bias), table, changed)

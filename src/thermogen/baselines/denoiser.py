@@ -35,10 +35,10 @@ class Network(eqx.Module):
         """Random weights."""
         sizes = [(pixels + extra, width), (width, width), (width, pixels)]
         keys = jax.random.split(key, len(sizes))
-        self.layers = [eqx.nn.Linear(a, b, key=one) for one, (a, b) in zip(keys, sizes, strict=True)]
+        self.layers = [eqx.nn.Linear(a, b, key=key) for key, (a, b) in zip(keys, sizes, strict=True)]
 
     def __call__(self, x: Float[Array, " pixels"], extra: Float[Array, " extra"]) -> Float[Array, " pixels"]:
-        """The image that the network sees behind the noise, -1 to 1."""
+        """The denoised image, -1 to 1."""
         h = jnp.concatenate([x, extra])
         for layer in self.layers[:-1]:
             h = jax.nn.silu(layer(h))
@@ -47,7 +47,7 @@ class Network(eqx.Module):
 
 @dataclass(frozen=True)
 class Denoiser(Baseline):
-    """A trained network with its number of steps; `conditional` if it is told the class."""
+    """A trained network with its number of steps; `conditional` if the class is an input."""
 
     network: Network
     steps: int
@@ -56,29 +56,21 @@ class Denoiser(Baseline):
     def draw(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n pixels"]:
         """One image for every label, 0 to 1; InputError for an unknown one.
 
-        An unconditional denoiser only counts the labels.
+        An unconditional denoiser ignores the values of the labels.
         """
         places = self.places(labels) if self.conditional else np.zeros(len(labels), int)
         keys = keys_of(key, len(places))
-        parts = []
+        rounds = []
         for first in range(0, len(places), _ROUND):
             chosen = np.arange(first, first + _ROUND) % len(places)
-            x = _drawn(self.network, keys[chosen], self._known(jnp.asarray(places[chosen])), self.steps)
-            parts.append(np.asarray(x))
-        return (np.concatenate(parts)[: len(places)] + 1) / 2
-
-    def _known(self, places: Int[Array, " n"]) -> Float[Array, "n classes"]:
-        return jax.nn.one_hot(places, len(self.classes)) * self.conditional
+            onehot = jax.nn.one_hot(jnp.asarray(places[chosen]), len(self.classes)) * self.conditional
+            rounds.append(np.asarray(_drawn(self.network, keys[chosen], onehot, self.steps)))
+        return (np.concatenate(rounds)[: len(places)] + 1) / 2
 
     @property
     def operations(self) -> int:
         """Multiply-adds that a sample takes."""
         return self.steps * sum(layer.weight.size for layer in self.network.layers)
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self.network, eqx.is_array)))
 
 
 def _abar(t: Array, steps: int) -> Array:
@@ -92,7 +84,7 @@ def _clock(t: Array, steps: int) -> Float[Array, " times"]:
 
 
 @eqx.filter_jit
-def _drawn(network: Network, keys, known, steps: int):
+def _drawn(network: Network, keys, onehot, steps: int):
     pixels = network.layers[-1].weight.shape[0]
 
     def noise(t):
@@ -101,7 +93,7 @@ def _drawn(network: Network, keys, known, steps: int):
     def step(x, t):
         now, before = _abar(t, steps), jnp.where(t > 1, _abar(t - 1, steps), 1.0)
         clock = jnp.broadcast_to(_clock(t, steps), (len(x), _TIMES))
-        guess = jnp.clip(jax.vmap(network)(x, jnp.concatenate([clock, known], 1)), -1, 1)
+        guess = jnp.clip(jax.vmap(network)(x, jnp.concatenate([clock, onehot], 1)), -1, 1)
         beta = 1 - now / before
         mean = (jnp.sqrt(before) * beta * guess + jnp.sqrt(now / before) * (1 - before) * x) / (1 - now)
         spread = jnp.sqrt(beta * (1 - before) / (1 - now))
@@ -140,10 +132,10 @@ def fit_denoiser(
     state = optimizer.init(eqx.filter(network, eqx.is_array))
     pictures = jnp.asarray(2 * np.asarray(images, np.float32) - 1)
     places = jnp.asarray(np.searchsorted(np.asarray(classes), labels))
-    known = jax.nn.one_hot(places, len(classes)) * conditional
+    onehot = jax.nn.one_hot(places, len(classes)) * conditional
     for first in range(0, updates, _REPORT):
         numbers = jnp.arange(first, min(first + _REPORT, updates))
-        network, state = _trained(network, state, train_key, pictures, known, optimizer, steps, numbers)
+        network, state = _trained(network, state, train_key, pictures, onehot, optimizer, steps, numbers)
         if progress is not None:
             jax.block_until_ready(network.layers[0].weight)
             progress(int(numbers[-1]) + 1, updates)
@@ -153,7 +145,7 @@ def fit_denoiser(
 
 
 @eqx.filter_jit
-def _trained(network, state, key, pictures, known, optimizer, steps: int, numbers):
+def _trained(network, state, key, pictures, onehot, optimizer, steps: int, numbers):
     arrays, rest = eqx.partition(network, eqx.is_array)
 
     def update(carry, number):
@@ -164,7 +156,7 @@ def _trained(network, state, key, pictures, known, optimizer, steps: int, number
         x0, eps = pictures[rows], jax.random.normal(noise, (_BATCH, pictures.shape[1]))
         abar = _abar(t, steps)[:, None]
         x = jnp.sqrt(abar) * x0 + jnp.sqrt(1 - abar) * eps
-        extra = jnp.concatenate([jax.vmap(lambda one: _clock(one, steps))(t), known[rows]], 1)
+        extra = jnp.concatenate([jax.vmap(lambda time: _clock(time, steps))(t), onehot[rows]], 1)
 
         def loss(arrays):
             guess = jax.vmap(eqx.combine(arrays, rest))(x, extra)

@@ -1,9 +1,10 @@
-"""Gaussians and mixtures of them, class by class: what plain statistics of pixels can do."""
+"""Gaussians and mixtures of them, class by class."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,8 +15,7 @@ from thermogen.errors import require
 from thermogen.training import clusters
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """A Gaussian: mean (pixels,), factor (rank, pixels) with covariance factor^T factor, its probability."""
 
     mean: Float[np.ndarray, " pixels"]
@@ -32,29 +32,24 @@ class Mixture(Baseline):
     def draw(self, key: Key[Array, ""], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n pixels"]:
         """One image for every label; InputError for an unknown one."""
         places = self.places(labels)
-        rank = max(len(one.factor) for own in self.components for one in own)
+        rank = max(len(component.factor) for own in self.components for component in own)
         keys = keys_of(key, len(places))
         z = np.asarray(jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, 0), (rank,)))(keys))
         u = np.asarray(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, 1)))(keys))
         images = np.empty((len(places), len(self.components[0][0].mean)), np.float32)
         for place, own in enumerate(self.components):
-            edges = np.cumsum([one.weight for one in own])
+            edges = np.cumsum([component.weight for component in own])
             chosen = np.minimum(np.searchsorted(edges, u), len(own) - 1)
-            for number, one in enumerate(own):
+            for number, (mean, factor, _) in enumerate(own):
                 rows = np.flatnonzero((places == place) & (chosen == number))
-                images[rows] = one.mean + z[rows, : len(one.factor)] @ one.factor
+                images[rows] = mean + z[rows, : len(factor)] @ factor
         return images
 
     @property
     def operations(self) -> int:
         """Multiply-adds that a sample takes, on average."""
-        used = [one.weight * one.factor.size for own in self.components for one in own]
+        used = [weight * factor.size for own in self.components for _, factor, weight in own]
         return int(sum(used) / len(self.components))
-
-    @property
-    def parameters(self) -> int:
-        """Numbers in means and factors."""
-        return sum(one.mean.size + one.factor.size for own in self.components for one in own)
 
 
 def fit_mixture(
@@ -64,7 +59,7 @@ def fit_mixture(
     components: int = 20,
     seed: int = 0,
 ) -> Mixture:
-    """Cluster each class by k-means and fit a Gaussian of full covariance to each cluster.
+    """Cluster each class by k-means; each cluster gives a Gaussian of full covariance.
 
         weight_k = m_k / m,    mu_k = <x>,    F_k^T F_k = <(x - mu_k)(x - mu_k)^T> m_k / (m_k - 1)
 
@@ -76,18 +71,18 @@ def fit_mixture(
     require(components >= 1, f"components = {components}: give 1 or more")
     classes = check_training(images, labels)
     begun = time.perf_counter()
-    fitted = []
+    mixtures = []
     for label in classes:
-        mine = np.asarray(images[labels == label], float)
-        kinds = clusters(mine, components, seed)
-        own = []
-        for kind in range(int(kinds.max()) + 1):
-            part = mine[kinds == kind]
-            mean = part.mean(0)
-            own.append(Component(mean, _factor(part - mean), len(part) / len(mine)))
-        fitted.append(tuple(own))
+        own = np.asarray(images[labels == label], float)
+        cluster = clusters(own, components, seed)
+        mixture = []
+        for number in range(int(cluster.max()) + 1):
+            members = own[cluster == number]
+            mean = members.mean(0)
+            mixture.append(Component(mean, _factor(members - mean), len(members) / len(own)))
+        mixtures.append(tuple(mixture))
     name = "Gaussian a class" if components == 1 else f"{components} Gaussians a class"
-    return Mixture(name, classes, time.perf_counter() - begun, tuple(fitted))
+    return Mixture(name, classes, time.perf_counter() - begun, tuple(mixtures))
 
 
 def _factor(rest: Float[np.ndarray, "m pixels"]) -> Float[np.ndarray, "rank pixels"]:

@@ -1,4 +1,4 @@
-"""Grey images with their labels, a split of them, and the checks both have passed."""
+"""Grey images with their labels, a split of them, and their checks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _LARGEST_SIDE = 256
 
 @dataclass(frozen=True)
 class Images:
-    """Grey images (P, height, width) with a label each, and where they came from.
+    """Grey images (P, height, width) with a label each, and their source.
 
-    `sha256` is the checksum of the file they were read from; of a folder, that of the names and contents of
-    the files read, in order.
+    `sha256` is the checksum of the file; of a folder, that of the names and contents of its files in order.
     """
 
     images: Float[np.ndarray, "P height width"]
@@ -38,8 +37,7 @@ class Images:
     def standardised(self) -> Float[np.ndarray, "P pixels"]:
         """Each image to zero mean and unit variance over its pixels, flattened.
 
-        The scale matters: with amplitude A = 2 it sets the imprint at about 2.6 thermal widths, and the
-        heat of generation follows it.
+        With amplitude A = 2 this scale sets the imprint to about 2.6 thermal widths, and with it the heat.
         """
         flat = self.images.reshape(len(self.images), -1).astype(float)
         return (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
@@ -54,33 +52,32 @@ class Images:
         return Images(self.images[:count], self.labels[:count], self.source, self.sha256)
 
     def choose(self, labels: Sequence[int], each: int = 1) -> Images:
-        """The first `each` images of every label, in the order of `labels`; InputError for an empty class."""
-        require(len(labels) > 0, "no digit asked for: name at least one, e.g. 0,1,2")
-        twice = [label for label in labels if list(labels).count(label) > 1]
-        require(not twice, f"class {twice[0] if twice else ''} is asked for twice: name each class once")
-        present = sorted({int(label) for label in self.labels})
+        """The first `each` images of every label, in the order of `labels`; InputError for too few images."""
+        require(len(labels) > 0, "no digit given: name at least one, e.g. 0,1,2")
         places = []
-        for label in labels:
-            found = np.flatnonzero(self.labels == label)
-            if len(found) < each:
+        for number, label in enumerate(labels):
+            require(label not in labels[:number], f"class {label} is given twice: name each class once")
+            members = np.flatnonzero(self.labels == label)
+            if len(members) < each:
+                present = ", ".join(str(number) for number in np.unique(self.labels))
                 raise InputError(
-                    f"class {label} has {len(found)} of {each} image(s) in {self.source}: "
-                    f"choose among the classes {', '.join(map(str, present))}"
+                    f"class {label} has {len(members)} of {each} image(s) in {self.source}: "
+                    f"choose among the classes {present}"
                 )
-            places.extend(found[:each])
+            places.extend(members[:each])
         return Images(self.images[places], self.labels[places], self.source, self.sha256)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from, and held-out ones to judge by."""
+    """Images for training, and held-out ones for evaluation."""
 
     training: Images
     held_out: Images
 
 
 def checked_images(images: np.ndarray, labels: np.ndarray | None, source: str, sha256: str = "") -> Images:
-    """Arrays as `Images`, or InputError saying which value is wrong and what would do."""
+    """Arrays as `Images`; InputError that names the wrong value and the remedy."""
     if images.dtype.kind not in "buif":
         raise InputError(f"{source} holds {images.dtype} values: give numbers")
     images = images[None] if images.ndim == 2 else images
@@ -97,28 +94,19 @@ def checked_images(images: np.ndarray, labels: np.ndarray | None, source: str, s
         f"{source} has images of {height} x {width} pixels: "
         f"give 2 pixels or more, sides up to {_LARGEST_SIDE}",
     )
-    bad = np.flatnonzero(~np.isfinite(images).all((1, 2)))
-    require(
-        not len(bad),
-        f"image {bad[0] if len(bad) else ''} of {source} holds NaN or infinite pixels: replace them",
-    )
-    flat = np.flatnonzero(np.ptp(images, (1, 2)) == 0)
-    require(
-        not len(flat),
-        f"image {flat[0] if len(flat) else ''} of {source} is constant: "
-        "it cannot be scaled to unit variance; drop it",
-    )
-    if labels is None:
-        labels = np.arange(len(images))
-    labels = np.asarray(labels)
+    for number in np.flatnonzero(~np.isfinite(images).all((1, 2))):
+        raise InputError(f"image {number} of {source} holds NaN or infinite pixels: replace them")
+    for number in np.flatnonzero(np.ptp(images, (1, 2)) == 0):
+        raise InputError(
+            f"image {number} of {source} is constant: it cannot be scaled to unit variance; drop it"
+        )
+    labels = np.arange(len(images)) if labels is None else np.asarray(labels)
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (len(images),):
         raise InputError(
             f"{source} has {len(images)} images but labels of shape {labels.shape}: give one label per image"
         )
-    whole = labels.dtype.kind in "biu" or (
-        labels.dtype.kind == "f" and np.isfinite(labels).all() and np.array_equal(labels, np.round(labels))
-    )
-    if not whole:
+    finite = labels.dtype.kind in "biuf" and np.isfinite(labels).all()
+    if not (finite and np.array_equal(labels, np.round(labels))):
         raise InputError(f"{source} has labels that are not whole numbers: give integer classes")
     return Images(images, labels.astype(int), source, sha256)

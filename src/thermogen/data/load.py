@@ -1,4 +1,4 @@
-"""Image sets by path, whole or split, and the digits that ship with the package."""
+"""Image sets by path, complete or split, and the digits that ship with the package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -42,14 +43,13 @@ def load_digits(labels: Sequence[int] | None = None, each: int = 1) -> Images:
 def load_images(path: str | Path) -> Images:
     """Read an image set: .npz, .npy, idx(.gz), .png, or a folder.
 
-    .npz: `images` and `labels`, `train_images` and `train_labels`, or `x_train` and `y_train`.
-    idx: as MNIST has it; labels are found beside it under the usual name (images-idx3 -> labels-idx1).
-    Folder: MNIST's IDX files; or .png files in folders named by class (0/, 1/, ...); or .png files, whose
-    names begin with the class and _ or - (3_first.png) in all of them or in none. Sorted by name, numbers
-    in it by value; all of one size. Colour is turned to grey in .png files only.
-    Without labels each image is its own class.
-    Raises InputError for what is no image set, NaN or infinite pixels, a constant image, colour arrays,
-    labels that do not match the images.
+    .npz: `images` and `labels`, `train_images` and `train_labels`, or `x_train` and `y_train`. idx: as MNIST;
+    the labels are a file of the usual name in the same folder (images-idx3 -> labels-idx1). Folder: the IDX
+    files of MNIST; or .png files in folders named by class (0/, 1/, ...); or .png files, all or none of which
+    have names that begin with the class and _ or - (3_first.png). Sorted by name, numbers in it by value; all
+    of one size. Only colour in .png files becomes grey. Without labels each image is its own class.
+    Raises InputError for a file that is no image set, NaN or infinite pixels, a constant image, colour
+    arrays, and labels that do not match the images.
     """
     path = Path(path)
     require(path.exists(), f"image file {path} does not exist: check the path")
@@ -62,40 +62,37 @@ def load_split(path: str | Path | None = None) -> Split:
 
     Test part: `test_images` and `test_labels`, `x_test` and `y_test`, or the t10k files of MNIST. Held out:
     the 5th, 10th, ... image of each class, the last one of a class of 2 to 4. The shipped digits if `path`
-    is None. InputError as `load_images`; for a class held out of which none is left to learn from; for a
-    test part without labels or of another size.
+    is None. InputError as `load_images`; for a held-out class without training image; for a test part without
+    labels or of another size.
     """
-    whole = load_digits() if path is None else load_images(path)
+    images = load_digits() if path is None else load_images(path)
     test = None if path is None else read_test_part(Path(path))
     if test is None:
-        return _hold_out(whole)
-    held = checked_images(*test, f"test part of {path}", whole.sha256)
-    (h, w), (height, width) = held.shape, whole.shape
+        return _hold_out(images)
+    held_out = checked_images(*test, f"test part of {path}", images.sha256)
+    (h, w), (height, width) = held_out.shape, images.shape
     require(
-        held.shape == whole.shape,
-        f"{held.source} has images of {h} x {w} pixels, the training part {height} x {width}: use one size",
+        held_out.shape == images.shape,
+        f"{held_out.source} has images of {h} x {w} pixels, the training part {height} x {width}: "
+        "use one size",
     )
-    unknown = np.setdiff1d(held.labels, whole.labels)
-    require(
-        not len(unknown),
-        f"class {unknown[0] if len(unknown) else ''} of the {held.source} has no training image: "
-        "add some, or take it out",
-    )
-    return Split(whole, held)
+    for label in np.setdiff1d(held_out.labels, images.labels):
+        raise InputError(
+            f"class {label} of the {held_out.source} has no training image: add some, or take it out"
+        )
+    return Split(images, held_out)
 
 
-def _hold_out(whole: Images) -> Split:
-    out = np.zeros(len(whole), bool)
-    for label in np.unique(whole.labels):
-        mine = np.flatnonzero(whole.labels == label)
-        if len(mine) < 2:
+def _hold_out(images: Images) -> Split:
+    out = np.zeros(len(images), bool)
+    for label in np.unique(images.labels):
+        members = np.flatnonzero(images.labels == label)
+        if len(members) < 2:
             raise InputError(
-                f"class {label} of {whole.source} has 1 image, too few to hold one out: "
+                f"class {label} of {images.source} has 1 image, too few to hold one out: "
                 "give 2 images or more of every class, or a test part"
             )
-        out[mine[_ONE_IN - 1 :: _ONE_IN] if len(mine) >= _ONE_IN else mine[-1:]] = True
-
-    def part(chosen: np.ndarray) -> Images:
-        return Images(whole.images[chosen], whole.labels[chosen], whole.source, whole.sha256)
-
-    return Split(part(~out), part(out))
+        out[members[_ONE_IN - 1 :: _ONE_IN] if len(members) >= _ONE_IN else members[-1:]] = True
+    return Split(
+        *(replace(images, images=images.images[rows], labels=images.labels[rows]) for rows in (~out, out))
+    )

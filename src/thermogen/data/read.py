@@ -1,4 +1,4 @@
-"""Arrays of images and labels out of files and folders, unchecked but for what keeps them from being read."""
+"""Arrays of images and labels from files and folders; their values are not checked here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Arrays = tuple[np.ndarray, np.ndarray | None]
 
 
 def read_training_part(path: Path) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Images and labels to learn from, and the sha256 of the file; of names and contents for a folder."""
+    """Images and labels for training, and the sha256 of the file; of names and contents for a folder."""
     if not path.is_dir():
         with _readable(path):
             content = path.read_bytes()
@@ -51,14 +51,14 @@ def read_training_part(path: Path) -> tuple[np.ndarray, np.ndarray | None, str]:
 
 
 def read_test_part(path: Path) -> Arrays | None:
-    """Images and labels of the part to judge by, None if there is none; InputError if it lacks labels."""
+    """Images and labels of the test part, None if there is none; InputError if it has no labels."""
     if path.is_dir():
         file = _idx_file(path, "t10k-images")
         if file is None or _idx_file(path, "train-images") is None:
             return None
         with _readable(file):
             images, labels = _decode(file, file.read_bytes())
-        require(labels is not None, f"{file} has no t10k-labels file beside it: add it, or take it out")
+        require(labels is not None, f"{file} has no t10k-labels file in its folder: add it, or take it out")
         return images, labels
     if path.suffix.lower() != ".npz":
         return None
@@ -75,7 +75,7 @@ def read_test_part(path: Path) -> Arrays | None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Whatever reading raises becomes one line that names the file."""
+    """An error of reading becomes an InputError that names the file."""
     try:
         yield
     except InputError:
@@ -99,13 +99,11 @@ def _decode(path: Path, content: bytes) -> Arrays:
         return np.load(io.BytesIO(content), allow_pickle=False), None
     if name.endswith(".png"):
         return _picture(content), None
-    images, beside = _idx(content), _label_file(path)
-    if beside is None:
-        return images, None
+    images, file = _idx(content), _label_file(path)
     try:
-        return images, _idx(beside.read_bytes())
+        return images, None if file is None else _idx(file.read_bytes())
     except _UNREADABLE as error:
-        raise InputError(f"{beside} holds no labels in IDX format: replace it or take it out") from error
+        raise InputError(f"{file} holds no labels in IDX format: replace it or take it out") from error
 
 
 def _picture(content: bytes) -> np.ndarray:
@@ -128,27 +126,25 @@ def _idx(content: bytes) -> np.ndarray:
 
 
 def _idx_file(folder: Path, start: str) -> Path | None:
-    """The IDX file of a folder whose name begins so, as MNIST is distributed."""
-    found = sorted(
-        path for path in folder.glob(f"{start}*") if path.is_file() and path.suffix.lower() != ".png"
-    )
-    return found[0] if found else None
+    """The first IDX file of a folder whose name begins with `start`, as MNIST is distributed."""
+    files = (path for path in folder.glob(f"{start}*") if path.is_file() and path.suffix.lower() != ".png")
+    return min(files, default=None)
 
 
 def _label_file(images: Path) -> Path | None:
-    """The IDX file of labels beside that of images, compressed or not."""
+    """The IDX file of labels in the folder of that of images, compressed or not."""
     name = images.name.replace("images", "labels").replace("idx3", "idx1")
     plain = name.removesuffix(".gz")
-    beside = [images.with_name(each) for each in dict.fromkeys((name, plain, f"{plain}.gz"))]
-    return next((file for file in beside if name != images.name and file.is_file()), None)
+    files = [images.with_name(choice) for choice in (name, plain, f"{plain}.gz")]
+    return next((file for file in files if name != images.name and file.is_file()), None)
 
 
 def _pictures(folder: Path) -> tuple[np.ndarray, np.ndarray | None, str]:
     """PNG files of a folder, flat or in a folder for each class."""
 
     def pngs(pattern: str) -> list[Path]:
-        found = [file for file in folder.glob(pattern) if file.suffix.lower() == ".png"]
-        return sorted(found, key=lambda file: (_natural(file.parent.name), _natural(file.name)))
+        files = (file for file in folder.glob(pattern) if file.suffix.lower() == ".png")
+        return sorted(files, key=lambda file: (_natural(file.parent.name), _natural(file.name)))
 
     flat, nested = pngs("*"), pngs("*/*")
     require(
@@ -157,44 +153,37 @@ def _pictures(folder: Path) -> tuple[np.ndarray, np.ndarray | None, str]:
     require(
         not (flat and nested), f"{folder} holds .png files and folders of them: keep the ones or the others"
     )
-    files = flat or nested
-    images = [_one_picture(file) for file in files]
-    shape = images[0].shape
-    for file, image in zip(files, images, strict=True):
-        if image.shape != shape:
-            (h, w), (height, width) = image.shape, shape
-            raise InputError(f"{file} has {h} x {w} pixels, {files[0]} {height} x {width}: use one size")
-    labels = _folder_labels(files) if nested else _name_labels(files)
-    return np.stack(images), labels, _digest(folder, files)
-
-
-def _one_picture(file: Path) -> np.ndarray:
-    try:
-        return _picture(file.read_bytes())
-    except _UNREADABLE as error:
-        raise InputError(f"{file} is no image: replace it or take it out") from error
-
-
-def _folder_labels(files: list[Path]) -> np.ndarray:
+    files, images = flat or nested, []
     for file in files:
-        name = file.parent.name
+        try:
+            images.append(_picture(file.read_bytes()))
+        except _UNREADABLE as error:
+            raise InputError(f"{file} is no image: replace it or take it out") from error
+        (h, w), (height, width) = images[-1].shape, images[0].shape
         require(
-            re.fullmatch("[0-9]{1,9}", name) is not None,
+            images[-1].shape == images[0].shape,
+            f"{file} has {h} x {w} pixels, {files[0]} {height} x {width}: use one size",
+        )
+    return np.stack(images), _labels(files, bool(nested)), _digest(folder, files)
+
+
+def _labels(files: list[Path], nested: bool) -> np.ndarray | None:
+    """The names of the folders, or the numbers before the first _ or - of the names, if all have one."""
+    if not nested:
+        numbers = [re.match("([0-9]{1,9})[_-]", file.name) for file in files]
+        return np.array([int(number[1]) for number in numbers if number]) if all(numbers) else None
+    for file in files:
+        require(
+            re.fullmatch("[0-9]{1,9}", file.parent.name) is not None,
             f"folder {file.parent} is not named by a number: name it by its class",
         )
     return np.array([int(file.parent.name) for file in files])
 
 
-def _name_labels(files: list[Path]) -> np.ndarray | None:
-    """The numbers before the first _ or - of the names, if all have one."""
-    found = [re.match("([0-9]{1,9})[_-]", file.name) for file in files]
-    return np.array([int(each[1]) for each in found if each]) if all(found) else None
-
-
 def _natural(name: str) -> tuple[list[str | int], str]:
-    """Order in which 2 comes before 10; the name itself settles 1 and 01."""
-    parts = re.split("([0-9]+)", name)
-    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
+    """Order in which 2 comes before 10; the name itself orders 1 and 01."""
+    pieces = re.split("([0-9]+)", name)
+    return [int(piece) if number % 2 else piece for number, piece in enumerate(pieces)], name
 
 
 def _digest(folder: Path, files: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""How good the images are."""
+"""Quality of images: the classifier and the measures of image sets."""
 
 from thermogen.quality.classifier import Classification, Classifier, LeNet, load_classifier, save_classifier
 from thermogen.quality.evaluation import Reference, controls, evaluate

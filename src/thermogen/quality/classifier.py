@@ -1,4 +1,4 @@
-"""The judge: a small convolutional network whose features and verdicts every generator is measured by.
+"""The classifier: a small convolutional network whose features and classes evaluate every generator.
 
 Its weights ship with the package; `tools/train_classifier.py` trained them.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -29,8 +30,7 @@ _KERNEL = 5
 class LeNet(eqx.Module):
     """Two convolutions of 5 x 5 with pooling, one hidden layer, one output a class. LeCun et al. (1998).
 
-    Features are the values of the hidden layer after its rectifier. Layers are products of patches with
-    matrices, `(25 inputs, outputs)`.
+    Features are the hidden layer after its rectifier. A layer is a product of patches with a matrix.
     """
 
     first: Float[Array, "_ maps"]
@@ -53,19 +53,15 @@ class LeNet(eqx.Module):
     ) -> LeNet:
         """Weights before training (He initialisation) for images of a shape."""
         inner = -(-shape[0] // 4) * -(-shape[1] // 4) * maps[1]
-        sizes = [
-            (_KERNEL**2, maps[0]),
-            (_KERNEL**2 * maps[0], maps[1]),
-            (inner, features),
-            (features, classes),
-        ]
+        inputs = _KERNEL**2, _KERNEL**2 * maps[0], inner, features
+        sizes = list(zip(inputs, (*maps, features, classes), strict=True))
         arrays: list[Array] = []
-        for one, size in zip(jax.random.split(key, len(sizes)), sizes, strict=True):
-            arrays += [jax.random.normal(one, size) * np.sqrt(2 / size[0]), jnp.zeros(size[1])]
+        for layer_key, size in zip(jax.random.split(key, 4), sizes, strict=True):
+            arrays += [jax.random.normal(layer_key, size) * np.sqrt(2 / size[0]), jnp.zeros(size[1])]
         return cls(*arrays)
 
     def features(self, images: Float[Array, "n height width"]) -> Float[Array, "n features"]:
-        """The hidden layer's values."""
+        """The values of the hidden layer."""
         x = _pooled(jax.nn.relu(_patches(images[..., None]) @ self.first + self.first_bias))
         x = _pooled(jax.nn.relu(_patches(x) @ self.second + self.second_bias))
         return jax.nn.relu(x.reshape(len(x), -1) @ self.hidden + self.hidden_bias)
@@ -76,7 +72,7 @@ class LeNet(eqx.Module):
 
 
 def _patches(images: Float[Array, "n height width maps"]) -> Float[Array, "n height width _"]:
-    """Every pixel's 5 x 5 neighbourhood, zeros outside: a convolution is then one matrix product."""
+    """The 5 x 5 neighbourhood of every pixel, zeros outside: a convolution is then one matrix product."""
     reach = _KERNEL // 2
     wide = jnp.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     height, width = images.shape[1:3]
@@ -92,7 +88,7 @@ def _pooled(images: Float[Array, "n height width maps"]) -> Float[Array, "n _ _ 
 
 
 @eqx.filter_jit
-def _judged(network: LeNet, images: Array) -> tuple[Array, Array]:
+def _evaluated(network: LeNet, images: Array) -> tuple[Array, Array]:
     features = network.features(images)
     return features, network.scores(features)
 
@@ -104,55 +100,52 @@ class Classification(eqx.Module):
     label: Int[np.ndarray, " n"]
 
 
+@dataclass(eq=False)
 class Classifier:
-    """A trained network with the image size and classes it knows and the hash of its weights."""
+    """A trained network with its image size, its classes and the hash of its weights."""
 
-    def __init__(self, network: LeNet, shape: tuple[int, int], labels: tuple[int, ...], sha256: str):
-        self.network = network
-        self.shape = shape
-        self.labels = labels
-        self.sha256 = sha256
+    network: LeNet
+    shape: tuple[int, int]
+    labels: tuple[int, ...]
+    sha256: str
 
     def classify(self, images: Float[np.ndarray, "n pixels"]) -> Classification:
         """Features and classes of read-outs, after `grey`; InputError for images of another size."""
         height, width = self.shape
         if images.shape[1] != height * width:
             raise InputError(
-                f"images of {images.shape[1]} pixels cannot be judged by a classifier for {height} x {width}"
-                ": give --classifier one that was trained on your images (tools/train_classifier.py)"
+                f"images of {images.shape[1]} pixels do not fit a classifier for {height} x {width}: "
+                "give --classifier one that was trained on your images (tools/train_classifier.py)"
             )
         pictures = grey(images).reshape(-1, height, width)
-        parts = []
+        features, labels = [], []
         for first in range(0, len(pictures), _BATCH):
-            part = pictures[first : first + _BATCH]
-            padded = jnp.asarray(np.resize(part, (_BATCH, height, width)))  # one shape: compiled once
-            found = _judged(self.network, padded)
-            parts.append(tuple(np.asarray(array)[: len(part)] for array in found))
-        features = np.concatenate([one for one, _ in parts])
-        scores = np.concatenate([one for _, one in parts])
-        return Classification(features, np.asarray(self.labels)[scores.argmax(1)])
+            batch = pictures[first : first + _BATCH]
+            padded = jnp.asarray(np.resize(batch, (_BATCH, height, width)))  # one shape: compiled once
+            values, scores = _evaluated(self.network, padded)
+            features.append(np.asarray(values)[: len(batch)])
+            labels.append(np.asarray(self.labels)[np.asarray(scores)[: len(batch)].argmax(1)])
+        return Classification(np.concatenate(features), np.concatenate(labels))
 
 
 def save_classifier(
     path: Path, network: LeNet, shape: tuple[int, int], labels: tuple[int, ...], card: dict
 ) -> None:
-    """Write a classifier as one safetensors file, weights in half precision, with what its card says."""
-    names = [field for field in LeNet.__dataclass_fields__]
-    arrays = {name: np.asarray(getattr(network, name), np.float16) for name in names}
+    """Write a classifier and its card as one safetensors file, weights in half precision."""
+    arrays = {name: np.asarray(array, np.float16) for name, array in vars(network).items()}
     meta = {"shape": json.dumps(shape), "labels": json.dumps(labels), "card": json.dumps(card)}
     Path(path).write_bytes(save(arrays, metadata=meta))
 
 
 def load_classifier(path: str | Path | None = None) -> Classifier:
-    """The shipped classifier of 28 x 28 digits, or one from a file; InputError for a file that is none."""
+    """The shipped classifier of 28 x 28 digits, or that of a file; InputError for a file that is none."""
     return _shipped() if path is None else _read(Path(path))
 
 
 @cache
 def _shipped() -> Classifier:
-    with resources.as_file(
-        resources.files("thermogen") / "shipped" / "datasets" / "lenet.safetensors"
-    ) as path:
+    file = resources.files("thermogen") / "shipped" / "datasets" / "lenet.safetensors"
+    with resources.as_file(file) as path:
         return _read(path)
 
 
@@ -166,9 +159,7 @@ def _read(path: Path) -> Classifier:
         network = LeNet(**{name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
         height, width = json.loads(meta["shape"])
         labels = tuple(json.loads(meta["labels"]))
-        scores = jax.eval_shape(
-            lambda net, x: net.scores(net.features(x)), network, jnp.zeros((1, height, width))
-        )
+        _, scores = jax.eval_shape(_evaluated, network, jnp.zeros((1, height, width)))
         if scores.shape[1] != len(labels):
             raise ValueError(f"{scores.shape[1]} outputs for {len(labels)} classes")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

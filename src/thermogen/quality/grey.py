@@ -1,4 +1,4 @@
-"""Read-outs as grey images: the one scale on which every generator is judged."""
+"""Read-outs as grey images: one scale for every generator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ LOW, HIGH = 2.0, 98.0
 
 
 def grey(images: Float[np.ndarray, "n pixels"]) -> Float[np.ndarray, "n pixels"]:
-    """Each image between its 2nd and 98th percentiles, as 0 to 1; what lies beyond is clipped.
+    """Each image between its 2nd and 98th percentiles, as 0 to 1, clipped beyond.
 
-    Units have an offset and a scale of their own, pixels too: only what lies between counts as picture. An
-    image whose percentiles are equal (almost all of it one value) is scaled between its extremes.
+    The result does not depend on the offset and scale of the units. An image whose percentiles are equal is
+    scaled between its extremes.
     """
     images = np.asarray(images, np.float32)
     ordered = np.sort(images, axis=1)

@@ -32,20 +32,20 @@ def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
 
 
 def jackknife(measure, features: Float[np.ndarray, "n d"], groups: int = 10) -> tuple[float, float]:
-    """A measure of n samples and its standard error, by leaving out one of `groups` equal parts in turn.
+    """A measure of n samples and its standard error, leaving out one of `groups` equal groups at a time.
 
         sem^2 = (g - 1) / g  sum_j (theta_j - mean theta)^2
 
-    Samples must be independent. Parts are drawn at random, always alike: samples come with their classes in
-    turn, and a part must not be a class. A bootstrap would not do: repeated samples look like less variety.
+    Samples must be independent. Groups are random with a fixed seed, since the classes of samples come in
+    turn. A bootstrap does not work: repeated samples lower the diversity.
     """
-    part = np.random.default_rng(0).permutation(len(features)) % groups
-    left = np.array([measure(features[part != group]) for group in range(groups)])
-    return float(measure(features)), float(np.sqrt((groups - 1) * left.var()))
+    group = np.random.default_rng(0).permutation(len(features)) % groups
+    values = np.array([measure(features[group != number]) for number in range(groups)])
+    return float(measure(features)), float(np.sqrt((groups - 1) * values.var()))
 
 
 class Manifolds(NamedTuple):
-    """How two sets of features overlap, each a number for the generated set; see `manifolds`."""
+    """The overlap of two sets of features; see `manifolds`."""
 
     precision: float
     recall: float
@@ -56,39 +56,33 @@ class Manifolds(NamedTuple):
 def manifolds(
     real: Float[np.ndarray, "n d"], made: Float[np.ndarray, "m d"], neighbours: int = 5
 ) -> Manifolds:
-    """Precision, recall, density and coverage with balls to the k-th nearest neighbour.
+    """Precision, recall, density and coverage, with a ball to the k-th nearest neighbour around each image.
 
-    precision: share of made in the ball of some real one. recall: share of real in the ball of some made one.
-    density: mean number of real balls that hold a made one, over k. coverage: share of real balls with a
-    made one in them. Source: Kynkäänniemi et al., NeurIPS 2019; Naeem et al., ICML 2020.
+    precision: share of `made` in a ball of `real`. recall: share of `real` in a ball of `made`. density: mean
+    number of balls of `real` around a made image, over k. coverage: share of balls of `real` with a made
+    image.
+    Source: Kynkäänniemi et al., NeurIPS 2019; Naeem et al., ICML 2020.
     Raises InputError for sets of no more than `neighbours` images.
     """
     fewest = min(len(real), len(made))
     require(fewest > neighbours, f"{fewest} images: precision and recall need {neighbours + 1} or more")
     ball_real, ball_made = (_kth_nearest(x, neighbours) for x in (real, made))
-    held, counts, recalled, covered = [], [], [], []
+    counts, recalled, covered = [], [], []
     for first in range(0, len(made), _BLOCK):
         distance = _distances(made[first : first + _BLOCK], real)
         inside = distance < ball_real
-        held.append(inside.any(1))
         counts.append(inside.sum(1))
         covered.append(inside.any(0))
         recalled.append((distance < ball_made[first : first + _BLOCK, None]).any(0))
-    return Manifolds(
-        float(np.concatenate(held).mean()),
-        float(np.any(recalled, 0).mean()),
-        float(np.concatenate(counts).mean() / neighbours),
-        float(np.any(covered, 0).mean()),
-    )
+    count = np.concatenate(counts)
+    recall, coverage = (float(np.any(rows, 0).mean()) for rows in (recalled, covered))
+    return Manifolds(float((count > 0).mean()), recall, float(count.mean() / neighbours), coverage)
 
 
 def _kth_nearest(x: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance of each point to its k-th nearest other one."""
-    parts = []
-    for first in range(0, len(x), _BLOCK):
-        distance = _distances(x[first : first + _BLOCK], x)
-        parts.append(np.partition(distance, k, axis=1)[:, k])  # place 0 is the point itself
-    return np.concatenate(parts)
+    """Squared distance of each point to its k-th nearest neighbour."""
+    blocks = (_distances(x[first : first + _BLOCK], x) for first in range(0, len(x), _BLOCK))
+    return np.concatenate([np.partition(block, k, axis=1)[:, k] for block in blocks])  # 0 is the point itself
 
 
 @jax.jit
@@ -102,33 +96,28 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def nearest(made: Float[np.ndarray, "n d"], known: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " n"]:
-    """Root mean square pixel difference of each image to the known image most like it."""
-    parts = [
-        np.asarray(_squared(jnp.asarray(made[i : i + _ROWS]), jnp.asarray(known)).min(1))
-        for i in range(0, len(made), _ROWS)
-    ]
-    return np.sqrt(np.concatenate(parts) / made.shape[1])
+    """Root mean square pixel difference of each image to the nearest image of another set."""
+    blocks = (made[first : first + _ROWS] for first in range(0, len(made), _ROWS))
+    least = [np.asarray(_squared(jnp.asarray(block), jnp.asarray(known)).min(1)) for block in blocks]
+    return np.sqrt(np.concatenate(least) / made.shape[1])
 
 
 def diversity(features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
     """Root mean square distance in feature space of two images of one class, mean over the classes.
 
-    2 tr C_class under the root; 0 if a class is always drawn the same way.
+    2 tr C_class under the root; 0 if all images of a class are equal.
     """
-    spread = [
-        2 * features[labels == label].var(0, ddof=1).sum()
-        for label in np.unique(labels)
-        if np.sum(labels == label) > 1
-    ]
+    members = (features[labels == label] for label in np.unique(labels))
+    spread = [2 * rows.var(0, ddof=1).sum() for rows in members if len(rows) > 1]
     return float(np.sqrt(np.mean(spread))) if spread else 0.0
 
 
 def sharpness(pictures: Float[np.ndarray, "n pixels"]) -> Float[np.ndarray, " n"]:
-    """How nearly an image has two values, ink and paper: Otsu's criterion, 0 to 1.
+    """Otsu's criterion for two values, ink and paper, 0 to 1.
 
-        eta = max over thresholds of the variance between ink and paper, over the whole variance
+        eta = max over thresholds of the variance between ink and paper, over the total variance
 
-    1 for pure black and white; noise and blur lower it alike. Source: Otsu (1979).
+    1 for pure black and white; noise and blur both lower it. Source: Otsu (1979).
     """
     ordered = np.sort(np.asarray(pictures, float), axis=1)
     count = np.arange(1, ordered.shape[1])

@@ -1,4 +1,4 @@
-"""What the images are worth: resemblance to the prototypes that were learnt."""
+"""Correlation of samples with the prototypes of training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 
 
 class PrototypeScores(NamedTuple):
-    """Resemblance of samples to prototypes.
+    """Correlation of samples with prototypes.
 
-    correlation: Pearson correlation over pixels, (n, P). best: its largest value per sample. nearest: which
-    prototype that is. counts: samples per prototype, (P,).
+    correlation: Pearson correlation over pixels, (n, P). best: its largest value per sample. nearest: the
+    number of that prototype. counts: samples per prototype, (P,).
     """
 
     correlation: Float[np.ndarray, "n P"]
@@ -24,13 +24,12 @@ class PrototypeScores(NamedTuple):
 def prototype_scores(
     samples: Float[np.ndarray, "n pixels"], prototypes: Float[np.ndarray, "P pixels"]
 ) -> PrototypeScores:
-    """Correlate each sample with each prototype over the pixels; -1 is an inverted image, 0 none of it."""
+    """Correlate each sample with each prototype over the pixels; -1 is an inverted image."""
     a, b = (
         (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
         for values in (np.asarray(samples, float), np.asarray(prototypes, float))
     )
     correlation = a @ b.T / a.shape[1]
     nearest = correlation.argmax(1)
-    return PrototypeScores(
-        correlation, correlation.max(1), nearest, np.bincount(nearest, minlength=len(prototypes))
-    )
+    counts = np.bincount(nearest, minlength=len(prototypes))
+    return PrototypeScores(correlation, correlation.max(1), nearest, counts)

@@ -80,7 +80,9 @@ def train_network(
     place = np.tile(((np.arange(segments)[:, None] + _TIMES) / segments).reshape(-1), conditions)
     number = np.repeat(np.arange(conditions), segments * len(_TIMES))
     values = goal_mixing, goal_bias, second, mean, weight, basis, place
-    problem = _Problem(*map(_single, values), jnp.asarray(number), duration, conditions)
+    problem = _Problem(
+        *map(_single, values), number=jnp.asarray(number), duration=duration, conditions=conditions
+    )
     means = [np.broadcast_to(goal.mean(0), goal.shape) for goal in (goal_mixing, goal_bias)]
     unit = float(problem.excess(*map(_single, means)))
     require(unit > 0, "the table does not depend on time or condition: a network has nothing to learn")

@@ -10,8 +10,8 @@ local in the two units of a coupling. The moments of noising are exact (`noising
 
     dM = rate kT Q L^-1 D L^-1 Q^T,    db = rate kT Q L^-1 Q^T dm
 
-is the exact step for a Gaussian in equilibrium (preconditioned). The plain local rule is dM = rate kT D / l^2,
-db = rate kT dm / l with l the largest eigenvalue. Steps are limited to differences of one variance.
+is exact for a Gaussian in equilibrium (preconditioned). The plain local rule is dM = rate kT D / l^2, db =
+rate kT dm / l with l the largest eigenvalue. Steps are limited to differences of one variance.
 """
 
 from __future__ import annotations
