@@ -27,6 +27,7 @@ from thermogen.couplings import NoCouplings, Units
 from thermogen.errors import require
 from thermogen.langevin import LeimkuhlerMatthews, sample_uncoupled, simulate
 from thermogen.training import clusters, mode_basis
+from thermogen.training.conditional.modes import mode_table
 
 _BATCH = 250
 
@@ -138,15 +139,9 @@ def fit_boltzmann(
             members = own[cluster == number]
             learned.append(_Condition.of(members, label, len(members) / len(own), basis, units))
             starts.append(members[rng.integers(0, len(members), chains)])
-    table = ModeTable(
-        reference=units,
-        basis=jnp.asarray(basis, jnp.float32),
-        mixing=jnp.asarray(np.stack([condition.mixing for condition in learned])[:, None], jnp.float32),
-        bias=jnp.asarray(np.stack([condition.bias for condition in learned])[:, None], jnp.float32),
-        weights=jnp.asarray([condition.weight for condition in learned], jnp.float32),
-        classes=tuple(condition.label for condition in learned),
-        duration=wait,
-    )
+    mixing, bias = (np.stack([getattr(c, name) for c in learned])[:, None] for name in ("mixing", "bias"))
+    weights, owners = np.array([c.weight for c in learned]), [c.label for c in learned]
+    table = mode_table(units, basis, mixing, bias, weights, owners, wait)
     x, owner = np.concatenate(starts).astype(np.float32), np.repeat(np.arange(len(learned)), chains)
     for number in range(rounds):
         for rows in _batches(len(x)):

@@ -169,16 +169,17 @@ def solve_modes(
         coupled = (mixing @ (segment.mean @ basis)[..., None])[..., 0] @ basis.T
         mixings.append(mixing)
         biases.append(-(segment.drive + coupled) / segment.duration)
-    dtype = computer.bias.dtype
-    return ModeTable(
-        reference=eqx.tree_at(lambda c: c.couplings, computer, NoCouplings(computer.units)),
-        basis=jnp.asarray(basis, dtype),
-        mixing=jnp.asarray(np.stack(mixings, 1), dtype),
-        bias=jnp.asarray(np.stack(biases, 1), dtype),
-        weights=jnp.asarray(images / images.sum(), dtype),
-        classes=tuple(int(label) for label in classes),
-        duration=float(sum(segment.duration for segment in statistics)),
-    )
+    reference = eqx.tree_at(lambda c: c.couplings, computer, NoCouplings(computer.units))
+    values = np.stack(mixings, 1), np.stack(biases, 1), images / images.sum()
+    return mode_table(reference, basis, *values, classes, sum(segment.duration for segment in statistics))
+
+
+def mode_table(reference: Computer, basis, mixing, bias, weights, classes, duration: float) -> ModeTable:
+    """A `ModeTable` in the precision of its reference."""
+    arrays = {"basis": basis, "mixing": mixing, "bias": bias, "weights": weights}
+    arrays = {name: jnp.asarray(values, reference.bias.dtype) for name, values in arrays.items()}
+    labels = tuple(int(label) for label in classes)
+    return ModeTable(reference=reference, classes=labels, duration=float(duration), **arrays)
 
 
 def lyapunov(

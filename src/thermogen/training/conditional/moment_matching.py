@@ -12,13 +12,13 @@ fixed point of refinement at t_f (`training.conditional.refinement`).
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from thermogen.computer import Computer
 from thermogen.control import ModeTable
 from thermogen.errors import require
+from thermogen.training.conditional.modes import mode_table
 
 _SOFTEST = -20.0  # e^(2 20) is more than any variance over the thermal one
 
@@ -58,17 +58,9 @@ def solve_matched(
             -basis @ (axes @ (along / _response(stiffness, reach)))
             - outside / _response(np.array([rest]), reach)
         )
-    dtype = computer.bias.dtype
-    images = np.bincount(conditions)
-    return ModeTable(
-        reference=computer.uncoupled(),
-        basis=jnp.asarray(basis, dtype),
-        mixing=jnp.asarray(np.stack(mixings)[:, None], dtype),
-        bias=jnp.asarray(np.stack(biases)[:, None], dtype),
-        weights=jnp.asarray(images / images.sum(), dtype),
-        classes=tuple(int(label) for label in classes),
-        duration=duration,
-    )
+    weights = np.bincount(conditions) / len(conditions)
+    values = np.stack(mixings)[:, None], np.stack(biases)[:, None], weights
+    return mode_table(computer.uncoupled(), basis, *values, classes, duration)
 
 
 def _stiffness(ratio: np.ndarray, rest: float, reach: float) -> np.ndarray:

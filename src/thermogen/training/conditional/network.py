@@ -96,17 +96,9 @@ def train_network(
             records.append(float(value))
             if progress is not None:
                 progress(step + 1, records[-1])
-    network, mixing, bias = parameters[0], *metric.unflatten(parameters[1])
-    control = ModeNetwork(
-        reference=table.reference,
-        basis=table.basis,
-        network=network,
-        mixing=mixing,
-        bias=bias,
-        weights=table.weights,
-        classes=table.classes,
-        duration=table.duration,
-    )
+    mixing, bias = metric.unflatten(parameters[1])
+    shared = {name: getattr(table, name) for name in ("reference", "basis", "weights", "classes", "duration")}
+    control = ModeNetwork(network=parameters[0], mixing=mixing, bias=bias, **shared)
     return SteeringResult(control, np.array(records))
 
 

@@ -62,13 +62,12 @@ def statistics(
     A share is an eighth of `fields`, or a block. Processes compute different shares, the shares are added in
     order, and all processes get the same bits, whatever their number.
 
-    Raises InputError for fields that are mis-shaped, not finite or all zero, for too many units, and for
-    a checkpoint of other settings.
+    Raises InputError for fields of wrong shape, not finite or all zero, for too many units, and for a
+    checkpoint of other settings.
     Cost: the moments of every kind of unit (0.5 s for one, 20 ms each for many), then 4 P N^2 x rank
     operations, rank about 11 in dense form: 0.5 ms an image for 1,296 units on two cores.
-    Memory: 6 N^2 float64 per segment, whatever P, and 2 N^2 for each further process. Of more than 16,384
-    units only as many images can be taken as factors of 2 x 2 GB hold: 16 N bytes and about 32 columns an
-    image, 59 images of 131,072 units.
+    Memory: 6 N^2 float64 per segment for any P, and 2 N^2 for each further process. Above 16,384 units,
+    factors of up to 2 x 2 GB: 16 N bytes and about 32 columns an image, 59 images of 131,072 units.
     """
     require(segments >= 1, f"segments = {segments}: give 1 or more")
     total = computer.units.total

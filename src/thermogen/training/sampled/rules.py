@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -151,21 +151,12 @@ def run_cycle(
     keys = sample_keys(path_key, samples)
     control = RampedField(computer.uncoupled(), fields[samples % len(fields)], schedule)
     dt = jnp.asarray(schedule.dt, computer.bias.dtype)
-    every = rule.updates_every
+    every = rule.updates_every or 0  # 0: once per trajectory
     zero = jnp.zeros((), computer.bias.dtype)
     trained = trained_biases(rule, computer)
     disturbance = Disturbance(noise, jax.random.fold_in(key, _NOISE), samples, computer)
     memory = disturbance.start(schedule.steps) if noise.residuals else zero
     unit = residual_unit(computer, dt)
-
-    def mean_action(computer, r):
-        return jnp.mean(action_of_residuals(computer, r, dt))
-
-    def errors_of(memory, path, first):
-        """Errors of the residuals of a stretch, and the memory after it."""
-        if not noise.residuals:
-            return zero, memory
-        return disturbance.errors(memory, first, len(path) - 1, unit)
 
     def update(computer, state, gradient, first):
         number = cycle * schedule.steps + first  # of the update in the training
@@ -173,50 +164,46 @@ def run_cycle(
         after, state = _updated(rule, computer, state, gradient, schedule)
         return eqx.tree_at(lambda c: c.couplings, after, disturbance.stored(after.couplings, number)), state
 
-    if every is None:
+    def accumulate(gradient, path, error, first):
+        r = residuals(computer, path, dt)
+        return _sum(gradient, gradient_of_residuals(computer, r + error, path)), r
+
+    def recur(computer, path, error, first):
+        rate, errors = rule.rate_in(schedule) / count, error if noise.residuals else None
+        after, r = online_stretch(computer, path, dt, rate, every, trained, errors)
+        number = cycle * schedule.steps + first
+        couplings = disturbance.descended(after.couplings, rate, -(-len(r) // every), unit, number)
+        return eqx.tree_at(lambda c: c.couplings, after, couplings), r - error
+
+    def apply(learned, path, error, first):
+        computer, state = learned
+        r = residuals(computer, path, dt)
+        return update(computer, state, gradient_of_residuals(computer, r + error, path), first), r
+
+    learned: Any
+    if not every:
         still = jnp.zeros((1, computer.units.total), dt.dtype)
-        start = Gradient(as_pairs(computer.couplings).outer(still, still), still[0])
-
-        def accumulate(carry, path, first):
-            gradient, action, memory = carry
-            r = residuals(computer, path, dt)
-            error, memory = errors_of(memory, path, first)
-            gradient = _sum(gradient, gradient_of_residuals(computer, r + error, path))
-            return gradient, action + mean_action(computer, r), memory
-
-        (gradient, action, _), final = over_noising(
-            keys, start_key, samples, control, (start, zero, memory), accumulate
-        )
-        computer, optimizer_state = update(computer, optimizer_state, gradient, 0)
+        learned = Gradient(as_pairs(computer.couplings).outer(still, still), still[0])
+        learn, length = accumulate, None
     elif _by_recursion(rule, computer):
-        length = every * max(1, _HISTORY // (every * count))
-        rate = rule.rate_in(schedule) / count
-
-        def recur(carry, path, first):
-            computer, action, memory = carry
-            error, memory = errors_of(memory, path, first)
-            errors = error if noise.residuals else None
-            after, r = online_stretch(computer, path, dt, rate, every, trained, errors)
-            number = cycle * schedule.steps + first
-            couplings = disturbance.descended(after.couplings, rate, -(-len(r) // every), unit, number)
-            after = eqx.tree_at(lambda c: c.couplings, after, couplings)
-            return after, action + mean_action(computer, r - error), memory
-
-        (computer, action, _), final = over_noising(
-            keys, start_key, samples, control, (computer, zero, memory), recur, length
-        )
+        learn, learned, length = recur, computer, every * max(1, _HISTORY // (every * count))
     else:
+        learn, learned, length = apply, (computer, optimizer_state), every
 
-        def apply(carry, path, first):
-            computer, state, action, memory = carry
-            r = residuals(computer, path, dt)
-            error, memory = errors_of(memory, path, first)
-            gradient = gradient_of_residuals(computer, r + error, path)
-            return *update(computer, state, gradient, first), action + mean_action(computer, r), memory
+    def follow(carry, path, first):
+        learned, action, memory = carry
+        error = zero
+        if noise.residuals:
+            error, memory = disturbance.errors(memory, first, len(path) - 1, unit)
+        learned, r = learn(learned, path, error, first)
+        return learned, action + jnp.mean(action_of_residuals(computer, r, dt)), memory
 
-        (computer, optimizer_state, action, _), final = over_noising(
-            keys, start_key, samples, control, (computer, optimizer_state, zero, memory), apply, every
-        )
+    (learned, action, _), final = over_noising(
+        keys, start_key, samples, control, (learned, zero, memory), follow, length
+    )
+    if learn is accumulate:
+        learned = update(computer, optimizer_state, learned, 0)
+    computer, optimizer_state = (learned, optimizer_state) if learn is recur else learned
     return CycleResult(computer, optimizer_state, action * dt / schedule.t_f, final)
 
 

@@ -90,22 +90,23 @@ def train(
     records: list[list[float]] = []
     done = 0
 
+    def diverged(what: str) -> InputError:
+        rate = rule.rate_in(schedule)
+        return InputError(f"training diverged by cycle {done}: {what}; give a learning rate below {rate:g}")
+
     def validate() -> None:
         values = np.asarray(path_loss(validation_key, state[0], fields, schedule, paths), float)
         if not base:
             base.append(values)
         if not np.isfinite(values).all():
             check_step(validation_key, computer, fields, schedule, paths)
-            raise _diverged("the loss on fixed paths is no longer a number", done, rule.rate_in(schedule))
+            raise diverged("the loss on fixed paths is no longer a number")
         difference = values - base[0]
         error = difference.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         records.append([done, float(values.mean()), float(error)])
         if not values.mean() < 1.5 * base[0].mean():
-            raise _diverged(
-                f"the loss on fixed paths went from {base[0].mean():.4g} to {values.mean():.4g}",
-                done,
-                rule.rate_in(schedule),
-            )
+            means = f"{base[0].mean():.4g} to {values.mean():.4g}"
+            raise diverged(f"the loss on fixed paths went from {means}")
 
     def save() -> None:
         # `last` is bound in one statement, so an interruption never shows half a cycle.
@@ -136,7 +137,7 @@ def train(
                 samples = done * rule.trajectories + jnp.arange(rule.trajectories)
                 check_step(run_key, computer, fields, schedule, samples, result.final)
             if not math.isfinite(loss):
-                raise _diverged("the loss is no longer a number", done, rule.rate_in(schedule))
+                raise diverged("the loss is no longer a number")
             state = (result.computer, result.optimizer_state)
             losses.append(loss)
             done += 1
@@ -163,7 +164,3 @@ def train(
 
 def _arrays(state):
     return eqx.filter(state, eqx.is_array)  # integers too: optimisers count their steps
-
-
-def _diverged(what: str, cycle: int, rate: float) -> InputError:
-    return InputError(f"training diverged by cycle {cycle}: {what}; give a learning rate below {rate:g}")
