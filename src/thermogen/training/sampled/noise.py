@@ -12,7 +12,9 @@ How they compare with those of Wang & Deng, arXiv:2609.15439: docs/claims.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
@@ -25,6 +27,7 @@ from thermogen.langevin import sample_keys, standard_normal
 from thermogen.langevin.noise import standard_uniform
 from thermogen.thermodynamics.path import Gradient
 
+Kind = TypeVar("Kind", bound=Couplings)
 ROUNDINGS = ("nearest", "stochastic")
 """How a coupling of few bits is rounded: to the nearest level, or at random with the right mean."""
 
@@ -113,13 +116,7 @@ class Disturbance:
 
     def disturbed(self, gradient: Gradient, unit: Array, step: Int[Array, ""] | int) -> Gradient:
         """A gradient with the noise of its update."""
-        if not self.noise.update_noise:
-            return gradient
-        couplings = gradient.couplings
-        assert isinstance(couplings, BlockCouplings)
-        added = self._update_noise(couplings, unit, step)
-        blocks = {link: block + added[link] for link, block in couplings.blocks.items()}
-        return Gradient(BlockCouplings(couplings.units, blocks, couplings.masks), gradient.bias)
+        return Gradient(self._noisy(gradient.couplings, 1.0, unit, step), gradient.bias)
 
     def descended(
         self, couplings: Couplings, rate: float, updates: int, unit: Array, step: Int[Array, ""] | int
@@ -128,12 +125,7 @@ class Disturbance:
 
         The sum of white noise is white, so it is drawn once for all updates.
         """
-        if not self.noise.update_noise:
-            return couplings
-        assert isinstance(couplings, BlockCouplings)
-        added = self._update_noise(couplings, unit * updates**0.5, step)
-        blocks = {link: block - rate * added[link] for link, block in couplings.blocks.items()}
-        return BlockCouplings(couplings.units, blocks, couplings.masks)
+        return self._noisy(couplings, -rate, unit * updates**0.5, step)
 
     def stored(self, couplings: Couplings, step: Int[Array, ""] | int) -> Couplings:
         """Couplings as the device stores them."""
@@ -145,13 +137,17 @@ class Disturbance:
             dither = self._drawn(couplings, step, standard_uniform)
         return quantised(couplings, self.noise.bits, self.noise.full_scale, dither)
 
-    def _update_noise(self, couplings: BlockCouplings, unit: Array, step) -> dict[str, Array]:
-        """Noise of an update on the coupled pairs."""
-        noise = {}
+    def _noisy(self, couplings: Kind, factor: float, unit: Array, step) -> Kind:
+        """Couplings plus `factor` times the noise of an update of the coupled pairs."""
+        if not self.noise.update_noise:
+            return couplings
+        assert isinstance(couplings, BlockCouplings)
+        blocks = dict(couplings.blocks)
         for link, values in self._drawn(couplings, step, standard_normal).items():
             values = self.noise.update_noise * unit * values
-            noise[link] = jnp.where(couplings.masks[link], values, 0) if link in couplings.masks else values
-        return noise
+            values = jnp.where(couplings.masks[link], values, 0) if link in couplings.masks else values
+            blocks[link] = blocks[link] + factor * values
+        return eqx.tree_at(lambda c: c.blocks, couplings, blocks)
 
     def _drawn(self, couplings: BlockCouplings, step, draw) -> dict[str, Array]:
         """Random numbers for every block, the same for J_ij and J_ji."""
