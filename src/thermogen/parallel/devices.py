@@ -1,4 +1,4 @@
-"""The devices of this process: rows of a batch laid over them, each device with rows of its own."""
+"""The devices of this process: the rows of a batch in equal shares over them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jaxtyping import Array, Shaped
 
 
 def stacked(pieces: int) -> int:
-    """How many of `pieces` equal pieces of work run at once: one on each device, or a single one by itself.
+    """How many of `pieces` equal pieces of work run at once: one on each device, or a single one.
 
-    Never on some of the devices, so that nothing compiles for several numbers of them.
+    Never on a part of the devices, so that nothing compiles for other numbers of devices.
     """
     return len(jax.local_devices()) if pieces > 1 else 1
 
@@ -20,7 +20,7 @@ def stacked(pieces: int) -> int:
 def spread(rows: Shaped[Array | np.ndarray, "rows ..."], devices: int) -> Shaped[Array, "rows ..."]:
     """`rows` in equal contiguous shares over all `devices` devices of this process, or on one as they are.
 
-    What is computed from them follows: each device runs the program that one device runs on its share alone.
+    Computations on them follow: each device runs the program that one device runs for its share alone.
     """
     if devices == 1:
         return jnp.asarray(rows)

@@ -1,4 +1,4 @@
-"""Controls as named arrays, and back: what a model folder holds, checked when read."""
+"""Controls as named arrays, and back: the content of a model folder, checked when read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _module(control: Control) -> Any:
 
 
 def kind(control: Control) -> str:
-    """How the couplings are held, by name; InputError for couplings that cannot be saved."""
+    """The name of the kind of control or couplings; InputError for one that cannot be saved."""
     return _module(control).kind(control)
 
 
@@ -36,17 +36,17 @@ def pack(control: Control) -> Arrays:
 
 
 def digest(control: Control) -> str:
-    """sha256 of all arrays of `pack` by name: what tells one trained computer from another."""
-    found = hashlib.sha256()
+    """sha256 of all arrays of `pack` with their names. It identifies a trained computer."""
+    sha256 = hashlib.sha256()
     for name, array in sorted(pack(control).items()):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        sha256.update(name.encode())
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()
 
 
 def unpack(
     units: Units, kind: str, shape: Mapping[str, Any], duration: float, arrays: Arrays, source: str
 ) -> Control:
-    """The control from its arrays; InputError, naming `source`, for what cannot be."""
-    module = condition_sets if condition_sets.is_condition_set(kind) else couplings
+    """The control from its arrays; InputError, naming `source`, for values that are not valid."""
+    module = condition_sets if kind in condition_sets.KINDS else couplings
     return module.unpack(units, kind, shape, duration, arrays, source)
