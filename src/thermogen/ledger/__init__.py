@@ -1,4 +1,4 @@
-"""Joules of a generated sample: what each purpose costs, how that is known, the digital side beside it."""
+"""Joules of a generated sample: the cost of each purpose, its evidence, and the digital comparison."""
 
 from thermogen.ledger.lines import (
     DIGITAL,

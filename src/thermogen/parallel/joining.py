@@ -163,7 +163,7 @@ def _initialize(timeout: float, **values: Any) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _COLLECTIVE_TIMEOUT not in flags and jax.__version_info__ >= (0, 10):  # older ones reject the flag
         os.environ["XLA_FLAGS"] = f"{flags} --{_COLLECTIVE_TIMEOUT}={30 * 86400}".strip()
-    require(not jax.distributed.is_initialized(), "JAX is distributed already: leave that to thermogen.start")
+    require(not jax.distributed.is_initialized(), "JAX is distributed already: leave that to join_processes")
     # Otherwise JAX takes SIGTERM for the preemption of the machine and does not stop.
     jax.config.update("jax_enable_preemption_service", False)
     try:

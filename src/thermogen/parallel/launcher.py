@@ -31,7 +31,7 @@ def launch_python(
 ) -> int:
     """Run Python with these words as several processes of this machine, and return the exit code.
 
-    The program joins the processes by `thermogen.start()` and ends with `thermogen.parallel.leave`.
+    The program joins the processes by `join_processes` and ends with `thermogen.parallel.leave`.
     devices: virtual CPU devices of each process. cores: cores of each process, without overlap. Only the
     output of process 0 is shown, and the last lines of another process that fails. Ctrl-C goes to all
     processes. If one dies, the others are stopped, and a line names it and how to continue.

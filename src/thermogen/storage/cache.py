@@ -118,7 +118,7 @@ def share_jobs(
     result is stored there under its settings. The same call then continues from the stored results, with
     any number of processes that see the folder. Change the folder when `work` changes.
 
-        results = tg.share_jobs(lambda job: heat(job["seed"], job["dt"]), settings, folder=Path("runs/heat"))
+        results = share_jobs(lambda job: heat(job["seed"], job["dt"]), settings, folder=Path("runs/heat"))
 
     Raises InputError for a damaged stored file; what `work` raises, in the other processes as ProcessError.
     """

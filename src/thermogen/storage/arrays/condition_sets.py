@@ -108,7 +108,8 @@ def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, so
     units, duration = common["reference"].units, common["duration"]
     reference = couplings.unpack(units, shape["couplings"], constant, duration, arrays, source)
     assert isinstance(reference, Computer)
-    return LabelFields(reference, jnp.asarray(arrays["fields"]), common["weights"], common["classes"])
+    own = {name: common[name] for name in ("weights", "classes")}
+    return LabelFields(reference=reference, fields=jnp.asarray(arrays["fields"]), **own)
 
 
 class _Kind(NamedTuple):
