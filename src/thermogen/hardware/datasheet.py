@@ -24,10 +24,7 @@ class Quantity(NamedTuple):
 
 
 def figures(
-    physical: PhysicalComputer,
-    schedule: Schedule,
-    heat_kT: float | None = None,
-    active: Active | None = None,
+    physical: PhysicalComputer, schedule: Schedule, heat_kT: float | None = None, active: Active | None = None
 ) -> dict[str, Quantity]:
     """Scales, times, noise, largest drives and couplers by name; their power and energy.
 

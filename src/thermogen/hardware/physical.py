@@ -68,7 +68,7 @@ class PhysicalComputer:
     def computer(self) -> Computer:
         """The dimensionless computer of this one."""
         back = _times(self.couplings, 1 / self.conductance)
-        couplings = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.dtype), back, is_leaf=_real)
+        couplings = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.dtype), back, is_leaf=_is_real)
         bias = self.bias / (self.conductance * self.scale)
         own = {name: getattr(self, name) for name in ("J2", "J4", "mobility", "kT")}
         return make_computer(couplings, bias=bias, dtype=jnp.dtype(self.dtype), **own)
@@ -132,7 +132,7 @@ def _check_symmetry(couplings: Couplings, platform: Platform) -> None:
             )
 
 
-def _real(leaf: Any) -> bool:
+def _is_real(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
 
 

@@ -65,8 +65,7 @@ class PlatformRecord:
         changed = changed or {}
         for name in changed:
             require(
-                name in self.elements,
-                f"{self.name} has no {name}: choose among {', '.join(self.elements)}",
+                name in self.elements, f"{self.name} has no {name}: choose among {', '.join(self.elements)}"
             )
         values = {}
         for name, element in self.elements.items():

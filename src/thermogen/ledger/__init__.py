@@ -11,13 +11,7 @@ from thermogen.ledger.lines import (
     published_ratio,
 )
 from thermogen.ledger.meter import Reading, measure_joules, nvml, rapl
-from thermogen.ledger.parameters import (
-    BOLTZMANN,
-    DigitalDenoiser,
-    Parameters,
-    default_text,
-    load_parameters,
-)
+from thermogen.ledger.parameters import BOLTZMANN, DigitalDenoiser, Parameters, default_text, load_parameters
 from thermogen.ledger.workload import Workload, simulation_flops, switching_work, workload_of
 
 __all__ = [

@@ -165,10 +165,7 @@ def _digital(workload: Workload, parameters: Parameters, measured: Reading | Non
             f"{denoiser.joules_per_mac:.2g} J",
         ),
         line(
-            name,
-            workload.flops * price,
-            f"{workload.flops:.3g} operations at {price:.2g} J",
-            counted=False,
+            name, workload.flops * price, f"{workload.flops:.3g} operations at {price:.2g} J", counted=False
         ),
     ]
     if measured is not None:

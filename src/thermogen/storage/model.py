@@ -77,9 +77,7 @@ class Model:
             "couplers_full": self.computer.computers()[0].couplings.count_full(),
             "image_shape": list(self.image_shape),
             "schedule": asdict(self.schedule),
-            "data": self.data,
-            "training": self.training,
-            "figures": self.figures,
+            **{name: getattr(self, name) for name in ("data", "training", "figures")},
             "versions": versions(),
             "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         }
@@ -123,10 +121,8 @@ class Model:
             computer=unpack(units, card["couplings"], card["control"], schedule.t_f, arrays, str(path)),
             schedule=schedule,
             image_shape=(card["image_shape"][0], card["image_shape"][1]),
-            data=card["data"],
-            training=card["training"],
-            figures=card["figures"],
             prototypes=arrays.get("prototypes"),
+            **{name: card[name] for name in ("data", "training", "figures")},
         )
 
 

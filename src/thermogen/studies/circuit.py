@@ -100,11 +100,7 @@ def compare(
     stage: Stage = silent,
 ) -> tuple[dict[str, Any], Samples, Samples, Trace]:
     """What `verify_model` finds, with the samples of ngspice and our own, and one path in both engines."""
-    key, computer, platform = (
-        stream(seed, "generation"),
-        circuit.computer,
-        circuit.physical.platform,
-    )
+    key, computer, platform = (stream(seed, "generation"), circuit.computer, circuit.physical.platform)
     times: dict[str, Any] = {"noise_step": noise_step, "t_f": circuit.schedule.t_f}
     with stage("path by path", 3) as tick:
         path = pathwise(key, computer, platform, bench, **times)
@@ -132,12 +128,7 @@ def compare(
             integrator=StochasticHeun(),  # Euler's heat is 2 % low at dt = 5e-3
             progress=lambda done, of: tick(done * count // of, ""),
         )
-    found = figures(
-        circuit.physical,
-        circuit.schedule,
-        float(theirs.heat_kT.mean()),
-        circuit.record.active,
-    )
+    found = figures(circuit.physical, circuit.schedule, float(theirs.heat_kT.mean()), circuit.record.active)
     results: dict[str, Any] = {
         "units": len(circuit.physical.bias),
         "pathwise": path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -24,15 +23,6 @@ from thermogen.errors import InputError
 from thermogen.hardware.imperfect.imperfections import Imperfections, stream
 
 
-@runtime_checkable
-class Wires(Protocol):
-    """Applied couplings: prepared ones, or couplers that differ in their two directions."""
-
-    def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
-        """The product J x, sum_j J_ij x_j; J need not be symmetric."""
-        ...
-
-
 class DirectedModes(eqx.Module):
     """J = D M S^T: units are sensed through S (N, r) and driven through D (N, r), nodes coupled by M.
 
@@ -46,6 +36,10 @@ class DirectedModes(eqx.Module):
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x = D (M (S^T x))."""
         return jnp.einsum("...ij,...j->...i", self.mixing, x @ self.sense) @ self.drive.T
+
+
+Wires = Couplings | DirectedModes
+"""Applied couplings: prepared ones, or couplers that differ in their two directions. J need not be symmetric."""
 
 
 def on_grid(values: Float[Array, "*shape"], bits: int | None) -> Float[Array, "*shape"]:

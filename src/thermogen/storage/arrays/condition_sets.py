@@ -10,39 +10,42 @@ import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import ConditionSet, LabelFields, ModeNetwork, ModeTable
+from thermogen.control import ConditionSet, Control, LabelFields, ModeNetwork, ModeTable
 from thermogen.couplings import NoCouplings, Units
 from thermogen.seeds import stream
 from thermogen.storage.arrays import couplings
 from thermogen.storage.arrays.couplings import SHARED, Arrays, check_finite, name_of, symmetric, triangle
 
 
-def kind(control: ConditionSet) -> str:
-    """The name of the control's kind; InputError for one that cannot be saved."""
+@couplings.kind.register
+def _(control: ConditionSet) -> str:
     return name_of(control, KINDS, "a control")
 
 
-def shape(control: ConditionSet) -> dict[str, Any]:
-    """What the card states of a control besides its arrays."""
+@couplings.shape.register
+def _(control: ConditionSet) -> dict[str, Any]:
     return {
         "segments": control.segments,
         "labels": list(control.labels),
         "classes": list(control.classes),
-        **KINDS[kind(control)].describe(control),
+        **KINDS[couplings.kind(control)].describe(control),
     }
 
 
-def pack(control: ConditionSet) -> Arrays:
-    """All arrays by name. Symmetric matrices are stored as their upper triangles."""
+@couplings.pack.register
+def _(control: ConditionSet) -> Arrays:
+    # Symmetric matrices are stored as their upper triangles.
     shared = {name: getattr(control.reference, name) for name in SHARED}
-    arrays = {**shared, "weights": control.weights, **KINDS[kind(control)].pack(control)}
+    arrays = {**shared, "weights": control.weights, **KINDS[couplings.kind(control)].pack(control)}
     return {name: np.asarray(value, order="C") for name, value in arrays.items()}
 
 
 def unpack(
     units: Units, kind: str, shape: Mapping[str, Any], duration: float, arrays: Arrays, source: str
-) -> ConditionSet:
-    """The control from its arrays; InputError, naming `source`, for NaN and infinite values."""
+) -> Control:
+    """The control from its arrays; InputError, naming `source`, for values that are not valid."""
+    if kind not in KINDS:
+        return couplings.unpack(units, kind, shape, duration, arrays, source)
     for name, array in arrays.items():
         check_finite(name, array, source)
     on_site = {name: jnp.asarray(arrays[name]) for name in SHARED}

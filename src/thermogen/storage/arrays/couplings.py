@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 import jax
@@ -37,18 +38,21 @@ def name_of(stored: object, kinds: Mapping[str, Any], what: str) -> str:
     raise InputError(f"{what} of type {type(stored).__name__} cannot be saved: use {', '.join(kinds)}")
 
 
+@singledispatch
 def kind(control: Control) -> str:
-    """The name of the kind of couplings; InputError for couplings that cannot be saved."""
+    """The name of the kind of control or couplings; InputError for one that cannot be saved."""
     computer = control.computers()[0]
     computer.check_quartic("a model folder")
     return name_of(computer.couplings, _KINDS, "couplings")
 
 
+@singledispatch
 def shape(control: Control) -> dict[str, Any]:
-    """Number of segments, and the labels if there is one control for each class."""
+    """Number of segments, labels of the classes if any, and what else the arrays do not say."""
     return {"segments": control.segments, "labels": list(control.labels) or None}
 
 
+@singledispatch
 def pack(control: Control) -> Arrays:
     """All arrays by name; those of several computers carry the number of the computer, '3/bias'."""
     computers = control.computers()
