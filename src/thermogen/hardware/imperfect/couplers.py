@@ -39,7 +39,7 @@ class DirectedModes(eqx.Module):
 
 
 Wires = Couplings | DirectedModes
-"""Applied couplings: prepared ones, or couplers that differ in their two directions. J need not be symmetric."""
+"""Applied couplings: prepared ones, or couplers whose two directions differ; J need not be symmetric."""
 
 
 def on_grid(values: Float[Array, "*shape"], bits: int | None) -> Float[Array, "*shape"]:
