@@ -176,8 +176,8 @@ def _first_exchanges() -> None:
     """Exchanges between processes and devices that make the runtime print its reports, which are hidden."""
     import jax
 
-    from thermogen.parallel.devices import spread
     from thermogen.parallel.exchange import Contribution, gather
+    from thermogen.parallel.sharing import spread
 
     with _silent_output():
         gather("the start", lambda: Contribution({}))

@@ -1,12 +1,37 @@
-"""Independent numbered jobs, distributed over the processes: seeds, settings, devices."""
+"""Work shared by devices and processes: rows of a batch over devices, numbered jobs over processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
+
 from thermogen.parallel.exchange import Contribution, first, gather
 from thermogen.parallel.group import alone, process_count, process_index
+
+
+def stacked(pieces: int) -> int:
+    """How many of `pieces` equal pieces of work run at once: one on each device, or a single one.
+
+    Never on a part of the devices, so that nothing compiles for other numbers of devices.
+    """
+    return len(jax.local_devices()) if pieces > 1 else 1
+
+
+def spread(rows: Shaped[Array | np.ndarray, "rows ..."], devices: int) -> Shaped[Array, "rows ..."]:
+    """`rows` in equal contiguous shares over all `devices` devices of this process, or on one as they are.
+
+    Computations on them follow: each device runs the program that one device runs for its share alone.
+    """
+    if devices == 1:
+        return jnp.asarray(rows)
+    mesh = Mesh(np.array(jax.local_devices()), ("samples",))
+    return jax.device_put(rows, NamedSharding(mesh, PartitionSpec("samples")))
 
 
 def deal(finished: Sequence[bool]) -> list[int]:

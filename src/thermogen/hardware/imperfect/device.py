@@ -165,38 +165,31 @@ def make_device(
     return Device(computer, own, dynamics)
 
 
-class _Programmed(NamedTuple):
-    """The settings of a device: its units, the couplings and the biases of all conditions."""
-
-    units: Computer
-    couplings: Couplings
-    bias: Array
-
-
 @singledispatch
-def _programmed(control: Control) -> _Programmed:
+def _programmed(control: Control) -> tuple[Computer, Couplings, Array]:
+    """The settings of a device: its units, the couplings and the biases of all conditions."""
     raise InputError(
         f"a device cannot follow {type(control).__name__}: give a computer whose couplings stay as they are"
     )
 
 
 @_programmed.register
-def _(control: Computer) -> _Programmed:
-    return _Programmed(control, control.couplings, control.bias)
+def _(control: Computer) -> tuple[Computer, Couplings, Array]:
+    return control, control.couplings, control.bias
 
 
 @_programmed.register
-def _(control: LabelFields) -> _Programmed:
+def _(control: LabelFields) -> tuple[Computer, Couplings, Array]:
     units = control.reference
-    return _Programmed(units, units.couplings, units.bias - control.fields)
+    return units, units.couplings, units.bias - control.fields
 
 
 @_programmed.register
-def _(control: ModeTable) -> _Programmed:
+def _(control: ModeTable) -> tuple[Computer, Couplings, Array]:
     require(
         control.segments == 1,
         f"a device holds one set of couplings per condition, this control has {control.segments} "
         "segments of time: train with 1",
     )
     couplings = ModeCouplings(control.units, control.basis, control.mixing[:, 0])
-    return _Programmed(control.reference, couplings, control.bias[:, 0])
+    return control.reference, couplings, control.bias[:, 0]

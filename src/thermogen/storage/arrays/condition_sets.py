@@ -68,14 +68,6 @@ def _modes(arrays: Arrays) -> dict[str, Any]:
     return {"basis": basis, "mixing": symmetric(arrays["mixing"], basis.shape[1]), "bias": bias}
 
 
-def _table(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeTable:
-    return ModeTable(**common, **_modes(arrays))
-
-
-def _network_size(control: ModeNetwork) -> dict[str, Any]:
-    return {"network": {"width": control.network.width_size, "depth": control.network.depth}}
-
-
 def _layers(network: Any) -> dict[str, Any]:
     """Weights and biases of a network by name."""
     return {
@@ -85,10 +77,6 @@ def _layers(network: Any) -> dict[str, Any]:
     }
 
 
-def _packed_network(control: ModeNetwork) -> dict[str, Any]:
-    return _packed_modes(control) | _layers(control.network)
-
-
 def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeNetwork:
     network = ModeNetwork.perceptron(
         stream(0, "training"), len(common["classes"]), len(arrays["bias"]), **shape["network"]
@@ -96,14 +84,6 @@ def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, s
     values = [jnp.asarray(arrays[name]) for name in _layers(network)]
     network = eqx.tree_at(lambda net: list(_layers(net).values()), network, values)
     return ModeNetwork(**common, **_modes(arrays), network=network)
-
-
-def _reference_kind(control: LabelFields) -> dict[str, Any]:
-    return {"couplings": couplings.kind(control.reference)}
-
-
-def _packed_fields(control: LabelFields) -> dict[str, Any]:
-    return {**couplings.pack(control.reference), "fields": control.fields}
 
 
 def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> LabelFields:
@@ -125,8 +105,23 @@ class _Kind(NamedTuple):
 
 
 KINDS = {
-    "mode-table": _Kind(ModeTable, lambda control: {}, _packed_modes, _table),
-    "mode-network": _Kind(ModeNetwork, _network_size, _packed_network, _network),
-    "label-fields": _Kind(LabelFields, _reference_kind, _packed_fields, _fields),
+    "mode-table": _Kind(
+        ModeTable,
+        lambda control: {},
+        _packed_modes,
+        lambda common, shape, arrays, source: ModeTable(**common, **_modes(arrays)),
+    ),
+    "mode-network": _Kind(
+        ModeNetwork,
+        lambda control: {"network": {"width": control.network.width_size, "depth": control.network.depth}},
+        lambda control: _packed_modes(control) | _layers(control.network),
+        _network,
+    ),
+    "label-fields": _Kind(
+        LabelFields,
+        lambda control: {"couplings": couplings.kind(control.reference)},
+        lambda control: {**couplings.pack(control.reference), "fields": control.fields},
+        _fields,
+    ),
 }
 """Kinds of condition sets by their names in the card."""

@@ -120,10 +120,6 @@ def _below(arrays: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _packed_blocks(couplings: BlockCouplings) -> dict[str, Any]:
-    return _named(couplings.blocks, "couplings") | _named(couplings.masks, "wired")
-
-
 def _blocks(units: Units, arrays: Arrays, source: str) -> Couplings:
     blocks, masks = (
         {link: jnp.asarray(array) for link, array in _below(arrays, prefix).items()}
@@ -134,20 +130,12 @@ def _blocks(units: Units, arrays: Arrays, source: str) -> Couplings:
     return couplings
 
 
-def _packed_edges(couplings: EdgeCouplings) -> dict[str, Any]:
-    return {"couplings.values": couplings.values, "couplings.pairs": couplings.pairs}
-
-
 def _edges(units: Units, arrays: Arrays, source: str) -> Couplings:
     # Checked edge by edge, since the dense matrix of edges may be too large.
     values = arrays["couplings.values"]
     check_finite("couplings", values, source)
     pairs = checked_pairs(arrays["couplings.pairs"], units, f"pairs of {source}")
     return EdgeCouplings.from_pairs(units, pairs, values.dtype).with_values(values)
-
-
-def _packed_factors(couplings: LowRankCouplings) -> dict[str, Any]:
-    return _named(couplings.left, "left") | _named(couplings.right, "right")
 
 
 def _factors(units: Units, arrays: Arrays, source: str) -> Couplings:
@@ -186,8 +174,14 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    "blocks": _Kind(BlockCouplings, _packed_blocks, _blocks),
-    "edges": _Kind(EdgeCouplings, _packed_edges, _edges),
-    "low-rank": _Kind(LowRankCouplings, _packed_factors, _factors),
+    "blocks": _Kind(
+        BlockCouplings, lambda c: _named(c.blocks, "couplings") | _named(c.masks, "wired"), _blocks
+    ),
+    "edges": _Kind(
+        EdgeCouplings, lambda c: {"couplings.values": c.values, "couplings.pairs": c.pairs}, _edges
+    ),
+    "low-rank": _Kind(
+        LowRankCouplings, lambda c: _named(c.left, "left") | _named(c.right, "right"), _factors
+    ),
     "modes": _Kind(ModeCouplings, _packed_modes, _modes),
 }
