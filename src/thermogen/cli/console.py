@@ -19,13 +19,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from thermogen.parallel.group import is_heard
+from thermogen.parallel.group import shows_progress
 
 
 @contextmanager
 def stage(name: str, total: int) -> Iterator[Any]:
     """A progress bar for one stage of long work; of several processes only the first shows it."""
-    if not is_heard():
+    if not shows_progress():
         yield lambda done, note="": None
         return
     columns = (

@@ -1,4 +1,4 @@
-"""What an engineer asks first of a computer on a platform, and the same as a file for other tools."""
+"""Figures of a computer on a platform, and its settings as a file for other tools."""
 
 from __future__ import annotations
 
@@ -24,35 +24,31 @@ class Quantity(NamedTuple):
 
 
 def figures(
-    physical: PhysicalComputer,
-    schedule: Schedule,
-    heat_kT: float | None = None,
-    active: Active | None = None,
+    physical: PhysicalComputer, schedule: Schedule, heat_kT: float | None = None, active: Active | None = None
 ) -> dict[str, Quantity]:
-    """Scales, times, noise, largest drives, couplers by name; what they cost, in watts and joules.
+    """Scales, times, noise, largest drives and couplers by name; their power and energy.
 
-    The largest drive of a coupling is its G times the largest variable expected; summing nodes never swing
+    The largest drive of a coupling is its G times the largest expected variable; summing nodes never swing
     wider than units. With the mean heat of a sample in kT also joules and watts. With `active` couplers:
 
         energy = supply t_f sum G / (g_m / I_D),    temperature = T (1 + noise <sum_j |G_ij|> / linear)
 
-    the first drawn from the supply whatever the state, the second the mean over units of what they feel.
+    The energy comes from the supply, independent of the state. The temperature is the mean over units.
     """
-    units, platform = registry(), physical.platform
-    variable, force = units.Unit(platform.variable), units.Unit(platform.force)
-    second, none = units.Unit("second"), units.Unit("dimensionless")
+    platform, unit = physical.platform, registry().Unit
+    variable, force = unit(platform.variable), unit(platform.force)
+    second, none = unit("second"), unit("dimensionless")
     duration = schedule.t_f * physical.time_unit
     wired = wiring(physical.couplings)
     received = wired.received()
-    sizes = [np.abs(one).max() for one in (wired.direct.values, wired.drive) if one.size]
-    largest = float(max(sizes, default=0))
+    largest = max(np.abs(values).max(initial=0) for values in (wired.direct.values, wired.drive))
     reach = largest_variable(physical)
-    found = {
+    quantities = {
         "scale": (physical.scale, variable),
         "thermal width": (physical.scale * (physical.kT / (2 * physical.J2)) ** 0.5, variable),
         "relaxation time": (platform.relaxation, second),
         "time of a sample": (duration, second),
-        "noise density": (platform.noise_density, force / units.Unit("hertz") ** 0.5),
+        "noise density": (platform.noise_density, force / unit("hertz") ** 0.5),
         "coupling of J = 1": (physical.conductance, force / variable),
         "largest coupling": (largest, force / variable),
         "cubic": (physical.cubic, force / variable**3),
@@ -60,40 +56,29 @@ def figures(
         "largest variable": (reach, variable),
         "largest drive of a coupling": (largest * reach, force),
         "couplers as wired": (float(physical.couplings.count()), none),
-        "couplers pair by pair": (float(pairs(physical)), none),
+        "couplers pair by pair": (float(physical.couplings.count_full()), none),
         "summing nodes": (float(wired.nodes), none),
     }
     if heat_kT is not None:
         joules = heat_kT * platform.thermal_energy
-        found["heat of a sample"] = (joules, units.Unit("joule"))
-        found["power"] = (joules / duration, units.Unit("watt"))
+        quantities["heat of a sample"] = (joules, unit("joule"))
+        quantities["power"] = (joules / duration, unit("watt"))
     if active is not None:
-        drawn = active.supply * (received.sum() + _of_nodes(wired) * physical.conductance) / active.efficiency
-        found["energy of the couplers' supply"] = (drawn * duration, units.Unit("joule"))
-        warmer = 1 + active.noise * float(received.mean()) / physical.linear
-        found["temperature with the couplers' noise"] = (warmer * platform.temperature, units.Unit("kelvin"))
-    return {name: Quantity(float(value), f"{unit:~}") for name, (value, unit) in found.items()}
-
-
-def pairs(physical: PhysicalComputer) -> int:
-    """Couplers that the same couplings need without summing nodes."""
-    couplings = physical.couplings
-    full = getattr(couplings, "count_full", couplings.count)
-    return int(full())
-
-
-def _of_nodes(wired: Any) -> float:
-    """Sum of weights into summing nodes."""
-    weights = np.abs(wired.sense).sum()
-    return float(weights + (0 if wired.mixing is None else np.abs(wired.mixing).sum()))
+        into_nodes = np.abs(wired.sense).sum()
+        into_nodes += 0 if wired.mixing is None else np.abs(wired.mixing).sum()
+        power = active.supply * (received.sum() + into_nodes * physical.conductance) / active.efficiency
+        quantities["energy of the couplers' supply"] = (power * duration, unit("joule"))
+        temperature = platform.temperature * (1 + active.noise * received.mean() / physical.linear)
+        quantities["temperature with the couplers' noise"] = (temperature, unit("kelvin"))
+    return {name: Quantity(float(value), f"{own:~}") for name, (value, own) in quantities.items()}
 
 
 def parameters(physical: PhysicalComputer, schedule: Schedule) -> dict[str, Any]:
-    """Everything a device is set to, in SI units, as plain JSON; its fields: docs/hardware.md."""
+    """All settings of a device in SI units, as plain JSON; its fields: docs/hardware.md."""
     wired = wiring(physical.couplings)
     platform = physical.platform
     second = physical.time_unit
-    held: dict[str, Any] = {
+    couplings: dict[str, Any] = {
         "pairs": {
             "driven": wired.direct.driven.tolist(),
             "sensed": wired.direct.sensed.tolist(),
@@ -121,11 +106,8 @@ def parameters(physical: PhysicalComputer, schedule: Schedule) -> dict[str, Any]
         "linear": physical.linear,
         "cubic": physical.cubic,
         "bias": physical.bias.tolist(),
-        "couplings": held,
-        "protocol": {
-            "duration": schedule.t_f * second,
-            "readout": schedule.readout * second,
-        },
+        "couplings": couplings,
+        "protocol": {"duration": schedule.t_f * second, "readout": schedule.readout * second},
         "dimensionless": {
             "J2": physical.J2,
             "J4": physical.J4,

@@ -2,8 +2,8 @@
 
     E0 = k_B T / kT,   K s^2 / 2 = J2 E0,   q = s x,   t = (mobility / rate) t',   rate = M K / (2 J2)
 
-so that the dissipative element alone makes the linear part of the self-force and all of the noise. The drive
-on unit i, in amperes or newtons, is
+so that the dissipative element makes the linear self-force and all of the noise. The drive on unit i, in
+amperes or newtons, is
 
     -[ linear q_i + cubic q_i^3 + bias_i + sum_j G_ij q_j ],   G_ij = J_ij g,   g = drive K / (2 J2)
     linear = 2 J2 g (of a leak: 1 / R),   cubic = 4 J4 g / s^2,   bias_i = b_i g s
@@ -32,9 +32,13 @@ from thermogen.langevin.stability import amplitude
 class PhysicalComputer:
     """A computer of a platform: numbers in SI units, float64.
 
-    energy: E0, J. scale: s, the variable at x = 1. rate: 1/s, of a unit of mobility 1. linear, cubic:
-    self-force per q and per q^3; couplings: G, (N, N) as they are held; bias: (N,). kT, J2, J4, mobility,
-    dtype: of the dimensionless computer, which `computer` gives back: float32 bit for bit.
+    energy: E0, J
+    scale: s, the variable at x = 1
+    rate: 1/s, of a unit of mobility 1
+    linear, cubic: self-force per q and per q^3
+    couplings: G, (N, N) as they are stored
+    bias: (N,)
+    kT, J2, J4, mobility, dtype: of the dimensionless computer, which `computer` restores: float32 bit for bit
     """
 
     platform: Platform
@@ -58,31 +62,24 @@ class PhysicalComputer:
 
     @property
     def conductance(self) -> float:
-        """g, what a coupling of J = 1 is: S, 1/H or N/m."""
+        """g, the coupling J = 1: S, 1/H or N/m."""
         return self.linear / (2 * self.J2)
 
     def computer(self) -> Computer:
-        """The dimensionless computer that this came from."""
+        """The dimensionless computer of this one."""
         back = _times(self.couplings, 1 / self.conductance)
-        couplings = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.dtype), back, is_leaf=_real)
+        couplings = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.dtype), back, is_leaf=_is_real)
         bias = self.bias / (self.conductance * self.scale)
-        return make_computer(
-            couplings,
-            J2=self.J2,
-            J4=self.J4,
-            bias=bias,
-            mobility=self.mobility,
-            kT=self.kT,
-            dtype=jnp.dtype(self.dtype),
-        )
+        own = {name: getattr(self, name) for name in ("J2", "J4", "mobility", "kT")}
+        return make_computer(couplings, bias=bias, dtype=jnp.dtype(self.dtype), **own)
 
 
 def to_physical(computer: Computer, platform: Platform) -> PhysicalComputer:
     """The computer on a platform.
 
-    Raises InputError for units that are not alike, J2 or J4 not positive (no storage element, no wall),
-    mobility zero (no dissipative element), couplings that differ from sample to sample, and asymmetric ones
-    where the platform's couplers act both ways.
+    Raises InputError for units that differ, for J2 or J4 not positive (no storage element, no wall), mobility
+    zero (no dissipative element), couplings that differ from sample to sample, and asymmetric couplings on a
+    platform whose couplers act both ways.
     """
     J2, J4, mobility = computer.alike()
     require(J2 > 0, f"J2 = {J2:g}: a unit needs a storage element, give J2 > 0")
@@ -115,19 +112,19 @@ def to_physical(computer: Computer, platform: Platform) -> PhysicalComputer:
 
 
 def largest_variable(physical: PhysicalComputer) -> float:
-    """Largest value of a unit that is expected, in SI units (`langevin.stability.amplitude`)."""
+    """Largest expected value of a unit, in SI units (`langevin.stability.amplitude`)."""
     return amplitude(physical.computer()) * physical.scale
 
 
 def _check_symmetry(couplings: Couplings, platform: Platform) -> None:
-    """Pairs held within one role are the only ones that can be asymmetric."""
+    """Only couplings within one role can be asymmetric."""
     if platform.one_way or not isinstance(couplings, BlockCouplings):
         return
     for link, block in couplings.blocks.items():
         first, second = link.split("-")
         values = np.asarray(block)
         if first == second and not np.array_equal(values, values.T):
-            i, j = (int(place) for place in np.argwhere(values != values.T)[0])
+            i, j = np.argwhere(values != values.T)[0]
             raise InputError(
                 f"couplings {link} are not symmetric, entry ({i}, {j}) is {values[i, j]:g} and ({j}, {i}) is "
                 f"{values[j, i]:g}: {platform.name} couplers act both ways; symmetrise them, or use an "
@@ -135,19 +132,19 @@ def _check_symmetry(couplings: Couplings, platform: Platform) -> None:
             )
 
 
-def _real(leaf: Any) -> bool:
+def _is_real(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
 
 
-def _scaled(held: Any, factor: float) -> Any:
+def _scaled(couplings: Any, factor: float) -> Any:
     return jax.tree.map(
-        lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, held
+        lambda leaf: np.asarray(leaf, float) * factor if eqx.is_inexact_array_like(leaf) else leaf, couplings
     )
 
 
 @singledispatch
 def _times(couplings: Couplings, factor: float) -> Couplings:
-    """Couplings with J times a factor, in float64; positions and masks stay, and what senses the units."""
+    """Couplings with J times a factor, in float64; positions, masks and sensing weights stay."""
     return _scaled(couplings, factor)
 
 

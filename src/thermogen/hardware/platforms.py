@@ -1,6 +1,6 @@
-"""Platforms: what a unit is made of, as one storage element and one dissipative element at a temperature.
+"""Platforms: a unit as one storage element and one dissipative element at a temperature.
 
-Every platform is the same physics in other words. A variable q stores the energy K q^2 / 2 and relaxes
+Every platform has the same physics. A variable q stores the energy K q^2 / 2 and relaxes
 through a mobility M, dq/dt = -M dE/dq, with the thermal noise of the dissipative element (Johnson, Nyquist):
 
     electrical        q = V, voltage        K = C        M = 1 / (R C^2)    drive: current (dE/dV) / (R C)
@@ -23,7 +23,7 @@ from thermogen.ledger import BOLTZMANN
 
 @cache
 def registry() -> Any:
-    """The registry of units; pint, which the extra `hardware` brings."""
+    """The registry of units of pint, from the extra `hardware`."""
     try:
         import pint
     except ImportError as error:
@@ -50,11 +50,14 @@ def si(name: str, value: Any, unit: str) -> float:
 
 @dataclass(frozen=True)
 class Platform:
-    """A unit's storage and dissipation, in SI units, and what its variable and its drive are called.
+    """Storage and dissipation of a unit in SI units, and the units of its variable and its drive.
 
-    stiffness: K; mobility: M; drive: factor from dE/dq to the drive (current or force); temperature: K.
-    variable, force: pint units of q and of the drive. parts: the elements it is made of, by name, with unit.
-    one_way: whether a coupler may drive one unit by another without the reverse, as a transconductor does.
+    stiffness, mobility: K and M
+    drive: factor from dE/dq to the drive (current or force)
+    temperature: kelvin
+    variable, force: pint units of q and of the drive
+    parts: its elements by name, with unit
+    one_way: whether a coupler may act in one direction only, as a transconductor does
     """
 
     name: str
@@ -79,7 +82,7 @@ class Platform:
 
     @property
     def storage(self) -> float:
-        """What a drive charges, drive / (dq/dt): the capacitance C, or 1 / R of a shunt, or friction."""
+        """drive / (dq/dt): the capacitance C, or 1 / R of a shunt, or friction."""
         return self.drive / self.mobility
 
     @property

@@ -1,4 +1,4 @@
-"""Platforms by name: documented records of their elements, with the ranges between which they exist."""
+"""Platforms by name: documented records of their elements, with their ranges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Active:
-    """What a transconductor costs: supply (V), g_m / I_D (1/V), and noise 4 k_B T g_m times a factor."""
+    """Cost of a transconductor: supply (V), g_m / I_D (1/V), and noise 4 k_B T g_m times a factor."""
 
     supply: float
     efficiency: float
@@ -42,10 +42,10 @@ class Active:
 
 
 @dataclass(frozen=True)
-class Record:
+class PlatformRecord:
     """A platform by name: its kind, elements, and the largest swing of a unit, in SI units, with its source.
 
-    active: what its couplers cost, if they are transconductors.
+    active: the cost of its couplers, if they are transconductors.
     """
 
     name: str
@@ -58,15 +58,14 @@ class Record:
     active: Active | None = None
 
     def platform(self, changed: Mapping[str, Any] | None = None) -> Platform:
-        """The platform, with some elements of another value, e.g. {'capacitance': '2 fF'}.
+        """The platform with other values of some elements, e.g. {'capacitance': '2 fF'}.
 
         Raises InputError for an element it does not have, another dimension, or a value outside its range.
         """
         changed = changed or {}
         for name in changed:
             require(
-                name in self.elements,
-                f"{self.name} has no {name}: choose among {', '.join(self.elements)}",
+                name in self.elements, f"{self.name} has no {name}: choose among {', '.join(self.elements)}"
             )
         values = {}
         for name, element in self.elements.items():
@@ -77,11 +76,10 @@ class Record:
                 f"{element.high:g} {element.unit}: choose a value within it, or a platform file of your own",
             )
             values[name] = f"{value!r} {element.unit}"
-        made = _KINDS[self.kind][0](**values)
-        return replace(made, name=self.name, one_way=self.one_way)
+        return replace(_KINDS[self.kind][0](**values), name=self.name, one_way=self.one_way)
 
     def check(self, physical: PhysicalComputer) -> None:
-        """InputError if a unit is expected to swing wider than the platform's elements are good for."""
+        """InputError if the largest expected variable exceeds the range of the platform's elements."""
         largest = largest_variable(physical)
         unit = _KINDS[self.kind][2]
         require(
@@ -91,8 +89,8 @@ class Record:
         )
 
 
-def records(path: Path | None = None) -> dict[str, Record]:
-    """All platforms by name, of the shipped file or another one; InputError for a file that is none."""
+def records(path: Path | None = None) -> dict[str, PlatformRecord]:
+    """All platforms by name, of the shipped file or another one; InputError for an invalid file."""
     source = path or files("thermogen.hardware") / "records.toml"
     try:
         tables = tomllib.loads(source.read_text(encoding="utf-8"))
@@ -105,24 +103,24 @@ def records(path: Path | None = None) -> dict[str, Record]:
     return {name: _record(name, table, str(path or "records.toml")) for name, table in tables.items()}
 
 
-def record(name: str, path: Path | None = None) -> Record:
+def record(name: str, path: Path | None = None) -> PlatformRecord:
     """One platform; InputError for an unknown name."""
-    known = records(path)
-    require(name in known, f"unknown platform {name!r}: choose one of {', '.join(known)}")
-    return known[name]
+    platforms = records(path)
+    require(name in platforms, f"unknown platform {name!r}: choose one of {', '.join(platforms)}")
+    return platforms[name]
 
 
-def _record(name: str, table: Any, file: str) -> Record:
+def _record(name: str, table: Any, file: str) -> PlatformRecord:
     try:
         kind = table["kind"]
         if kind not in _KINDS:
             raise InputError(f"{file}: kind of {name} is {kind!r}: choose one of {', '.join(_KINDS)}")
         _, units, variable = _KINDS[kind]
         elements = {}
-        for part, unit in {**units, "temperature": "kelvin"}.items():
-            own = table[part]
-            value, low, high = (si(f"{part} of {name}", own[key], unit) for key in ("value", "low", "high"))
-            elements[part] = Element(value, low, high, unit, own["source"])
+        for element, unit in {**units, "temperature": "kelvin"}.items():
+            own = table[element]
+            numbers = (si(f"{element} of {name}", own[key], unit) for key in ("value", "low", "high"))
+            elements[element] = Element(*numbers, unit, own["source"])
         swing = si(f"variable of {name}", table["variable"]["value"], variable)
         active = None
         if "active" in table:
@@ -131,6 +129,6 @@ def _record(name: str, table: Any, file: str) -> Record:
             efficiency = si(f"efficiency of {name}", own["efficiency"], "1 / volt")
             active = Active(supply, efficiency, float(own["noise"]), own["source"])
         source = table["variable"]["source"]
-        return Record(name, kind, table["title"], table["one_way"], elements, swing, source, active)
+        return PlatformRecord(name, kind, table["title"], table["one_way"], elements, swing, source, active)
     except (KeyError, TypeError) as error:
         raise InputError(f"{file}: platform {name} lacks {error}: see the shipped records") from error

@@ -1,9 +1,9 @@
-"""How couplings are wired: a coupler for each pair, or through summing nodes that sense and drive units.
+"""The wiring of couplings: a coupler for each pair, or summing nodes that sense and drive units.
 
 With q the variables of the units and G the couplings,
 
     pairs    drive_i = sum_j G_ij q_j                  two transconductors a pair, or one passive element
-    nodes    y = sense^T q,  z = M y,  drive_i = D z   N couplers a node and side, whatever N^2 / 2 is
+    nodes    y = sense^T q,  z = M y,  drive_i = D z   N couplers a node and side, instead of N^2 / 2
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from thermogen.couplings import Couplings, LowRankCouplings, ModeCouplings, NoCouplings
+from thermogen.couplings import Couplings, LowRankCouplings, ModeCouplings
 
 
 class Pairs(NamedTuple):
@@ -27,15 +27,12 @@ class Pairs(NamedTuple):
     values: Float[np.ndarray, " couplers"]
 
 
-NO_PAIRS = Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-
-
 class Wiring(NamedTuple):
     """J q = direct pairs + drive mixing sense^T q - diagonal q.
 
-    direct: pairs of units. sense (N, R), drive (N, R): what each of R nodes adds up, and what it drives.
-    mixing: (R, R), how nodes drive nodes; None: each drives the units itself. diagonal: (N,), what the nodes
-    would give a unit of itself.
+    direct: pairs of units. sense (N, R), drive (N, R): weights of units into each of R nodes, and of nodes
+    onto units. mixing: (R, R), between nodes; None: each node drives units itself. diagonal: (N,), the
+    self-coupling of a unit through the nodes, which is taken off.
     """
 
     direct: Pairs
@@ -46,7 +43,7 @@ class Wiring(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Number of summing nodes: R, and as many again where nodes drive nodes."""
+        """Number of summing nodes: R, and as many again if nodes drive nodes."""
         return self.sense.shape[1] * (1 if self.mixing is None else 2)
 
     def received(self) -> Float[np.ndarray, " N"]:
@@ -55,27 +52,22 @@ class Wiring(NamedTuple):
         return direct + np.abs(self.drive).sum(1) + np.abs(self.diagonal)
 
     def matrix(self) -> Float[np.ndarray, "N N"]:
-        """The matrix that it makes."""
-        total = len(self.diagonal)
-        matrix = np.zeros((total, total))
-        matrix[self.direct.driven, self.direct.sensed] = self.direct.values
+        """The matrix J of this wiring."""
+        matrix = -np.diag(self.diagonal)
+        matrix[self.direct.driven, self.direct.sensed] += self.direct.values
         through = self.drive if self.mixing is None else self.drive @ self.mixing
-        return matrix + through @ self.sense.T - np.diag(self.diagonal)
+        return matrix + through @ self.sense.T
 
 
 @singledispatch
 def wiring(couplings: Couplings) -> Wiring:
-    """The wiring of couplings, as they are held: factors by nodes, everything else pair by pair."""
-    matrix, no_nodes = dense(couplings), np.zeros((couplings.units.total, 0))
+    """The wiring of couplings as they are stored: factors through nodes, all others pair by pair."""
+    with jax.enable_x64(True):  # what drives unit i for each unit j, symmetric or not
+        matrix = np.asarray(couplings.apply(jnp.eye(couplings.units.total)), float).T
     driven, sensed = np.nonzero(matrix)
+    no_nodes = np.zeros((len(matrix), 0))
     pairs = Pairs(driven, sensed, matrix[driven, sensed])
     return Wiring(pairs, no_nodes, no_nodes, None, np.zeros(len(matrix)))
-
-
-@wiring.register
-def _(couplings: NoCouplings) -> Wiring:
-    no_nodes = np.zeros((couplings.units.total, 0))
-    return Wiring(NO_PAIRS, no_nodes, no_nodes, None, np.zeros(len(no_nodes)))
 
 
 @wiring.register
@@ -84,49 +76,43 @@ def _(couplings: ModeCouplings) -> Wiring:
     return _within_swing(basis, basis, mixing, np.zeros(len(basis)))
 
 
-def dense(couplings: Couplings) -> Float[np.ndarray, "N N"]:
-    """What drives unit i for each unit j, in float64: the matrix, symmetric or not, as forces make it."""
-    with jax.enable_x64(True):
-        return np.asarray(couplings.apply(jnp.eye(couplings.units.total)), float).T
-
-
 @wiring.register
 def _(couplings: LowRankCouplings) -> Wiring:
-    """Nodes of each link: those between two roles once for each direction, idle ones left out."""
+    """Nodes of each link: those between two roles once for each direction, without idle ones."""
     units = couplings.units
-    sense, drive = [], []
-    diagonal = np.zeros(units.total)
+    no_nodes, diagonal = np.zeros((units.total, 0)), np.zeros(units.total)
+    sense, drive = [no_nodes], [no_nodes]
 
-    def placed(role: str, factor: np.ndarray) -> np.ndarray:
-        whole = np.zeros((units.total, factor.shape[1]))
-        whole[units.slice(role)] = factor
-        return whole
+    def add(sensed: str, sensing: np.ndarray, driven: str, driving: np.ndarray) -> None:
+        for nodes, role, factor in ((sense, sensed, sensing), (drive, driven, driving)):
+            weights = np.zeros((units.total, factor.shape[1]))
+            weights[units.slice(role)] = factor
+            nodes.append(weights)
 
-    for link, left in couplings.left.items():
+    for link in couplings.left:
         first, second = link.split("-")
-        one, other = np.asarray(left, float), np.asarray(couplings.right[link], float)
-        sense.append(placed(second, other))
-        drive.append(placed(first, one))
+        left, right = (np.asarray(factors[link], float) for factors in (couplings.left, couplings.right))
+        add(second, right, first, left)
         if first == second:
-            diagonal[units.slice(first)] = (one * other).sum(1)
+            diagonal[units.slice(first)] = (left * right).sum(1)
         else:  # the other direction of the same elements
-            sense.append(placed(first, one))
-            drive.append(placed(second, other))
-    together = [np.concatenate(side, 1) if side else np.zeros((units.total, 0)) for side in (sense, drive)]
-    used = np.any(together[0] != 0, 0) & np.any(together[1] != 0, 0)
-    return _within_swing(together[0][:, used], together[1][:, used], None, diagonal)
+            add(first, left, second, right)
+    sensing, driving = np.concatenate(sense, 1), np.concatenate(drive, 1)
+    used = np.any(sensing != 0, 0) & np.any(driving != 0, 0)
+    return _within_swing(sensing[:, used], driving[:, used], None, diagonal)
 
 
 def _within_swing(
     sense: np.ndarray, drive: np.ndarray, mixing: np.ndarray | None, diagonal: np.ndarray
 ) -> Wiring:
     """The same J with weights of sum 1 into every node, so that no node swings wider than the widest unit."""
+    pairs = Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
     size = _sums(sense)
     sense = sense / size
     if mixing is None:
-        return Wiring(NO_PAIRS, sense, drive * size, None, diagonal)
+        return Wiring(pairs, sense, drive * size, None, diagonal)
     received = _sums((mixing * size).T)
-    return Wiring(NO_PAIRS, sense, drive * received, mixing * size / received[:, None], diagonal)
+    return Wiring(pairs, sense, drive * received, mixing * size / received[:, None], diagonal)
 
 
 def _sums(weights: np.ndarray) -> np.ndarray:

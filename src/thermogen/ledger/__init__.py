@@ -1,4 +1,4 @@
-"""Joules of a generated sample: what each purpose costs, how that is known, the digital side beside it."""
+"""Joules of a generated sample: the cost of each purpose, its evidence, and the digital comparison."""
 
 from thermogen.ledger.lines import (
     DIGITAL,
@@ -11,13 +11,7 @@ from thermogen.ledger.lines import (
     published_ratio,
 )
 from thermogen.ledger.meter import Reading, measure_joules, nvml, rapl
-from thermogen.ledger.parameters import (
-    BOLTZMANN,
-    DigitalDenoiser,
-    Parameters,
-    default_text,
-    load_parameters,
-)
+from thermogen.ledger.parameters import BOLTZMANN, DigitalDenoiser, Parameters, default_text, load_parameters
 from thermogen.ledger.workload import Workload, simulation_flops, switching_work, workload_of
 
 __all__ = [

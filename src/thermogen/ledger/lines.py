@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from thermogen.ledger.meter import Reading
 from thermogen.ledger.parameters import WRITING, DigitalDenoiser, Environment, Parameters
@@ -16,10 +17,10 @@ THERMODYNAMIC, DIGITAL = "thermodynamic", "digital"
 
 @dataclass(frozen=True)
 class Line:
-    """Energy of one sample for one purpose, what kind of evidence it rests on, and where it comes from.
+    """Energy of one sample for one purpose, its evidence, and its source.
 
-    joules, kT: None where nothing could be measured (`source` then says why). sem_kT: standard error, if
-    simulated. counted: whether it belongs to the sum of its side; alternatives and rivals do not.
+    joules, kT: None without a measurement (`source` then says why). sem_kT: standard error, if simulated.
+    counted: whether it belongs to the sum of its side; alternatives and baselines do not.
     """
 
     name: str
@@ -34,9 +35,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Every line, and `ratios`: digital denoiser over thermodynamic energy, by what is included so far.
+    """All lines, and `ratios`: digital denoiser over thermodynamic energy, by what is included so far.
 
-    A ratio is None where no energy is spent (an untrained computer releases no heat on average). `weakest`:
+    A ratio is None if no energy is spent (an untrained computer releases no heat on average). `weakest`:
     the weakest evidence among the thermodynamic lines of each ratio; the denoiser itself is modelled.
     """
 
@@ -52,39 +53,17 @@ class Ledger:
 def make_ledger(workload: Workload, parameters: Parameters, measured: Reading | None = None) -> Ledger:
     """The ledger of a workload at given prices.
 
-    Thermodynamic, summed in this order: heat Q; work of switching beyond it; read-out, visible x FoM 2^bits;
+    Thermodynamic, in this order: heat Q; work of switching beyond it; read-out, visible x FoM 2^bits;
     writing, (kept / samples_per_write + rewritten) x joules a value; holding, C V_DD t_f sum |J| mu / (gm/Id)
     with transconductors, nothing with resistors; standby, couplers x leakage x V_DD x t_f / (rate duty).
-    Digital: the paper's denoiser, against which all ratios are taken; the simulation of this computer by its
+    Digital: the paper's denoiser, the reference of all ratios; the simulation of this computer by its
     floating-point operations; the same as `measured` on this machine. Other ways of writing are listed,
     uncounted.
     """
-    kT = parameters.environment.kT
-
-    def line(name: str, joules: float, evidence: str, source: str, **more) -> Line:
-        return Line(name, more.pop("side", THERMODYNAMIC), joules, joules / kT, evidence, source, **more)
-
-    thermodynamic = (
-        line(
-            "heat of generation",
-            workload.heat_kT.value * kT,
-            "simulated",
-            f"{workload.samples} simulated samples",
-            sem_kT=workload.heat_kT.sem,
-        ),
-        line(
-            "work of switching, beyond that heat",
-            # Switches that pay less than the heat leave the rest to the bath: nothing is paid beyond it.
-            max(workload.beyond_kT.value, 0.0) * kT,
-            "simulated",
-            "on, between segments and off; work gained is not recovered",
-            sem_kT=workload.beyond_kT.sem,
-        ),
-        *_device(workload, parameters, line),
-    )
+    lines = (*_thermodynamic(workload, parameters), *_digital(workload, parameters, measured))
     ratios: dict[str, float | None] = {}
     weakest: dict[str, str] = {}
-    spent, rival, worst = 0.0, parameters.denoiser.joules, EVIDENCE[-1]
+    spent, worst = 0.0, EVIDENCE[-1]
     labels = (
         "heat alone",
         "and switching",
@@ -93,17 +72,16 @@ def make_ledger(workload: Workload, parameters: Parameters, measured: Reading | 
         "and holding",
         "and standby: whole device",
     )
-    counted = [one for one in thermodynamic if one.counted]
-    for label, part in zip(labels, counted, strict=True):
-        spent += part.joules or 0.0
-        ratios[label] = rival / spent if spent > 0 else None
-        worst = min(worst, part.evidence, key=EVIDENCE.index)
-        weakest[label] = worst
-    return Ledger((*thermodynamic, *_digital(workload, parameters, measured, line)), ratios, weakest)
+    counted = [line for line in lines if line.counted and line.side == THERMODYNAMIC]
+    for label, line in zip(labels, counted, strict=True):
+        spent += line.joules or 0.0
+        worst = min(worst, line.evidence, key=EVIDENCE.index)
+        ratios[label], weakest[label] = parameters.denoiser.joules / spent if spent > 0 else None, worst
+    return Ledger(lines, ratios, weakest)
 
 
-def _device(workload: Workload, parameters: Parameters, line) -> list[Line]:
-    """Read-out, writing with its alternatives, holding and standby."""
+def _thermodynamic(workload: Workload, parameters: Parameters) -> list[Line]:
+    """Heat, switching, read-out, writing with its alternatives, holding and standby."""
     kT, readout, writing = parameters.environment.kT, parameters.readout, parameters.writing
     holding, standby = parameters.holding, parameters.standby
     values = workload.kept / writing.samples_per_write + workload.rewritten
@@ -116,28 +94,45 @@ def _device(workload: Workload, parameters: Parameters, line) -> list[Line]:
         "flash": "an analogue cell a value",
         "dram": f"{writing.bits} bits a value, fetched and C V^2",
     }
+
+    def line(name: str, joules: float, source: str, evidence: str = "modelled", **more: Any) -> Line:
+        return Line(name, THERMODYNAMIC, joules, joules / kT, evidence, source, **more)
+
     written = [
         line(
             f"writing {values:,.0f} values, {scheme}",
             values * writing.joules_per_value(scheme, kT),
-            "exact" if scheme == "landauer" else "modelled",
             sources[scheme] + shared,
+            "exact" if scheme == "landauer" else "modelled",
             counted=scheme == writing.scheme,
         )
-        for scheme in sorted(WRITING, key=lambda one: one != writing.scheme)
+        for scheme in sorted(WRITING, key=lambda scheme: scheme != writing.scheme)
     ]
     return [
         line(
+            "heat of generation",
+            workload.heat_kT.value * kT,
+            f"{workload.samples} simulated samples",
+            "simulated",
+            sem_kT=workload.heat_kT.sem,
+        ),
+        line(
+            "work of switching, beyond that heat",
+            # Switches that pay less than the heat leave the rest to the bath: nothing is paid beyond it.
+            max(workload.beyond_kT.value, 0.0) * kT,
+            "on, between segments and off; work gained is not recovered",
+            "simulated",
+            sem_kT=workload.beyond_kT.sem,
+        ),
+        line(
             f"read-out of {workload.read} units, {readout.bits} bits",
             workload.read * readout.joules_per_unit,
-            "modelled",
             f"Walden: {readout.joules_per_conversion_step:.2g} J x 2^bits a unit",
         ),
         *written,
         line(
             f"holding {workload.couplers:,} couplings, {holding.scheme}",
             active if holding.scheme == "active" else 0.0,
-            "modelled",
             "bias currents of transconductors: C V_DD t_f sum mu |J| / (gm/Id)"
             if holding.scheme == "active"
             else "resistors need no supply: their losses are the heat",
@@ -145,42 +140,42 @@ def _device(workload: Workload, parameters: Parameters, line) -> list[Line]:
         line(
             "standby of the couplings",
             workload.couplers * standby.leakage_A * holding.supply_V * seconds,
-            "modelled",
             f"leakage over {seconds:.2g} s a sample",
         ),
     ]
 
 
-def _digital(workload: Workload, parameters: Parameters, measured: Reading | None, line) -> list[Line]:
+def _digital(workload: Workload, parameters: Parameters, measured: Reading | None) -> list[Line]:
     """The paper's denoiser, and the simulation of the same computer by count and by counter."""
-    rival = parameters.denoiser
+    denoiser, price, name = (
+        parameters.denoiser,
+        parameters.simulation.joules_per_flop,
+        "simulating this computer",
+    )
+
+    def line(name: str, joules: float | None, source: str, evidence: str = "modelled", **more: Any) -> Line:
+        kT = None if joules is None else joules / parameters.environment.kT
+        return Line(name, DIGITAL, joules, kT, evidence, source, **more)
+
     lines = [
         line(
-            f"digital denoiser {'-'.join(map(str, rival.widths))}, {rival.steps} steps",
-            rival.joules,
-            "modelled",
-            f"{rival.macs_per_step * rival.steps:,} multiply–accumulates at {rival.joules_per_mac:.2g} J",
-            side=DIGITAL,
+            f"digital denoiser {'-'.join(map(str, denoiser.widths))}, {denoiser.steps} steps",
+            denoiser.joules,
+            f"{denoiser.macs_per_step * denoiser.steps:,} multiply–accumulates at "
+            f"{denoiser.joules_per_mac:.2g} J",
         ),
         line(
-            "simulating this computer",
-            workload.flops * parameters.simulation.joules_per_flop,
-            "modelled",
-            f"{workload.flops:.3g} operations at {parameters.simulation.joules_per_flop:.2g} J",
-            side=DIGITAL,
-            counted=False,
+            name, workload.flops * price, f"{workload.flops:.3g} operations at {price:.2g} J", counted=False
         ),
     ]
     if measured is not None:
-        name = "simulating this computer, on this machine"
-        if measured.joules is None:
-            lines.append(Line(name, DIGITAL, None, None, "measured", measured.reason, counted=False))
-        else:
-            each = measured.joules / workload.samples
+        joules, source = None, measured.reason
+        if measured.joules is not None:
+            joules = measured.joules / workload.samples
             source = (
                 f"{', '.join(measured.counters)}, {measured.seconds:.1f} s for {workload.samples} samples"
             )
-            lines.append(line(name, each, "measured", source, side=DIGITAL, counted=False))
+        lines.append(line(f"{name}, on this machine", joules, source, "measured", counted=False))
     return lines
 
 

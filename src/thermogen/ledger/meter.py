@@ -1,8 +1,8 @@
-"""Joules measured on this machine, from the counters that processors expose; absent, with a word, elsewhere.
+"""Joules measured on this machine by the energy counters of its processors; None, with a reason, elsewhere.
 
 RAPL: counters of Intel and AMD packages and their memory, in microjoules, which Linux shows under powercap.
-NVML: the energy that NVIDIA devices have used since the driver was loaded, in millijoules.
-Both count the whole package, whoever uses it and idling included.
+NVML: the energy that NVIDIA devices have used since their driver started, in millijoules.
+Both count the whole package, with all programs and idling.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 POWERCAP = Path("/sys/class/powercap")
 """Where Linux shows RAPL counters."""
@@ -20,8 +21,8 @@ POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True)
 class Reading:
-    """What was measured. joules: None if no counter could be read; seconds: how long the work took;
-    counters: what counted. reasons: why counters are absent, one short phrase each.
+    """A measurement. joules: None if no counter could be read; seconds: duration of the work; counters: their
+    names; reasons: why counters are absent, one short phrase each.
     """
 
     joules: float | None
@@ -35,148 +36,122 @@ class Reading:
         return "; ".join(self.reasons)
 
 
-@runtime_checkable
-class Counter(Protocol):
-    """A running total of energy."""
+class Counter(NamedTuple):
+    """A running total of energy: its name, a function that reads it in J, and where it restarts from 0, in J.
 
-    @property
-    def name(self) -> str:
-        """What counts."""
-        ...
-
-    def read(self) -> float:
-        """Energy counted so far, J, modulo `range()`. Raises OSError or ValueError if it cannot be read."""
-        ...
-
-    def range(self) -> float | None:
-        """Where the count starts anew from 0, J; None if it never does."""
-        ...
-
-
-@dataclass(frozen=True)
-class RaplDomain:
-    """One RAPL domain: a folder with `energy_uj` and `max_energy_range_uj`."""
+    `range` is None if the count never restarts. `read` raises OSError or ValueError if it fails.
+    """
 
     name: str
-    folder: Path
-
-    def read(self) -> float:
-        """Energy counted so far, J."""
-        return int((self.folder / "energy_uj").read_text()) * 1e-6
-
-    def range(self) -> float | None:
-        """Where the count starts anew, J."""
-        return int((self.folder / "max_energy_range_uj").read_text()) * 1e-6
+    read: Callable[[], float]
+    range: float | None = None
 
 
-@dataclass(frozen=True)
-class NvmlDevice:
-    """One NVIDIA device, through the module `nvml`."""
-
-    name: str
-    nvml: Any
-    handle: Any
-
-    def read(self) -> float:
-        """Energy since the driver was loaded, J. Raises OSError if the device does not tell."""
-        try:
-            return self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle) * 1e-3
-        except self.nvml.NVMLError as error:
-            raise OSError(str(error)) from error
-
-    def range(self) -> float | None:
-        """The count never starts anew."""
-        return None
-
-
-@dataclass(frozen=True)
-class Found:
+class Counters(NamedTuple):
     """Counters that can be read, and a phrase for each kind that cannot."""
 
     counters: tuple[Counter, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
-def rapl(root: Path = POWERCAP) -> Found:
+def rapl(root: Path = POWERCAP) -> Counters:
     """RAPL domains below `root`: whole packages, and their memory where it is counted apart.
 
-    Parts of a package and the whole platform (psys) are left out: the package holds the first, the second
-    holds the package.
+    Contributions to a package and the whole platform (psys) are left out: they would count joules twice.
     """
     if not root.is_dir():
-        return Found((), ("no RAPL counter: this machine shows none",))
-    packages = [one for one in sorted(root.glob("intel-rapl:*")) if _called(one).startswith("package")]
-    # In sysfs the parts stand beside their package as well as within it: each is taken once, by its name.
-    inside = [one for package in packages for one in sorted(root.glob(f"{package.name}:*"))]
-    memory = [one for one in inside if _called(one) == "dram"]
-    found = tuple(RaplDomain(f"RAPL {_called(one)} ({one.name})", one) for one in packages + memory)
-    if not found:
-        return Found((), ("no RAPL counter: no package among the domains",))
-    return _readable(found, "RAPL counter is not readable (its files are for the superuser)")
+        return Counters((), ("no RAPL counter: this machine shows none",))
+    packages = [domain for domain in sorted(root.glob("intel-rapl:*")) if _name(domain).startswith("package")]
+    # sysfs lists the domains of a package beside it as well as inside it: the name takes each once.
+    inside = [domain for package in packages for domain in sorted(root.glob(f"{package.name}:*"))]
+    domains = packages + [domain for domain in inside if _name(domain) == "dram"]
+    if not domains:
+        return Counters((), ("no RAPL counter: no package among the domains",))
+    try:
+        counters = [
+            Counter(
+                f"RAPL {_name(domain)} ({domain.name})",
+                partial(_microjoules, domain / "energy_uj"),
+                _microjoules(domain / "max_energy_range_uj"),
+            )
+            for domain in domains
+        ]
+    except (OSError, ValueError):
+        counters = []
+    return _readable(counters, "RAPL counter is not readable (its files are for the superuser)")
 
 
-def nvml(module: Any = None) -> Found:
-    """NVIDIA devices, by the module pynvml (package nvidia-ml-py); `module` stands in for it in tests."""
+def nvml(module: Any = None) -> Counters:
+    """NVIDIA devices, by the module pynvml (package nvidia-ml-py) or another `module` with its functions."""
     if module is None:
         try:
             module = importlib.import_module("pynvml")
         except ImportError:
-            return Found((), ("no NVML: pynvml is not installed (pip install thermogen[energy])",))
+            return Counters((), ("no NVML: pynvml is not installed (pip install thermogen[energy])",))
     try:
         module.nvmlInit()
         handles = [module.nvmlDeviceGetHandleByIndex(k) for k in range(module.nvmlDeviceGetCount())]
     except module.NVMLError as error:
-        return Found((), (f"no NVML: {error}",))
+        return Counters((), (f"no NVML: {error}",))
     if not handles:
-        return Found((), ("no NVML: no NVIDIA device",))
-    found = tuple(NvmlDevice(f"NVML device {k}", module, one) for k, one in enumerate(handles))
-    return _readable(found, "NVML device counts no energy")
+        return Counters((), ("no NVML: no NVIDIA device",))
+
+    def joules(handle: Any) -> float:
+        try:
+            return module.nvmlDeviceGetTotalEnergyConsumption(handle) * 1e-3
+        except module.NVMLError as error:
+            raise OSError(str(error)) from error
+
+    counters = [Counter(f"NVML device {k}", partial(joules, handle)) for k, handle in enumerate(handles)]
+    return _readable(counters, "NVML device counts no energy")
 
 
 def measure_joules(work: Callable[[], Any], root: Path = POWERCAP, module: Any = None) -> Reading:
-    """Run `work` once and return the joules that this machine's counters saw meanwhile.
+    """Run `work` once and return the joules that the counters of this machine count meanwhile.
 
-        E = sum over counters of (after - before), plus the range of a counter that started anew once
+        E = sum over counters of (after - before), plus the range of a counter that restarted once
 
-    Nothing is taken off for idling or for other programs. Work should last longer than 0.1 s, so that
-    counters of 1 ms resolve it, and less than one turn of a counter (about an hour at 70 W), since two turns
-    look like one. Without a counter `joules` is None, `reasons` says why, and the work is done all the same.
+    Idling and other programs are included. Work should last longer than 0.1 s, since counters resolve 1 ms,
+    and less than one turn of a counter (about an hour at 70 W), since two turns look like one. Without a
+    counter `joules` is None, `reasons` says why, and the work is still done.
     """
     sources = rapl(root), nvml(module)
-    counters = [one for found in sources for one in found.counters]
-    reasons = [reason for found in sources for reason in found.reasons]
-    begun, before = time.perf_counter(), [one.read() for one in counters]
+    counters = [counter for source in sources for counter in source.counters]
+    reasons = tuple(reason for source in sources for reason in source.reasons)
+    begun, before = time.perf_counter(), [counter.read() for counter in counters]
     work()
     seconds = time.perf_counter() - begun
     try:
-        spent = [_passed(one, start, one.read()) for one, start in zip(counters, before, strict=True)]
+        spent = [_passed(counter, start) for counter, start in zip(counters, before, strict=True)]
     except (OSError, ValueError) as error:
         return Reading(None, seconds, (), (*reasons, f"a counter stopped telling ({error})"))
-    names = tuple(one.name for one in counters)
-    return Reading(sum(spent) if spent else None, seconds, names, tuple(reasons))
+    names = tuple(counter.name for counter in counters)
+    return Reading(sum(spent) if spent else None, seconds, names, reasons)
 
 
-def _passed(counter: Counter, before: float, after: float) -> float:
-    if after >= before:
-        return after - before
-    largest = counter.range()
-    if largest is None:
+def _passed(counter: Counter, before: float) -> float:
+    passed = counter.read() - before
+    if passed < 0 and counter.range is None:
         raise ValueError(f"{counter.name} went backwards")
-    return after - before + largest
+    return passed if passed >= 0 else passed + (counter.range or 0)
 
 
-def _called(folder: Path) -> str:
+def _microjoules(file: Path) -> float:
+    return int(file.read_text()) * 1e-6
+
+
+def _name(domain: Path) -> str:
     try:
-        return (folder / "name").read_text().strip()
+        return (domain / "name").read_text().strip()
     except OSError:
         return ""
 
 
-def _readable(found: tuple[Counter, ...], refusal: str) -> Found:
-    """Those that can be read now; a sum over some of them only would mislead, so one failure drops all."""
+def _readable(counters: list[Counter], refusal: str) -> Counters:
+    """The counters if all can be read now. A sum over some of them would mislead: one failure drops all."""
     try:
-        for one in found:
-            _ = one.read(), one.range()
+        for counter in counters:
+            counter.read()
     except (OSError, ValueError):
-        return Found((), (refusal,))
-    return Found(found, ())
+        counters = []
+    return Counters(tuple(counters), () if counters else (refusal,))

@@ -1,4 +1,4 @@
-"""The prices of the ledger: records that check themselves, read from one documented file."""
+"""The prices of the ledger: records with checks, read from one documented file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +17,9 @@ BOLTZMANN = 1.380649e-23
 """Boltzmann's constant, J/K (exact, SI 2019)."""
 
 WRITING = ("cv2", "landauer", "flash", "dram")
-"""Ways of giving couplings their values."""
+"""Ways of setting couplings."""
 HOLDING = ("active", "passive")
-"""Ways of holding them while the computer runs."""
+"""Ways of supplying couplings during a run."""
 _FINEST = 32
 
 
@@ -26,27 +27,38 @@ _FINEST = 32
 class Prices:
     """A section of the parameter file: every number in it is positive and finite, or InputError names it."""
 
-    section: ClassVar[str] = ""
+    section: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, section: str, schemes: tuple[str, ...] = ()) -> None:
+        """Every kind of prices has the name of its section, and the schemes among which it chooses."""
+        cls.section, cls.schemes = section, schemes
 
     def __post_init__(self) -> None:
-        """Refuse values of another type, not positive, or not finite: one line that names the value."""
-        for one in fields(self):
-            value, name = getattr(self, one.name), f"{self.section}.{one.name}"
-            if one.type == "float":
+        """Refuse values of another type, not positive, not finite, and unknown schemes, by name."""
+        for entry in fields(self):
+            value, name = getattr(self, entry.name), f"{self.section}.{entry.name}"
+            if entry.type == "float":
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 require(
                     number and math.isfinite(value) and value > 0,
                     f"{name} = {value!r}: give a positive number",
                 )
-            elif one.type == "int":
-                require(_whole(value), f"{name} = {value!r}: give a whole number of 1 or more")
+            elif entry.type == "int":
+                require(_is_count(value), f"{name} = {value!r}: give a whole number of 1 or more")
+            elif entry.name == "scheme":
+                self.check_scheme(value)
+
+    def check_scheme(self, scheme: Any) -> None:
+        """InputError for an unknown scheme."""
+        valid = isinstance(scheme, str) and scheme in self.schemes
+        require(valid, f"{self.section}.scheme = {scheme!r}: choose one of {', '.join(self.schemes)}")
 
 
 @dataclass(frozen=True)
-class Environment(Prices):
+class Environment(Prices, section="environment"):
     """The bath. temperature_K: its temperature, K."""
 
-    section: ClassVar[str] = "environment"
     temperature_K: float
 
     @property
@@ -56,7 +68,7 @@ class Environment(Prices):
 
 
 @dataclass(frozen=True)
-class DigitalDenoiser(Prices):
+class DigitalDenoiser(Prices, section="denoiser"):
     """The multilayer perceptron that the paper counts: fully connected layers run `steps` times.
 
         E = steps x sum_l n_l n_(l+1) x joules_per_mac
@@ -64,22 +76,21 @@ class DigitalDenoiser(Prices):
     Source of the widths, the 10 steps and 1 pJ a multiply–accumulate: Whitelam, PRL 136, 037101 (2026).
     """
 
-    section: ClassVar[str] = "denoiser"
     widths: tuple[int, ...] = (784, 128, 128, 784)
     steps: int = 10
     joules_per_mac: float = 1e-12
 
     def __post_init__(self) -> None:
-        """Refuse layers of no units besides what every section refuses."""
+        """Also refuse layers without units."""
         super().__post_init__()
-        sound = isinstance(self.widths, tuple) and len(self.widths) > 1 and all(map(_whole, self.widths))
+        valid = isinstance(self.widths, tuple) and len(self.widths) > 1 and all(map(_is_count, self.widths))
         shown = list(self.widths) if isinstance(self.widths, tuple) else self.widths
-        require(sound, f"denoiser.widths = {shown!r}: give two whole numbers of 1 or more, or a longer list")
+        require(valid, f"denoiser.widths = {shown!r}: give two whole numbers of 1 or more, or a longer list")
 
     @property
     def macs_per_step(self) -> int:
         """Multiply–accumulates of one pass."""
-        return sum(a * b for a, b in zip(self.widths, self.widths[1:], strict=False))
+        return sum(a * b for a, b in pairwise(self.widths))
 
     @property
     def joules(self) -> float:
@@ -88,23 +99,21 @@ class DigitalDenoiser(Prices):
 
 
 @dataclass(frozen=True)
-class Simulation(Prices):
+class Processor(Prices, section="simulation"):
     """A processor that simulates the device. joules_per_flop: J for a floating-point operation."""
 
-    section: ClassVar[str] = "simulation"
     joules_per_flop: float
 
 
 @dataclass(frozen=True)
-class Readout(Prices):
+class Readout(Prices, section="readout"):
     """Conversion of a visible unit: bits, and Walden's figure of merit in J for each of 2^bits steps."""
 
-    section: ClassVar[str] = "readout"
     bits: int
     joules_per_conversion_step: float
 
     def __post_init__(self) -> None:
-        """Refuse a precision that no converter has besides what every section refuses."""
+        """Also refuse a precision that no converter has."""
         super().__post_init__()
         require(self.bits <= _FINEST, f"readout.bits = {self.bits}: give a whole number up to {_FINEST}")
 
@@ -115,10 +124,9 @@ class Readout(Prices):
 
 
 @dataclass(frozen=True)
-class Writing(Prices):
-    """Giving a coupling or bias its value, by a scheme of `WRITING`; meanings in the parameter file."""
+class Writing(Prices, section="writing", schemes=WRITING):
+    """The cost of setting a coupling or bias, by a scheme of `WRITING`; meanings in the parameter file."""
 
-    section: ClassVar[str] = "writing"
     scheme: str
     bits: int
     capacitance_F: float
@@ -127,14 +135,9 @@ class Writing(Prices):
     joules_per_dram_bit: float
     samples_per_write: int
 
-    def __post_init__(self) -> None:
-        """Refuse an unknown scheme besides what every section refuses."""
-        super().__post_init__()
-        _choice(self.section, self.scheme, WRITING)
-
     def joules_per_value(self, scheme: str, kT: float) -> float:
         """J to write one value: bits C V^2, bits kT ln 2, one cell, or bits (fetch + C V^2); kT in J."""
-        _choice(self.section, scheme, WRITING)
+        self.check_scheme(scheme)
         charging = self.bits * self.capacitance_F * self.volts**2
         return {
             "cv2": charging,
@@ -145,32 +148,25 @@ class Writing(Prices):
 
 
 @dataclass(frozen=True)
-class Holding(Prices):
-    """Couplings held by transconductors (active) or resistors (passive); meanings in the parameter file."""
+class Holding(Prices, section="holding", schemes=HOLDING):
+    """Couplings by transconductors (active) or resistors (passive); meanings in the parameter file."""
 
-    section: ClassVar[str] = "holding"
     scheme: str
     capacitance_F: float
     supply_V: float
     gm_over_Id_per_V: float
 
-    def __post_init__(self) -> None:
-        """Refuse an unknown scheme besides what every section refuses."""
-        super().__post_init__()
-        _choice(self.section, self.scheme, HOLDING)
-
 
 @dataclass(frozen=True)
-class Standby(Prices):
-    """What flows all the time: rate mobility E0 in 1/s, leakage of a coupling in A, share of time drawing."""
+class Standby(Prices, section="standby"):
+    """Constant currents: rate mobility E0 in 1/s, leakage of a coupling in A, share of time in generation."""
 
-    section: ClassVar[str] = "standby"
     rate_per_s: float
     leakage_A: float
     duty: float
 
     def __post_init__(self) -> None:
-        """Refuse a share above 1 besides what every section refuses."""
+        """Also refuse a share above 1."""
         super().__post_init__()
         require(self.duty <= 1, f"standby.duty = {self.duty!r}: give a share of time, above 0 and up to 1")
 
@@ -181,44 +177,40 @@ class Parameters:
 
     environment: Environment
     denoiser: DigitalDenoiser
-    simulation: Simulation
+    simulation: Processor
     readout: Readout
     writing: Writing
     holding: Holding
     standby: Standby
 
 
-_SECTIONS: dict[str, type[Prices]] = {
-    one.section: one for one in (Environment, DigitalDenoiser, Simulation, Readout, Writing, Holding, Standby)
-}
+_SECTIONS: dict[str, type[Prices]] = {kind.section: kind for kind in Prices.__subclasses__()}
 
 
 @cache
 def default_text() -> str:
-    """The parameter file that ships with the package, with its comments: what a user copies and edits."""
+    """The parameter file of the package, with its comments: the file to copy and edit."""
     return files("thermogen.ledger").joinpath("parameters.toml").read_text(encoding="utf-8")
 
 
 def load_parameters(path: str | Path | None = None) -> Parameters:
-    """The prices of a file, or those that ship (None); what the file leaves out keeps the shipped value.
+    """The prices of a file, or those of the package (None); missing entries keep the value of the package.
 
     Raises InputError, one line with key, value and remedy, for a file that is missing or no TOML, an unknown
     section or key, a value of another type, or one that is not positive.
     """
     values = tomllib.loads(default_text())
-    if path is not None:
-        for section, entries in _read(Path(path)).items():
-            _known(section in _SECTIONS, f"section [{section}]", path, _SECTIONS)
-            require(isinstance(entries, dict), f"{section} = {entries!r} in {path}: write it as [{section}]")
-            for name, value in entries.items():
-                _known(name in values[section], f"key {section}.{name}", path, values[section])
-                default = values[section][name]
-                kinds = (int, float) if isinstance(default, float) else type(default)
-                require(
-                    isinstance(value, kinds),
-                    f"{section}.{name} = {value!r} in {path}: give a value like the shipped {default!r}",
-                )
-                values[section][name] = value
+    for section, entries in ({} if path is None else _read(Path(path))).items():
+        _check_choice(section in _SECTIONS, f"section [{section}]", path, _SECTIONS)
+        require(isinstance(entries, dict), f"{section} = {entries!r} in {path}: write it as [{section}]")
+        for name, value in entries.items():
+            _check_choice(name in values[section], f"key {section}.{name}", path, values[section])
+            default = values[section][name]
+            require(
+                isinstance(value, (int, float) if isinstance(default, float) else type(default)),
+                f"{section}.{name} = {value!r} in {path}: give a value like the shipped {default!r}",
+            )
+            values[section][name] = value
     records: dict[str, Any] = {}
     for section, kind in _SECTIONS.items():
         entries = {name: tuple(v) if isinstance(v, list) else v for name, v in values[section].items()}
@@ -239,14 +231,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"parameter file {path} is no TOML ({error}): correct it there") from None
 
 
-def _known(known: bool, what: str, path: Any, choices: Any) -> None:
-    require(known, f"unknown {what} in {path}: choose among {', '.join(choices)}")
+def _check_choice(valid: bool, what: str, path: Any, choices: Any) -> None:
+    require(valid, f"unknown {what} in {path}: choose among {', '.join(choices)}")
 
 
-def _choice(section: str, scheme: Any, choices: tuple[str, ...]) -> None:
-    known = isinstance(scheme, str) and scheme in choices
-    require(known, f"{section}.scheme = {scheme!r}: choose one of {', '.join(choices)}")
-
-
-def _whole(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

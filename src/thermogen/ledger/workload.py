@@ -1,4 +1,4 @@
-"""What one generated sample asks of the device, counted in the dimensionless units of the core."""
+"""Counts and energies of one generated sample, in the dimensionless units of the core."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from thermogen.generation import Samples
 from thermogen.noising import Schedule
 
 GAUSSIAN_FLOPS = 33
-"""Floating-point operations of one Gaussian number: `langevin.noise`, its formula counted by hand. About 18
-integer operations of the hash come on top and are not counted."""
+"""Floating-point operations of one Gaussian number, counted in the formula of `langevin.noise`. About 18
+integer operations of the hash are not counted."""
 UNIT_FLOPS = 12
 """Of one Euler–Maruyama step of a unit besides J x and the noise: 6 for the gradient, 6 for the step."""
 
 _CONDITIONS = 20  # conditions over which the conductance is averaged
-_ROWS = 512  # units whose couplings stand for those of a large computer
+_ROWS = 512  # units whose couplings represent those of a large computer
 
 
 class Mean(NamedTuple):
@@ -38,11 +38,14 @@ class Mean(NamedTuple):
 class Workload:
     """Counts and energies of one generated sample, from which the ledger makes joules.
 
-    samples: how many it was measured on. heat_kT: Q. beyond_kT: work paid for switching, less that heat (see
-    `switching_work`). read: units read out. couplers: couplings held. kept, rewritten: values that may stay
-    from sample to sample, and values that are written for each. drive: t_f sum_i mu_i sum_j |J_ij| over all
-    ordered pairs, dimensionless. t_f: duration in 1 / (mobility E0). flops: floating-point operations of
-    simulating it.
+    samples: number of samples of the measurement
+    heat_kT: Q
+    beyond_kT: work paid for switching, less that heat (see `switching_work`)
+    read, couplers: units that are read, and couplers
+    kept, rewritten: values that may stay from sample to sample, and values written for each
+    drive: t_f sum_i mu_i sum_j |J_ij| over all ordered pairs, dimensionless
+    t_f: duration in 1 / (mobility E0)
+    flops: floating-point operations of its simulation
     """
 
     samples: int
@@ -62,37 +65,37 @@ def workload_of(control: Control, samples: Samples, schedule: Schedule) -> Workl
 
     Cost: the dense couplings of one computer at a time (N^2 numbers; edges: their number).
     """
-    beyond = switching_work(samples) - samples.heat_kT
     kept, rewritten = _written(control, schedule)
     return Workload(
         samples=len(samples),
         heat_kT=_mean(samples.heat_kT),
-        beyond_kT=_mean(beyond),
+        beyond_kT=_mean(switching_work(samples) - samples.heat_kT),
         read=samples.units.visible,
         couplers=control.couplers(),
         kept=kept,
         rewritten=rewritten,
-        drive=schedule.t_f * float(np.mean([_conductance(one) for one in _in_force(control, samples)])),
+        drive=schedule.t_f
+        * float(np.mean([_conductance(computer) for computer in _in_force(control, samples)])),
         t_f=schedule.t_f,
         flops=simulation_flops(control, schedule),
     )
 
 
 def switching_work(samples: Samples) -> np.ndarray:
-    """Work that the control source pays for each sample over the whole cycle, in kT, (n,).
+    """Work that the supply of the control pays for each sample over the whole cycle, in kT, (n,).
 
         W_on  = V(x(0)) - V_0(x(0)),   W_off = V_0(x(t_f)) - V(x(t_f)),   W_between: between segments
         paid  = max(W_on, 0) + max(W_between, 0) + max(W_off, 0)
 
     The couplings are switched off after read-out and the units return to equilibrium of V_0, releasing
-    V_0(x(t_f)) - V_0(x(0)) on average. So, by the first law, paid = Q + that heat + work gained: the heat of
-    generation is part of what is paid, and is not added to it. Positive work is paid; work gained (V lowered
-    by the switch) is not taken to be recovered. The sources of all couplers share one supply, so that it
-    pays the net work of a switch. Samples must start from the uncoupled units of their own computer.
+    V_0(x(t_f)) - V_0(x(0)) on average. So, by the first law, paid = Q + that heat + work gained: the paid
+    work includes the heat of generation. Positive work is paid; work gained (V lowered by the switch) is not
+    recovered. One supply serves all couplers, so that it pays the net work of a switch. Samples must start
+    from the uncoupled units of their own computer.
     """
     on = samples.work - samples.switching
     off = -(samples.end.bias + samples.end.coupling)
-    paid = sum(np.maximum(np.asarray(part, float), 0) for part in (on, samples.switching, off))
+    paid = sum(np.maximum(np.asarray(work, float), 0) for work in (on, samples.switching, off))
     return np.asarray(paid) / samples.kT
 
 
@@ -101,7 +104,7 @@ def simulation_flops(control: Control, schedule: Schedule) -> float:
 
         F = steps [2 E + (12 + 33) N]
 
-    E: entries of J multiplied in a step, as held: a block between two roles twice, 2 N r + r^2 through r
+    E: entries of J multiplied in a step, as stored: a block between two roles twice, 2 N r + r^2 through r
     modes; 12 a unit for the on-site polynomial and the step (`UNIT_FLOPS`), 33 for its noise
     (`GAUSSIAN_FLOPS`). A `ModeNetwork` adds 2 for each multiply–add of its network. Memory is not counted.
     """
@@ -124,8 +127,8 @@ def _written(control: Control, schedule: Schedule) -> tuple[float, float]:
 
 @_written.register
 def _(control: PerClass, schedule: Schedule) -> tuple[float, float]:
-    # Another class, another set: all is written anew.
-    return 0, float(np.mean([sum(_written(each, schedule)) for each in control.controls]))
+    # Another class needs another set of values: all are rewritten.
+    return 0, float(np.mean([sum(_written(one_class, schedule)) for one_class in control.controls]))
 
 
 @_written.register
@@ -149,7 +152,7 @@ def _(control: ModeTable | ModeNetwork, schedule: Schedule) -> tuple[float, floa
 
 
 def _in_force(control: Control, samples: Samples) -> Iterator[Computer]:
-    """Computers in force while the samples were drawn, each standing for an equal share of them."""
+    """Computers in force during the generation of the samples, each for an equal share of them."""
     labels = np.asarray(control.labels if samples.labels is None else np.unique(samples.labels), int)
     for group in control.groups(labels, len(labels)):
         if samples.conditions is None:
@@ -162,8 +165,8 @@ def _in_force(control: Control, samples: Samples) -> Iterator[Computer]:
 def _conductance(computer: Computer) -> float:
     """sum_i mu_i sum_j |J_ij| over ordered pairs: every coupling acts on either of its ends.
 
-    Couplings in factors or modes are counted as if wired pair by pair; of more than 16,384 units, those of
-    `_ROWS` evenly spaced units stand for all.
+    Couplings in factors or modes are counted as if wired pair by pair. Of more than 16,384 units, `_ROWS`
+    evenly spaced ones represent all.
     """
     couplings, total = computer.couplings, computer.units.total
     mobility = np.broadcast_to(np.asarray(computer.mobility, float), (total,))

@@ -1,9 +1,8 @@
-"""Many devices and many processes: who takes part, what is shared out, how parts come together.
+"""Many devices and many processes: the processes of a run, shared work, and exchanged contributions.
 
-Every process of a run makes the same calls with the same arguments. What can be shared is dealt out by
-number, and its parts are put together in the order of their numbers, so that the results are those of one
-process, bit for bit. One process alone pays nothing: no function here then starts, waits for or sends
-anything.
+Every process of a run makes the same calls with the same arguments. Shared work is distributed by number. The
+contributions are combined in the order of their numbers, so that the results are those of one process, bit
+for bit. With one process no function here starts, waits for or sends anything.
 """
 
 import lazy_loader

@@ -1,16 +1,17 @@
-"""Parts of one result brought together: every process sends its own and gets all of them, in order.
+"""Contributions to one result: every process sends its own and receives all of them, in order.
 
-Parts are bytes on their way, so that no number changes its type. They travel as one collective over a CPU
-device of each process, on the network and not on the accelerators: it works on any of them.
+Contributions travel as bytes, so that no number changes its type. They travel in one collective over a CPU
+device of each process, on the network and not on the accelerators. It works with any accelerator.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from functools import lru_cache
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -24,82 +25,79 @@ from thermogen.parallel.group import process_count, process_index
 
 Arrays = dict[str, np.ndarray]
 Tree = TypeVar("Tree")
-_GOES_ON = "what is finished is kept; start all processes again to go on"
+_HOW_TO_CONTINUE = "what is finished is kept; start all processes again to go on"
 
 
-class Part(NamedTuple):
-    """What one process contributes: arrays by name, and a value that JSON can hold."""
+class Contribution(NamedTuple):
+    """The contribution of one process: arrays by name, and a value that JSON can hold."""
 
     arrays: Arrays
     value: Any = None
 
 
-def gather(name: str, work: Callable[[], Part]) -> list[Part]:
-    """The parts of all processes in the order of their numbers; this one's is what `work` returns.
+def gather(name: str, work: Callable[[], Contribution]) -> list[Contribution]:
+    """The contributions of all processes in the order of their numbers; `work` returns that of this process.
 
-    `name` says what is gathered: all processes must be at the same place. An exception in `work` is told to
-    the others, which stop too. Arrays keep their bits and types.
+    `name` says what is gathered: all processes must be at the same place. An exception in `work` stops the
+    others too. Arrays keep their bits and types.
 
     Raises ProcessError if another process failed, is gone, or is at another place.
-    Memory: the parts of all processes.
+    Memory: the contributions of all processes.
     """
     if process_count() == 1:
         return [work()]
     try:
-        part = work()
+        contribution = work()
     except Exception as error:
-        # The others would wait for a part that never comes. That all stop is no news here.
+        # The others wait for this contribution. That all of them stop is not the error to report here.
         with contextlib.suppress(ProcessError):
             _send(name, json.dumps({"at": name, "failed": str(error) or type(error).__name__}).encode(), b"")
         raise
-    # Written from memory as it lies: views must be laid out first.
-    arrays = {key: np.require(np.asarray(one), requirements="C") for key, one in part.arrays.items()}
-    return _send(name, json.dumps({"at": name, "value": part.value}).encode(), save(arrays))
+    # safetensors writes the memory as it is: views must be laid out first.
+    arrays = {key: np.require(array, requirements="C") for key, array in contribution.arrays.items()}
+    return _send(name, json.dumps({"at": name, "value": contribution.value}).encode(), save(arrays))
 
 
 def first(name: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns in process 0, a value that JSON can hold; the others wait for it and do no work.
+    """The JSON value that `work` returns in process 0; the others wait for it and do no work.
 
     Raises what `work` raises, in the others as ProcessError.
     """
-    parts = gather(name, lambda: Part({}, work() if process_index() == 0 else None))
-    return parts[0].value
+    return gather(name, lambda: Contribution({}, work() if process_index() == 0 else None))[0].value
 
 
 def from_first(name: str, work: Callable[[], Tree], like: Tree | None = None) -> Tree:
     """The tree of arrays that `work` returns in process 0, bit for bit, in every process.
 
-    like: a tree of the same structure, where only process 0 is to work; without it all work, which costs no
-    time if each has cores of its own, and machines that round differently are settled by process 0.
+    like: a tree of the same structure; only process 0 then works. Without it all processes work, which costs
+    no time if each has its own cores, and process 0 decides between different roundings.
     Raises what `work` raises, in the others as ProcessError.
     """
     if process_count() == 1:
         return work()
-    mine: list[Tree] = []
+    own: list[Tree] = []
 
-    def part() -> Part:
+    def contribution() -> Contribution:
         if process_index() and like is not None:
-            return Part({})
-        mine.append(work())
-        return Part({} if process_index() else arrays_of(mine[0]))
+            return Contribution({})
+        own.append(work())
+        return Contribution({} if process_index() else arrays_of(own[0]))
 
-    sent = gather(name, part)[0].arrays
+    arrays = gather(name, contribution)[0].arrays
     if process_index() == 0:
-        return mine[0]
-    known = mine[0] if like is None else like
-    return tree_of(sent, known)
+        return own[0]
+    return tree_of(arrays, own[0] if like is None else like)
 
 
 def agree(name: str, value: Any) -> None:
     """ProcessError unless `value`, which JSON can hold, is equal in all processes."""
     if process_count() == 1:
         return
-    parts = gather(name, lambda: Part({}, value))
-    for index, part in enumerate(parts):
-        if part.value != parts[0].value:
+    values = [contribution.value for contribution in gather(name, lambda: Contribution({}, value))]
+    for index, theirs in enumerate(values):
+        if theirs != values[0]:
             raise ProcessError(
-                f"process {index} was asked for other {name} than process 0: start all with the same "
-                "arguments"
+                f"process {index} has other {name} than process 0: start all with the same arguments"
             )
 
 
@@ -111,8 +109,8 @@ def arrays_of(tree: PyTree, prefix: str = "") -> Arrays:
 def tree_of(arrays: Arrays, like: Tree, prefix: str = "") -> Tree:
     """The tree whose leaves `arrays_of` named, of the structure and the kinds of leaves of `like`."""
     leaves, structure = jax.tree.flatten(like)
-    found = [_as(leaf, arrays[f"{prefix}{i:05d}"]) for i, leaf in enumerate(leaves)]
-    return jax.tree.unflatten(structure, found)
+    values = [_as(leaf, arrays[f"{prefix}{i:05d}"]) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, values)
 
 
 def _as(leaf: Any, array: np.ndarray) -> Any:
@@ -121,26 +119,26 @@ def _as(leaf: Any, array: np.ndarray) -> Any:
     return array if isinstance(leaf, np.ndarray) else array.item()
 
 
-def _send(name: str, head: bytes, body: bytes) -> list[Part]:
-    """All parts, after their lengths are known; ProcessError for one that failed or is elsewhere."""
+def _send(name: str, head: bytes, body: bytes) -> list[Contribution]:
+    """All contributions, after their lengths; ProcessError for a process that failed or is elsewhere."""
     message = np.frombuffer(len(head).to_bytes(8, "little") + head + body, np.uint8)
-    sizes = _collected(np.frombuffer(message.size.to_bytes(8, "little"), np.uint8))
-    sizes = [int.from_bytes(one.tobytes(), "little") for one in sizes]
+    lengths = _collected(np.frombuffer(message.size.to_bytes(8, "little"), np.uint8))
+    sizes = [int.from_bytes(length.tobytes(), "little") for length in lengths]
     padded = np.zeros(_rounded(max(sizes)), np.uint8)
     padded[: message.size] = message
-    parts = []
+    contributions = []
     for index, (row, size) in enumerate(zip(_collected(padded), sizes, strict=True)):
         end = 8 + int.from_bytes(row[:8].tobytes(), "little")
-        told = json.loads(row[8:end].tobytes())
-        if "failed" in told:
-            raise ProcessError(f"process {index} stopped: {told['failed']}")
-        if told["at"] != name:
+        header = json.loads(row[8:end].tobytes())
+        if "failed" in header:
+            raise ProcessError(f"process {index} stopped: {header['failed']}")
+        if header["at"] != name:
             raise ProcessError(
-                f"process {index} is at {told['at']}, process {process_index()} at {name}: start all with "
+                f"process {index} is at {header['at']}, process {process_index()} at {name}: start all with "
                 "the same command"
             )
-        parts.append(Part(load(row[end:size].tobytes()), told["value"]))
-    return parts
+        contributions.append(Contribution(load(row[end:size].tobytes()), header["value"]))
+    return contributions
 
 
 def _rounded(size: int) -> int:
@@ -150,33 +148,29 @@ def _rounded(size: int) -> int:
 
 
 def _collected(row: UInt8[np.ndarray, " bytes"]) -> UInt8[np.ndarray, "processes bytes"]:
-    """The rows of all processes, waited for in a thread of its own, so that Ctrl-C is heard meanwhile."""
-    result: list[np.ndarray] = []
-    failure: list[BaseException] = []
+    """The rows of all processes. A daemon thread waits for them, so that Ctrl-C interrupts this one."""
+    rows: Future[np.ndarray] = Future()
 
-    def wait() -> None:
+    def collect() -> None:
         try:
             shared = NamedSharding(_mesh(), PartitionSpec("processes"))
             sent = jax.make_array_from_process_local_data(shared, row[None])
-            result.append(np.asarray(_to_all(_mesh())(sent).addressable_data(0)))
+            rows.set_result(np.asarray(_to_all(_mesh())(sent).addressable_data(0)))
         except Exception as error:
-            failure.append(error)
+            rows.set_exception(error)
 
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-    if failure:
-        raise ProcessError(f"another process of this run is gone: {_GOES_ON}") from failure[0]
-    return result[0]
+    Thread(target=collect, daemon=True).start()
+    while not wait([rows], 0.2).done:
+        pass
+    if rows.exception() is not None:
+        raise ProcessError(f"another process of this run is gone: {_HOW_TO_CONTINUE}") from rows.exception()
+    return rows.result()
 
 
 @lru_cache(1)
 def _mesh() -> Mesh:
     """One CPU device of every process, in the order of the processes."""
-    by_process: dict[int, Any] = {}
-    for device in jax.devices("cpu"):
-        by_process.setdefault(device.process_index, device)
+    by_process = {device.process_index: device for device in reversed(jax.devices("cpu"))}
     return Mesh(np.array([by_process[index] for index in sorted(by_process)]), ("processes",))
 
 

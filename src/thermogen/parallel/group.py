@@ -1,4 +1,4 @@
-"""Who takes part in this run: the number of processes, and which of them this one is."""
+"""The processes of this run: their number, and the number of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 COORDINATOR, PROCESSES, PROCESS_ID = "THERMOGEN_COORDINATOR", "THERMOGEN_PROCESSES", "THERMOGEN_PROCESS_ID"
 CLUSTER = "THERMOGEN_CLUSTER"
 VARIABLES = (COORDINATOR, PROCESSES, PROCESS_ID, CLUSTER)
-"""Variables of the environment that say what is not given: see `thermogen.parallel.join_processes`."""
+"""Variables of the environment that give missing arguments of `thermogen.parallel.join_processes`."""
 
 
 @dataclass
@@ -23,12 +23,12 @@ _group = _Group()
 
 
 def join(index: int, count: int) -> None:
-    """Make this process number `index` of `count`; called by `start` once all are connected."""
+    """Make this process number `index` of `count`, once all are connected."""
     _group.index, _group.count = index, count
 
 
 def process_count() -> int:
-    """How many processes share the work; 1 inside `alone`."""
+    """Number of processes that share the work; 1 inside `alone`."""
     return 1 if _group.alone else _group.count
 
 
@@ -38,18 +38,18 @@ def process_index() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process writes what all share: number 0 does, and inside `alone` each what is its own."""
+    """Whether this process writes the shared files: number 0, and every process inside `alone`."""
     return process_index() == 0
 
 
-def is_heard() -> bool:
+def shows_progress() -> bool:
     """Whether this process shows progress: number 0 of the run."""
     return _group.index == 0
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Work inside that this process does for itself, e.g. a job of its own: nothing in it is shared out."""
+    """Work of this process alone, e.g. its own job: nothing inside is shared."""
     _group.alone += 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""Starting JAX's distributed runtime: from explicit values, from variables, or from what a cluster sets."""
+"""The start of JAX's distributed runtime: from arguments, from variables, or from those of a cluster."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from thermogen.parallel.group import CLUSTER, COORDINATOR, PROCESS_ID, PROCESSES
 from thermogen.parallel.rollcall import answer, call_roll
 
 CLUSTERS = ("auto", "slurm", "k8s", "ompi", "mpi4py", "cloud_tpu")
-"""What can say who this process is: the first that is found, or one by name."""
-_PATIENCE = "xla_cpu_collective_timeout_seconds"  # of processes for one that is not there yet: half an hour
+"""Launchers whose variables identify this process: the first that is present, or one by name."""
 TIMEOUT = 300.0
 """Seconds that processes wait for each other at the start."""
+_COLLECTIVE_TIMEOUT = "xla_cpu_collective_timeout_seconds"  # half an hour unless it is set
+_NAMES = {"coordinator": COORDINATOR, "processes": PROCESSES, "process id": PROCESS_ID}
 
 
 def join_processes(
@@ -29,70 +30,66 @@ def join_processes(
     cluster: str | None = None,
     timeout: float = TIMEOUT,
 ) -> None:
-    """Join the other processes of a run, before any other use of JAX; nothing happens for one process alone.
+    """Join the other processes of a run, before any other use of JAX. One process alone does nothing.
 
-    coordinator: 'HOST:PORT' of process 0, free there and open to the others. processes: how many;
-    process_id: the number of this one, from 0. What is left out is read from THERMOGEN_COORDINATOR,
-    THERMOGEN_PROCESSES and THERMOGEN_PROCESS_ID. cluster: instead of these, 'auto' or the name of what
-    started the processes (`CLUSTERS`), whose own variables are then read by JAX. timeout: seconds to wait
-    for the others.
+        coordinator: 'HOST:PORT' of process 0, free there and open to the others
+        processes, process_id: how many, and the number of this one, from 0
+        cluster: instead of these, 'auto' or one of `CLUSTERS`; JAX then reads the variables of the cluster
+        timeout: seconds to wait for the others
 
-    From then on `generate`, `train_exact` and `share_jobs` share their work out over the processes. All
-    must make the same calls.
-    Raises InputError for values that are missing or cannot be, for a coordinator that does not answer, for
-    processes that do not come, and where no cluster is found.
+    Missing values come from THERMOGEN_COORDINATOR, THERMOGEN_PROCESSES and THERMOGEN_PROCESS_ID.
+    From then on `generate`, `train_exact` and `share_jobs` share their work among the processes. All must
+    make the same calls.
+    Raises InputError for values that are missing or not valid, for a coordinator that does not answer, for
+    processes that do not come, and for a missing cluster.
     """
     require(timeout > 0, f"timeout = {timeout}: give a positive number of seconds")
     require(process_count() == 1, f"this process already is one of {process_count()}: start once")
-    named = os.environ.get(CLUSTER) or None
-    if named is not None and (cluster or (coordinator, processes, process_id) == (None, None, None)):
+    arguments = (coordinator, processes, process_id)
+    named = os.environ.get(CLUSTER)
+    if named and (cluster or arguments == (None, None, None)):
         cluster = named if cluster in (None, "auto") else cluster
     if cluster is not None:
-        given = [
-            name
-            for name, one in zip(_NAMES, (coordinator, processes, process_id), strict=True)
-            if one is not None
-        ]
+        given = [name for name, value in zip(_NAMES, arguments, strict=True) if value is not None]
         require(
             not given, f"{' and '.join(given)} beside a cluster: the cluster says it; give one of the two"
         )
         _join_cluster(cluster, timeout)
         return
-    found = _values(coordinator, processes, process_id)
-    if found is None:
+    values = _values(*arguments)
+    if values is None:
         return
-    host, port, count, index = found
+    host, port, count, index = values
     if index == 0:
         call_roll(host, port, count, timeout)
     else:
         answer(host, port, count, index, timeout)
-    own = host in ("localhost", "127.0.0.1", "::1")  # then nothing listens to the network
-    bind = f"{'[::1]' if host == '::1' else '127.0.0.1'}:{port}" if own else None
+    local = host in ("localhost", "127.0.0.1", "::1")  # then nothing listens to the network
     _initialize(
         timeout,
         coordinator_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         num_processes=count,
         process_id=index,
-        coordinator_bind_address=bind,
+        coordinator_bind_address=f"{'[::1]' if host == '::1' else '127.0.0.1'}:{port}" if local else None,
         cluster_detection_method="deactivate",
     )
     join(index, count)
-    _meet()
+    _first_exchanges()
 
 
 def leave(code: int) -> NoReturn:
-    """End this process with an exit code: 0 once all others are at their end too, another one at once.
+    """End this process with an exit code: 0 once all others have reached their end, another one at once.
 
     After a failure nothing waits for processes that may be gone.
     """
     import jax
 
     from thermogen.errors import ProcessError
-    from thermogen.parallel.exchange import Part, gather
+    from thermogen.parallel.exchange import Contribution, gather
 
     if code == 0:
         try:
-            gather("the end", lambda: Part({}))
+            gather("the end", lambda: Contribution({}))
             jax.distributed.shutdown()
         except ProcessError as error:
             print(f"thermogen: {error}", file=sys.stderr)
@@ -100,9 +97,6 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-_NAMES = ("coordinator", "processes", "process id")
 
 
 def _values(
@@ -113,20 +107,18 @@ def _values(
     processes = _number(PROCESSES) if processes is None else processes
     process_id = _number(PROCESS_ID) if process_id is None else process_id
     values = (coordinator, processes, process_id)
-    if all(value is None for value in values):
+    if values == (None, None, None):
         return None
     require(processes is None or processes >= 1, f"processes = {processes}: give 1 or more")
     if processes == 1 and process_id in (None, 0):
         return None
     missing = [
         f"{name} (--{name.replace(' ', '-')} or {variable})"
-        for name, variable, value in zip(_NAMES, (COORDINATOR, PROCESSES, PROCESS_ID), values, strict=True)
+        for (name, variable), value in zip(_NAMES.items(), values, strict=True)
         if value is None
     ]
-    require(not missing, f"to join several processes, give {' and '.join(missing)} too")
-    assert coordinator is not None
-    assert processes is not None
-    assert process_id is not None
+    if coordinator is None or processes is None or process_id is None:
+        raise InputError(f"to join several processes, give {' and '.join(missing)} too")
     require(
         0 <= process_id < processes,
         f"process id = {process_id} of {processes} processes: give a number from 0 to {processes - 1}",
@@ -142,20 +134,15 @@ def _values(
 
 def _number(variable: str) -> int | None:
     text = os.environ.get(variable)
-    if not text:
-        return None
-    require(text.strip().isdecimal(), f"{variable} = {text!r}: give a whole number")
-    return int(text)
+    require(not text or text.strip().isdecimal(), f"{variable} = {text!r}: give a whole number")
+    return int(text) if text else None
 
 
 def _join_cluster(cluster: str, timeout: float) -> None:
     require(cluster in CLUSTERS, f"unknown cluster {cluster!r}: choose one of {', '.join(CLUSTERS)}")
     try:
         _initialize(timeout, cluster_detection_method=None if cluster == "auto" else cluster)
-    except (
-        ValueError,
-        KeyError,
-    ) as error:  # JAX misses a value: nothing that it knows has started this process
+    except (ValueError, KeyError) as error:  # JAX misses a variable: no launcher has started this process
         what = "no cluster" if cluster == "auto" else f"no cluster {cluster!r}"
         raise InputError(
             f"{what} was found ({error}): start by srun, mpirun or an indexed job, or give --coordinator, "
@@ -165,19 +152,19 @@ def _join_cluster(cluster: str, timeout: float) -> None:
 
     join(jax.process_index(), jax.process_count())
     if process_count() > 1:
-        _meet()
+        _first_exchanges()
 
 
 def _initialize(timeout: float, **values: Any) -> None:
     """`jax.distributed.initialize`, so that a signal to stop ends a process at once."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by us, in one line
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # our own errors are one line
     import jax
 
     flags = os.environ.get("XLA_FLAGS", "")
-    if _PATIENCE not in flags and jax.__version_info__ >= (0, 10):  # older ones end at an unknown flag
-        os.environ["XLA_FLAGS"] = f"{flags} --{_PATIENCE}={30 * 86400}".strip()
-    require(not jax.distributed.is_initialized(), "JAX is distributed already: leave that to thermogen.start")
-    # Otherwise JAX keeps SIGTERM to itself, as a sign that the machine is to be taken away.
+    if _COLLECTIVE_TIMEOUT not in flags and jax.__version_info__ >= (0, 10):  # older ones reject the flag
+        os.environ["XLA_FLAGS"] = f"{flags} --{_COLLECTIVE_TIMEOUT}={30 * 86400}".strip()
+    require(not jax.distributed.is_initialized(), "JAX is distributed already: leave that to join_processes")
+    # Otherwise JAX takes SIGTERM for the preemption of the machine and does not stop.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(initialization_timeout=max(1, round(timeout)), **values)
@@ -185,31 +172,31 @@ def _initialize(timeout: float, **values: Any) -> None:
         raise InputError("JAX is in use already: join the processes before anything else uses it") from error
 
 
-def _meet() -> None:
-    """First exchanges, of processes and of devices: the library beneath reports them on standard output."""
+def _first_exchanges() -> None:
+    """Exchanges between processes and devices that make the runtime print its reports, which are hidden."""
     import jax
 
-    from thermogen.parallel.devices import spread
-    from thermogen.parallel.exchange import Part, gather
+    from thermogen.parallel.exchange import Contribution, gather
+    from thermogen.parallel.sharing import spread
 
-    with _quiet():
-        gather("the start", lambda: Part({}))
+    with _silent_output():
+        gather("the start", lambda: Contribution({}))
         devices = jax.local_device_count()
         jax.block_until_ready(spread(np.zeros(devices, np.float32), devices).sum())
 
 
 @contextmanager
-def _quiet():
-    """Nothing that compiled code writes reaches standard output."""
-    compiled = ctypes.CDLL(None)  # its output waits in a buffer of its own, apart from Python's
+def _silent_output():
+    """Compiled code prints nothing on standard output."""
+    libc = ctypes.CDLL(None)  # compiled code has a buffer apart from Python's
     sys.stdout.flush()
-    compiled.fflush(None)
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    libc.fflush(None)
+    stdout, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
     try:
         yield
     finally:
-        compiled.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
+        libc.fflush(None)
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(null)

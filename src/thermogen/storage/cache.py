@@ -1,4 +1,4 @@
-"""The store of kept results: finished pieces of work in a folder, found again by all that decides them."""
+"""The cache: finished results in a folder, each with the identity of everything that decides it."""
 
 from __future__ import annotations
 
@@ -24,26 +24,24 @@ Identity = dict[str, Any]
 
 
 class ResultCache:
-    """Results in a folder, so that no work is done twice; without a folder nothing is kept.
+    """Results in a folder, so that no work is done twice. Without a folder nothing is stored.
 
-    The identity of a result is a mapping of all that decides it, as JSON can hold it. A JSON file holds the
-    identity, the result, seconds and versions, and a SHA-256 checksum of all of them; its name ends in a mark
-    of the identity. A result of another identity is not used. A kill leaves the old file or the new one.
-    A name may lead into a folder below: 'runs/heat'.
-
-    Raises InputError, whatever reads, for a damaged file.
+    The identity of a result is a JSON mapping of everything that decides it. A JSON file holds the identity,
+    the result, seconds, versions, and a SHA-256 checksum of all of them. Its name ends in a mark of the
+    identity, and may lead into a subfolder: 'runs/heat'. A result of another identity is not used. A kill
+    leaves the old file or the new one. Every reading method raises InputError for a damaged file.
     """
 
     def __init__(self, folder: Path | None):
         self.folder = folder
 
     def file(self, name: str, identity: Identity, ending: str = ".json") -> Path:
-        """Where a result is kept; only with a folder."""
+        """The path of a result; only with a folder."""
         assert self.folder is not None
         return self.folder / f"{name}-{mark(identity)}{ending}"
 
     def kept(self, name: str, identity: Identity) -> dict[str, Any] | None:
-        """The kept record: `content`, `seconds`, `versions`; None if there is none of this identity."""
+        """The stored record: `content`, `seconds`, `versions`; None if there is none of this identity."""
         if self.folder is None or not (file := self.file(name, identity)).exists():
             return None
         with _reading(file):
@@ -53,7 +51,7 @@ class ResultCache:
             return record if record["identity"] == _as_json(identity) else None
 
     def result(self, name: str, identity: Identity, make: Callable[[], Any]) -> Any:
-        """What `make()` returns, as JSON holds it: the kept result, or made and kept now."""
+        """The stored result, or else that of `make()`, which is then stored. Both as JSON holds them."""
         kept = self.kept(name, identity)
         if kept is not None:
             return kept["content"]
@@ -75,7 +73,7 @@ class ResultCache:
         return load(b64decode(self.result(name, identity, packed)))["array"]
 
     def model(self, identity: Identity) -> Model | None:
-        """The model kept beside the results, None if there is none of this identity."""
+        """The stored model of this identity, or None."""
         if self.folder is None or not (folder := self.file("models/model", identity, "")).exists():
             return None
         with _reading(folder):
@@ -83,14 +81,14 @@ class ResultCache:
         return model if model.training.get("identity") == _as_json(identity) else None
 
     def keep_model(self, identity: Identity, model: Model) -> None:
-        """Keep a model as a model folder, with the identity in its `training`."""
+        """Store a model as a model folder, with the identity in its `training`."""
         if self.folder is not None:
             named = replace(model, training={**model.training, "identity": _as_json(identity)})
             named.save_pretrained(self.file("models/model", identity, ""), force=True)
 
 
 def mark(identity: Identity) -> str:
-    """Sixteen digits that stand for an identity in the name of its file."""
+    """Sixteen hexadecimal digits of the SHA-256 of an identity, for the name of its file."""
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -114,16 +112,15 @@ def share_jobs(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Any]:
-    """`work(job)` for every `job` of `settings`, shared out over the processes of the run, in their order.
+    """`work(job)` for every `job` of `settings`, in their order, shared among the processes of the run.
 
-    For sweeps over seeds and settings. Settings and results are what JSON can hold. With `folder` each
-    result is kept there as it is finished, known by its settings: the same call goes on from what is kept,
-    with any number of processes, which must see the same folder. Change the folder when `work` changes.
+    For sweeps over seeds and settings. Settings and results are JSON values. With `folder` each finished
+    result is stored there under its settings. The same call then continues from the stored results, with
+    any number of processes that see the folder. Change the folder when `work` changes.
 
-        results = tg.share_jobs(lambda job: heat(job["seed"], job["dt"]), settings, folder=Path("runs/heat"))
+        results = share_jobs(lambda job: heat(job["seed"], job["dt"]), settings, folder=Path("runs/heat"))
 
-    Raises InputError for a kept file that is damaged; what `work` raises, in the other processes as
-    ProcessError.
+    Raises InputError for a damaged stored file; what `work` raises, in the other processes as ProcessError.
     """
     cache = ResultCache(folder)
     return jobs(

@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from thermogen.errors import InputError, require
+from thermogen.parallel.exchange import arrays_of
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file aside, for a new content of `path`; flushed to disk and renamed when the block ends."""
+    """A temporary file for the new content of `path`: flushed to disk and renamed when the block ends."""
     partial = path.with_name(path.name + ".partial")
     yield partial
     with open(partial, "rb+") as file:
@@ -31,10 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def save_checkpoint(path: Path, tree: PyTree, header: dict[str, Any]) -> None:
     """Write the array leaves of `tree` and `header`; a kill at any moment leaves the old file or the new."""
-    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        save_file(leaves, partial, metadata={"header": json.dumps(header)})
+        save_file(arrays_of(tree), partial, metadata={"header": json.dumps(header)})
 
 
 def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
@@ -45,16 +45,15 @@ def load_checkpoint(path: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
             leaves = [jnp.asarray(file.get_tensor(name)) for name in sorted(file.keys())]
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"checkpoint {path} is damaged ({error}): start again with --force") from error
-    wanted, structure = jax.tree.flatten(like)
-    shapes = [np.shape(leaf) for leaf in wanted]
-    if [leaf.shape for leaf in leaves] != shapes:
+    expected, structure = jax.tree.flatten(like)
+    if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in expected]:
         raise InputError(f"checkpoint {path} belongs to another computer: start again with --force")
     return jax.tree.unflatten(structure, leaves), header
 
 
-def check_identity(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """InputError that names the first value in which a stored run differs from the one that is wanted."""
-    old, new = _flat(stored), _flat(wanted)
+def check_identity(path: Path, stored: dict[str, Any], current: dict[str, Any]) -> None:
+    """InputError that names the first value in which a stored run differs from the current one."""
+    old, new = _flat(stored), _flat(current)
     for name in sorted(old.keys() | new.keys()):
         require(
             old.get(name) == new.get(name),

@@ -1,4 +1,4 @@
-"""Model folders: a JSON card and safetensors weights, checked when loaded. No pickle anywhere."""
+"""Model folders: a JSON card and safetensors weights, checked when read. No pickle."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ SHIPPED = ("three-digits", "ten-digits", "published")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """Versions of Python and of the packages that a result depends on."""
     packages = ("thermogen", "jax", "jaxlib", "equinox", "optax", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A computer, constant or controlled, with what is needed to use it and to trust it.
+    """A control with everything that its use needs.
 
-    schedule: noising and generation times. image_shape: height and width of the visible units. data,
-    training: where the images came from and how they were learnt. figures: measured numbers with their n.
-    prototypes: what was learnt, standardised (P, pixels), if few enough to travel with the model.
+    schedule: times of noising and generation.
+    image_shape: height and width of the visible units.
+    data, training: the source of the images, and the settings of the training.
+    figures: measured numbers with their n.
+    prototypes: the trained images, standardised (P, pixels), if they are few.
     """
 
     computer: Control
@@ -54,10 +56,10 @@ class Model:
     prototypes: np.ndarray | None = None
 
     def save_pretrained(self, folder: str | Path, *, force: bool = False) -> Path:
-        """Write the model folder whole or not at all.
+        """Write the model folder completely or not at all.
 
-        Raises InputError if `folder` exists; with `force`, an older model folder there is replaced (a
-        folder that holds anything else is kept).
+        Raises InputError if `folder` exists. With `force` an older model folder is replaced; a folder with
+        any other file is kept.
         """
         folder = Path(folder)
         check_free(folder, force)
@@ -75,31 +77,29 @@ class Model:
             "couplers_full": self.computer.computers()[0].couplings.count_full(),
             "image_shape": list(self.image_shape),
             "schedule": asdict(self.schedule),
-            "data": self.data,
-            "training": self.training,
-            "figures": self.figures,
+            **{name: getattr(self, name) for name in ("data", "training", "figures")},
             "versions": versions(),
             "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         }
         card["sha256"] = checksum(card)
-        # A folder made aside and renamed: a reader never sees half a model.
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        # Written under another name and renamed: a reader never sees half a model.
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            (aside / WEIGHTS).write_bytes(weights)
-            (aside / CARD).write_text(json.dumps(card, indent=2) + "\n")
-            aside.chmod(0o755)
+            (draft / WEIGHTS).write_bytes(weights)
+            (draft / CARD).write_text(json.dumps(card, indent=2) + "\n")
+            draft.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
-            os.replace(aside, folder)
+            os.replace(draft, folder)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
         return folder
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Model:
         """Read a model folder, or a shipped model by its name (`SHIPPED`).
 
-        Raises InputError if there is none, or if it is truncated or altered in any byte that counts.
+        Raises InputError if there is none, or if its files are truncated or altered.
         """
         folder = model_folder(folder)
         card = read_card(folder)
@@ -121,15 +121,13 @@ class Model:
             computer=unpack(units, card["couplings"], card["control"], schedule.t_f, arrays, str(path)),
             schedule=schedule,
             image_shape=(card["image_shape"][0], card["image_shape"][1]),
-            data=card["data"],
-            training=card["training"],
-            figures=card["figures"],
             prototypes=arrays.get("prototypes"),
+            **{name: card[name] for name in ("data", "training", "figures")},
         )
 
 
 def model_folder(folder: str | Path) -> Path:
-    """Where a model is: the folder itself or, if there is none, that of a shipped model of this name."""
+    """The folder itself or, if there is none, the folder of the shipped model of this name."""
     if str(folder) in SHIPPED and not Path(folder).exists():
         return Path(str(resources.files("thermogen"))) / "shipped" / "models" / str(folder)
     return Path(folder)
@@ -137,12 +135,12 @@ def model_folder(folder: str | Path) -> Path:
 
 def check_free(folder: Path, force: bool) -> None:
     """InputError if a model cannot go to `folder`; with `force` an older model there may be replaced."""
-    if not folder.exists():
-        return
-    ours = folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {CARD, WEIGHTS}
-    if not ours:
-        raise InputError(f"{folder} exists and is no model folder: it is kept; choose another --out")
-    require(force, f"{folder} holds a model: it is kept; choose another --out, or replace it with --force")
+    if folder.exists():
+        is_model = folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {CARD, WEIGHTS}
+        require(is_model, f"{folder} exists and is no model folder: it is kept; choose another --out")
+        require(
+            force, f"{folder} holds a model: it is kept; choose another --out, or replace it with --force"
+        )
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -170,6 +168,6 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def checksum(record: dict[str, Any]) -> str:
-    """sha256 of what JSON holds of a record, whose own entry `sha256` is left out."""
+    """sha256 of a record as JSON, without its own entry `sha256`."""
     content = {name: value for name, value in record.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The folder of a run: claimed, worked in and finished, so that it can be killed and resumed."""
+"""The folder of a run: claimed, worked in and finished, so that a run can be killed and resumed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +20,63 @@ from thermogen.storage.checkpoint import check_identity, replacing
 WORK = ".unfinished"
 """Folder of checkpoints inside the run's folder, removed when the run is complete."""
 
-_compiled = {"seconds": 0.0, "listening": False}
-
 
 def compile_seconds() -> float:
-    """Seconds this process has spent tracing and compiling since the first call."""
-    if not _compiled["listening"]:
+    """Seconds that this process has spent on tracing and compiling since the first call."""
+    return sum(_compile_times())
 
-        def add(event: str, duration_secs: float, **kwargs: Any) -> None:
-            if event.startswith("/jax/core/compile/"):
-                _compiled["seconds"] += duration_secs
 
-        jax.monitoring.register_event_duration_secs_listener(add)
-        _compiled["listening"] = True
-    return _compiled["seconds"]
+@cache
+def _compile_times() -> list[float]:
+    """The list to which JAX adds the seconds of every event of compilation."""
+    times: list[float] = []
+
+    def add(event: str, duration_secs: float, **kwargs: Any) -> None:
+        if event.startswith("/jax/core/compile/"):
+            times.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(add)
+    return times
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader or a kill sees the old file or the new one, never a part."""
+    """Replace `path` by `text`. A reader or a kill sees the old file or the new one, never a mixture."""
     with replacing(path) as partial:
         partial.write_text(text)
 
 
 class RunFolder:
-    """A run in the folder `path`, known by its `identity` (all settings that decide its numbers).
+    """A run in the folder `path`, with its `identity`: all settings that decide its numbers.
 
-    `outputs` are the names that a finished run leaves there; nothing else in the folder is ever touched.
+    `outputs` are the names that a finished run leaves there. Everything else in the folder stays untouched.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any], outputs: tuple[str, ...]):
-        self.path = path
-        self.work = path / WORK
+        self.path, self.work, self.outputs = path, path / WORK, outputs
         self.identity = json.loads(json.dumps(identity))
-        self.outputs = outputs
+        self._record = self.work / "run.json"
 
     def claim(self, *, resume: bool, force: bool) -> dict[str, Any] | None:
-        """Open the folder for this run; return the results if it is already finished and may be resumed.
+        """Open the folder for this run. Return the results if the run is finished and may be resumed.
 
-        Of several processes the first does all that is done in the folder.
-        Raises InputError if the folder holds something else, another run, or an unfinished one, unless
-        `resume` continues it or `force` replaces it.
+        Of several processes only the first works in the folder.
+        Raises InputError if the folder holds other files, another run, or an unfinished one, unless `resume`
+        continues it or `force` replaces it.
         """
         return first("the claim", lambda: self._claim(resume, force))
 
     def _claim(self, resume: bool, force: bool) -> dict[str, Any] | None:
         require(not (resume and force), "--resume and --force contradict each other: give one of them")
         require(not self.path.exists() or self.path.is_dir(), f"{self.path} is a file: choose another --out")
-        results, record = self.path / "results.json", self.work / "run.json"
+        results = self.path / "results.json"
         if force:
             self.clear()
-        elif record.exists():
+        elif self._record.exists():
             require(
                 resume,
                 f"{self.path} holds an unfinished run: go on with --resume, or start again with --force",
             )
-            check_identity(self.path, json.loads(record.read_text())["identity"], self.identity)
+            check_identity(self.path, self._load()["identity"], self.identity)
             return None
         elif results.exists():
             require(
@@ -89,14 +92,14 @@ class RunFolder:
         return None
 
     def _save(self, record: dict[str, Any]) -> None:
-        write_atomically(self.work / "run.json", json.dumps(record))
+        write_atomically(self._record, json.dumps(record))
 
     def _load(self) -> dict[str, Any]:
-        return json.loads((self.work / "run.json").read_text())
+        return json.loads(self._record.read_text())
 
     @contextmanager
     def clock(self, stage: str) -> Iterator[None]:
-        """Add the time of a stage to the run's account, compilation apart; kept over interruptions."""
+        """Add the time of a stage to the record of the run, with compilation apart; resumed runs add on."""
         begun, compiled = time.perf_counter(), compile_seconds()
         try:
             yield
@@ -105,17 +108,14 @@ class RunFolder:
             if is_first() and self.work.exists():
                 record = self._load()
                 seconds = record["seconds"]
-                seconds["compile"] = seconds.get("compile", 0.0) + compiling
                 spent = time.perf_counter() - begun - compiling
-                seconds[stage] = seconds.get(stage, 0.0) + spent
+                for name, more in (("compile", compiling), (stage, spent)):
+                    seconds[name] = seconds.get(name, 0.0) + more
                 self._save(record)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds so far by stage, with `total`; of several processes those of the first."""
-        return first("the clock", self._seconds)
-
-    def _seconds(self) -> dict[str, float]:
-        seconds = self._load()["seconds"]
+        """Seconds so far by stage, and their `total`; of several processes those of the first."""
+        seconds = first("the clock", lambda: self._load()["seconds"])
         return {**seconds, "total": sum(seconds.values())}
 
     def progress_made(self) -> bool:
@@ -123,7 +123,7 @@ class RunFolder:
         return any(self.work.rglob("*.safetensors"))
 
     def clear(self) -> None:
-        """Remove what a run leaves, and the folder if that was all it held."""
+        """Remove everything that a run leaves, and the folder if it is then empty."""
         if not is_first():
             return
         for name in (*self.outputs, "results.json", WORK):
@@ -137,8 +137,7 @@ class RunFolder:
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write results.json, which makes the run finished, and remove the checkpoints."""
-        if not is_first():
-            return
-        content = {**results, "identity": self.identity}
-        write_atomically(self.path / "results.json", json.dumps(content, indent=2) + "\n")
-        shutil.rmtree(self.work)
+        if is_first():
+            content = {**results, "identity": self.identity}
+            write_atomically(self.path / "results.json", json.dumps(content, indent=2) + "\n")
+            shutil.rmtree(self.work)

@@ -1,4 +1,4 @@
-"""The defect map of a chip: what training has to know to work around it."""
+"""The defect map of a device: the data with which training compensates its defects."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import Imperfections
 
 MAPPED = ("mismatch_J2", "mismatch_J4", "mismatch_mobility", "dead")
-"""Imperfections that a defect map holds: those of units and couplers that training can reckon with."""
+"""Imperfections that a defect map holds: those of units and couplers that training can compensate."""
+_ON_SITE = ("J2", "J4", "mobility")
 
 
 def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfections) -> dict[str, np.ndarray]:
-    """The chip that `make_device` builds from this key: J2, J4, mobility (N,) and dead (N, N).
+    """The device that `make_device` builds from this key: J2, J4, mobility (N,) and dead (N, N).
 
-    dead is True for couplers that are lost, in both directions, whatever they were set to.
-    Raises InputError for imperfections of other kinds, which a map cannot hold, and for couplings that are
-    not pair by pair.
+    dead is True for couplers that are lost in both directions, whatever their value.
+    Raises InputError for other imperfections, which a map cannot hold, and for couplings that are not pair by
+    pair.
     """
-    other = [name for name in imperfections.present() if name not in MAPPED]
+    unmapped = [name for name in imperfections.present() if name not in MAPPED]
     require(
-        not other,
-        f"{', '.join(other)}: a defect map holds {', '.join(MAPPED)} alone; leave the others out",
+        not unmapped,
+        f"{', '.join(unmapped)}: a defect map holds {', '.join(MAPPED)} alone; leave the others out",
     )
     if not isinstance(computer, Computer):
         raise InputError(f"a defect map is of one computer, not of {type(computer).__name__}")
@@ -42,47 +43,38 @@ def defect_map(key: Key[Array, ""], computer: Control, imperfections: Imperfecti
             "a defect map is of couplers pair by pair, these go through summing nodes: use a model that was "
             "not compressed"
         )
-    # Looked at through couplers that are all set to 1: one that was set to 0 may be dead too.
+    # All couplers of the probe are 1: a coupler with the value 0 may be dead too.
     wired = couplings.mask()
     probe = couplings.with_matrix(wired.astype(computer.bias.dtype))
     device = make_device(key, eqx.tree_at(lambda c: c.couplings, computer, probe), imperfections)
-    units = device.dynamics
-    return {
-        "J2": np.asarray(units.J2, float),
-        "J4": np.asarray(units.J4, float),
-        "mobility": np.asarray(units.mobility, float),
-        "dead": np.asarray(wired) & (device.matrix() == 0),
-    }
+    on_site = {name: np.asarray(getattr(device.dynamics, name), float) for name in _ON_SITE}
+    return {**on_site, "dead": np.asarray(wired) & (device.matrix() == 0)}
 
 
 def with_defects(computer: Computer, defects: Mapping[str, np.ndarray]) -> Computer:
-    """A computer as it is on a chip that it was not trained for: units of the chip, dead couplers gone."""
+    """A computer on a device for which it was not trained: units of the device, without dead couplers."""
     mask = np.asarray(as_pairs(computer.couplings).mask()) & ~defects["dead"]
     couplings = as_pairs(from_mask(computer.units, mask)).with_matrix(computer.couplings.matrix())
-    values = (jnp.asarray(defects[name], computer.bias.dtype) for name in ("J2", "J4", "mobility"))
+    values = (jnp.asarray(defects[name], computer.bias.dtype) for name in _ON_SITE)
     return eqx.tree_at(lambda c: (c.couplings, c.J2, c.J4, c.mobility), computer, (couplings, *values))
 
 
-DEFECT_MAP = ("J2", "J4", "mobility", "dead")
-"""Arrays of a defect map."""
-
-
 def read_defect_map(path: Path, units: Units) -> dict[str, np.ndarray]:
-    """The defect map of a chip: J2, J4, mobility (N,), as measured on it, and dead (N, N), True for couplers
-    that are lost in both directions. An .npz file; InputError for one that is not, or of another size.
+    """The defect map in an .npz file: measured J2, J4, mobility (N,), and dead (N, N), True for couplers that
+    are lost in both directions. InputError for another file, or a map of another size.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            found = {name: np.asarray(stored[name]) for name in DEFECT_MAP}
+            arrays = {name: np.asarray(stored[name]) for name in (*_ON_SITE, "dead")}
     except FileNotFoundError as error:
         raise InputError(f"defect map {path} does not exist: check the path") from error
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} is no defect map ({error}): save {', '.join(DEFECT_MAP)} with numpy.savez"
+            f"{path} is no defect map ({error}): save {', '.join(_ON_SITE)}, dead with numpy.savez"
         ) from error
     total = units.total
-    for name, array in found.items():
+    for name, array in arrays.items():
         shape = (total, total) if name == "dead" else (total,)
         require(array.shape == shape, f"{name} of {path} has shape {array.shape}: give {shape}, one per unit")
-    dead = found["dead"].astype(bool)
-    return {**{name: found[name].astype(float) for name in DEFECT_MAP[:3]}, "dead": dead | dead.T}
+    dead = arrays["dead"].astype(bool)
+    return {**{name: arrays[name].astype(float) for name in _ON_SITE}, "dead": dead | dead.T}

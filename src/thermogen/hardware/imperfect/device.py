@@ -1,4 +1,4 @@
-"""A device: what a trained computer is once it is built, units, couplers and noise as they turned out."""
+"""A device: the real units, couplers and noise of a trained computer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from thermogen.langevin import sample_uncoupled
 
 
 class Dynamics(eqx.Module):
-    """Units, couplers and noise as they are in a device: all that its equation of motion needs.
+    """The real units, couplers and noise of a device: all terms of its equation of motion.
 
         dx_i = mu_i F_i dt + sqrt(2 mu_i kT_i (1 + e)) dW_i
         F_i  = -2 J2_i x_i - 4 J4_i x_i^3 + offset_i - s(t) [b_i + sum_j J_ij phi(x_j)]
 
-    phi(x) = L tanh(x / L), or x; s(t) = 1 - exp(-t / tau), or 1. `bath` is kT_i (1 + e), (N,). What is absent
-    is None, so that a run without it costs and compiles nothing for it.
+    phi(x) = L tanh(x / L), or x; s(t) = 1 - exp(-t / tau), or 1. `bath` is kT_i (1 + e), (N,). An absent
+    imperfection is None, so that a run neither computes nor compiles it.
     """
 
     J2: Float[Array, " N"]
@@ -44,7 +44,7 @@ class Dynamics(eqx.Module):
     switching_time: Float[Array, ""] | None
 
     def sensed(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
-        """phi(x): what the couplers make of the states."""
+        """phi(x): the states as the couplers sense them."""
         if self.linear_range is None:
             return x
         return self.linear_range * jnp.tanh(x / self.linear_range)
@@ -54,7 +54,7 @@ class Dynamics(eqx.Module):
         return self.wires.apply(self.sensed(x))
 
     def on(self, t: Float[Array, ""] | float) -> Float[Array, ""] | float:
-        """s(t): how far couplings and biases have come on."""
+        """s(t): the share of couplings and biases that is switched on."""
         return 1.0 if self.switching_time is None else -jnp.expm1(-t / self.switching_time)
 
     def site(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
@@ -64,9 +64,9 @@ class Dynamics(eqx.Module):
     def switched(self, x: Float[Array, "*batch N"], pull: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
         """Energy that is switched on, b . x + U(x), with U of the conservative part of the couplers' force.
 
-        U(x) = sum_i x_i sum_j J_ij psi(x_j),   psi(x) = L^2 ln cosh(x / L) / x, or x / 2: what the force does
-        along the ray from 0 to x. Without imperfections that is x . J x / 2; the rest of a force that has
-        no energy does no work along rays. pull: sum_j J_ij phi(x_j).
+        U(x) = sum_i x_i sum_j J_ij psi(x_j),   psi(x) = L^2 ln cosh(x / L) / x, or x / 2: the work of the
+        force along the ray from 0 to x. Without imperfections U = x . J x / 2. The rest of a force without an
+        energy does no work along rays. pull: sum_j J_ij phi(x_j).
         """
         if self.linear_range is None:
             inner = pull / 2
@@ -79,9 +79,9 @@ class Dynamics(eqx.Module):
 
 
 class Device(NamedTuple):
-    """One device: what was meant (`control`), what is wrong with it, and what it is (`dynamics`).
+    """One device: the control it was built for, its imperfections, and its dynamics.
 
-    `dynamics` of a control with conditions hold bias and M of all of them; `select` gives those of samples.
+    The dynamics of a control with conditions hold bias and M of all; `select` gives those of samples.
     """
 
     control: Control
@@ -95,20 +95,20 @@ class Device(NamedTuple):
 
     def select(self, conditions: Int[np.ndarray, " n"] | None) -> Dynamics:
         """The dynamics of a batch of samples with these conditions."""
-        found = self.dynamics
+        dynamics = self.dynamics
         if conditions is None:
-            return found
+            return dynamics
         chosen = jnp.asarray(conditions)
-        found = eqx.tree_at(lambda d: d.bias, found, found.bias[chosen])
-        if isinstance(found.wires, DirectedModes) and found.wires.mixing.ndim > 2:
-            found = eqx.tree_at(lambda d: d.wires.mixing, found, found.wires.mixing[chosen])
-        return found
+        dynamics = eqx.tree_at(lambda d: d.bias, dynamics, dynamics.bias[chosen])
+        if isinstance(dynamics.wires, DirectedModes) and dynamics.wires.mixing.ndim > 2:
+            dynamics = eqx.tree_at(lambda d: d.wires.mixing, dynamics, dynamics.wires.mixing[chosen])
+        return dynamics
 
     def matrix(self, condition: int | None = None) -> Float[np.ndarray, "N N"]:
         """The dense matrix J_ij of the couplers: row i is driven, column j sensed."""
         total = self.units.total
-        one = self.select(None if condition is None else np.full(total, condition))
-        return np.asarray(one.wires.apply(jnp.eye(total, dtype=one.J2.dtype))).T
+        dynamics = self.select(None if condition is None else np.full(total, condition))
+        return np.asarray(dynamics.wires.apply(jnp.eye(total, dtype=dynamics.J2.dtype))).T
 
     def start(self, key: Key[Array, ""], numbers: Int[Array, " batch"]) -> Float[Array, "batch N"]:
         """x(0) of a run with this key: its units at rest, each at its temperature, nothing switched on.
@@ -131,77 +131,65 @@ def make_device(
     *,
     image_shape: tuple[int, int] | None = None,
 ) -> Device:
-    """A device that was built for `computer`: random parts are drawn from `key`, one key a device.
+    """A device that was built for `computer`; random imperfections are drawn from `key`, one key a device.
 
     `computer` is a Computer, a `ModeTable` of one segment, or `LabelFields`. Each imperfection has a stream
-    of its own: another one does not redraw it, and its random numbers are the same at every size.
+    of its own: another one does not redraw it, and its random numbers are equal at every size.
     image_shape: height and width of the visible units (None: a square), along which temperature changes.
-    Raises InputError for a control that changes in time, and for couplings that no coupler holds.
+    Raises InputError for a control that changes in time, and for couplings without couplers.
     """
-    wrong = imperfections or Imperfections()
+    own = imperfections or Imperfections()
     units, couplings, bias = _programmed(computer)
     units.check_quartic("a device")
     total, dtype = units.units.total, units.J2.dtype
-    wires = imperfect_couplings(key, couplings, wrong)
     row = jnp.asarray(places(units.units, image_shape), dtype)
-    temperature = units.kT * (1 + wrong.temperature_gradient * (2 * row - 1))
+    temperature = units.kT * (1 + own.temperature_gradient * (2 * row - 1))
     offset = jnp.zeros(total, dtype)
-    if wrong.offset:
-        offset = wrong.offset * jax.random.normal(stream(key, "offset"), (total,), dtype)
+    if own.offset:
+        offset = own.offset * jax.random.normal(stream(key, "offset"), (total,), dtype)
     mobility = jnp.broadcast_to(units.mobility, (total,))
 
-    def optional(value: float | None) -> Array | None:
-        return jnp.asarray(value, dtype) if value else None
-
+    optional = ("linear_range", "noise_time", "readout_time", "switching_time")
+    values = {name: getattr(own, name) for name in optional}
     dynamics = Dynamics(
-        J2=spread(key, "mismatch_J2", units.J2, wrong.mismatch_J2),
-        J4=spread(key, "mismatch_J4", units.J4, wrong.mismatch_J4),
-        bias=on_grid(bias, wrong.bias_bits),
+        J2=spread(key, "mismatch_J2", units.J2, own.mismatch_J2),
+        J4=spread(key, "mismatch_J4", units.J4, own.mismatch_J4),
+        bias=on_grid(bias, own.bias_bits),
         offset=offset,
-        mobility=spread(key, "mismatch_mobility", mobility, wrong.mismatch_mobility),
-        bath=temperature * (1 + wrong.excess_noise),
+        mobility=spread(key, "mismatch_mobility", mobility, own.mismatch_mobility),
+        bath=temperature * (1 + own.excess_noise),
         kT=units.kT,
-        wires=wires,
-        linear_range=optional(wrong.linear_range),
-        noise_time=optional(wrong.noise_time),
-        readout_time=optional(wrong.readout_time),
-        switching_time=optional(wrong.switching_time),
+        wires=imperfect_couplings(key, couplings, own),
+        **{name: jnp.asarray(value, dtype) if value else None for name, value in values.items()},
     )
-    return Device(computer, wrong, dynamics)
-
-
-class _Programmed(NamedTuple):
-    """What a device is set to: its units, the couplings and the biases of all conditions."""
-
-    units: Computer
-    couplings: Couplings
-    bias: Array
+    return Device(computer, own, dynamics)
 
 
 @singledispatch
-def _programmed(control: Control) -> _Programmed:
+def _programmed(control: Control) -> tuple[Computer, Couplings, Array]:
+    """The settings of a device: its units, the couplings and the biases of all conditions."""
     raise InputError(
         f"a device cannot follow {type(control).__name__}: give a computer whose couplings stay as they are"
     )
 
 
 @_programmed.register
-def _(control: Computer) -> _Programmed:
-    return _Programmed(control, control.couplings, control.bias)
+def _(control: Computer) -> tuple[Computer, Couplings, Array]:
+    return control, control.couplings, control.bias
 
 
 @_programmed.register
-def _(control: LabelFields) -> _Programmed:
+def _(control: LabelFields) -> tuple[Computer, Couplings, Array]:
     units = control.reference
-    return _Programmed(units, units.couplings, units.bias - control.fields)
+    return units, units.couplings, units.bias - control.fields
 
 
 @_programmed.register
-def _(control: ModeTable) -> _Programmed:
+def _(control: ModeTable) -> tuple[Computer, Couplings, Array]:
     require(
         control.segments == 1,
         f"a device holds one set of couplings per condition, this control has {control.segments} "
         "segments of time: train with 1",
     )
     couplings = ModeCouplings(control.units, control.basis, control.mixing[:, 0])
-    return _Programmed(control.reference, couplings, control.bias[:, 0])
+    return control.reference, couplings, control.bias[:, 0]

@@ -1,10 +1,9 @@
-"""What is wrong with a device: imperfections of its units, couplers, noise, read-out and switches."""
+"""Imperfections of a device: of its units, couplers, noise, read-out and switches."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import jax
 import jax.numpy as jnp
@@ -15,21 +14,15 @@ from thermogen.couplings import Units
 from thermogen.couplings.quantisation import MOST_BITS
 from thermogen.errors import InputError, require
 
-STREAMS = (
-    "mismatch_J2",
-    "mismatch_J4",
-    "mismatch_mobility",
-    "coupling_error",
-    "asymmetry",
-    "dead",
-    "offset",
-)
+STREAMS = ("mismatch_J2", "mismatch_J4", "mismatch_mobility",
+           "coupling_error", "asymmetry", "dead", "offset")  # fmt: skip
 """Imperfections that are drawn once for a device, in the order of their streams of random numbers."""
+_BITS = ("bits", "bias_bits")
 
 
 @dataclass(frozen=True)
 class Imperfections:
-    """What is wrong with a device; the default is nothing. z are independent N(0, 1) numbers.
+    """The imperfections of a device; the default is none. z are independent N(0, 1) numbers.
 
     Storage. bits: couplings on a signed grid of 2^bits - 1 levels, the largest of each block as full scale,
     mirrored pairs alike; bias_bits: the same for biases. coupling_limit: couplings are clipped to this share
@@ -43,7 +36,7 @@ class Imperfections:
     directions. linear_range: a coupler senses L tanh(x / L) instead of x, L in units of x.
 
     Noise. temperature_gradient: kT_i = kT (1 + g (2 u_i - 1)) with u from 0 to 1 along the rows of the image
-    for visible units, along their order for others. excess_noise: white noise of intensity 2 mu kT e beside
+    for visible units, along their order for others. excess_noise: white noise of intensity 2 mu kT e besides
     the thermal one, without any dissipation. noise_time: correlation time of the noise, an
     Ornstein-Uhlenbeck process of the same intensity at zero frequency, in 1 / (mu E0).
 
@@ -74,10 +67,6 @@ class Imperfections:
 
     def __post_init__(self) -> None:
         """Refuse values that no device can have."""
-        for name in ("bits", "bias_bits"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_bits(name, value)
         require(
             0 < self.coupling_limit <= 1,
             f"coupling_limit = {self.coupling_limit}: give a share above 0 and up to 1",
@@ -92,34 +81,35 @@ class Imperfections:
             f"temperature_gradient = {self.temperature_gradient}: give a number between -1 and 1, or some "
             "unit has no temperature",
         )
-        checked = ("bits", "bias_bits", "coupling_limit", "dead", "linear_range", "temperature_gradient")
+        checked = ("coupling_limit", "dead", "linear_range", "temperature_gradient")
         for name in set(NAMES).difference(checked):
             value = getattr(self, name)
-            require(0 <= value < math.inf, f"{name} = {value}: give 0 or more")
+            if name not in _BITS:
+                require(0 <= value < math.inf, f"{name} = {value}: give 0 or more")
+            elif value is not None:
+                _check_bits(name, value)
 
     @classmethod
     def named(cls, name: str, value: float, base: Imperfections | None = None) -> Imperfections:
         """`base` with one imperfection set by name; InputError for an unknown one or an impossible value."""
         if name not in NAMES:
             raise InputError(f"unknown imperfection {name!r}: choose among {', '.join(NAMES)}")
-        if name in ("bits", "bias_bits"):
+        if name in _BITS:
             _check_bits(name, value)
             value = int(value)
-        given: dict[str, Any] = {} if base is None else base.present()
-        return cls(**{**given, name: value})
+        return replace(base or cls(), **{name: value})
 
     def present(self) -> dict[str, float | int]:
         """The imperfections that differ from none, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if getattr(self, one.name) != one.default
+            field.name: values[field.name] for field in fields(self) if values[field.name] != field.default
         }
 
 
 def _check_bits(name: str, value: float) -> None:
-    whole = value == value // 1 and 2 <= value <= MOST_BITS
-    require(whole, f"{name} = {value:g}: give a whole number of bits from 2 to {MOST_BITS}")
+    valid = value == value // 1 and 2 <= value <= MOST_BITS
+    require(valid, f"{name} = {value:g}: give a whole number of bits from 2 to {MOST_BITS}")
 
 
 NAMES = tuple(Imperfections.__dataclass_fields__)
@@ -139,7 +129,7 @@ def spread(key: Key[Array, ""], name: str, values: Float[Array, " N"], s: float)
 
 
 def places(units: Units, image_shape: tuple[int, int] | None = None) -> Float[np.ndarray, " N"]:
-    """u_i in [0, 1]: the row of a visible unit in the image, the place of another one among its kind.
+    """u_i in [0, 1]: the row of a visible unit in the image, the place of other units in their role.
 
     image_shape: height and width (None: a square if the visible units fill one, else a single column).
     Raises InputError for a shape of another size.
@@ -152,7 +142,10 @@ def places(units: Units, image_shape: tuple[int, int] | None = None) -> Float[np
         height * width == units.visible,
         f"image_shape = {image_shape} for {units.visible} visible units: give height and width of the image",
     )
-    rows = np.repeat(np.linspace(0, 1, height) if height > 1 else np.full(height, 0.5), width)
-    others = [np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)
-              for count in (units.hidden, units.output)]  # fmt: skip
+    rows = np.repeat(_evenly(height), width)
+    others = [_evenly(count) for count in (units.hidden, units.output)]
     return np.concatenate([rows, *others]).astype(np.float32)
+
+
+def _evenly(count: int) -> Float[np.ndarray, " count"]:
+    return np.linspace(0, 1, count) if count > 1 else np.full(count, 0.5)

@@ -1,4 +1,4 @@
-"""Runs of a device: from rest to the read-out, with heat and work along the path of every sample."""
+"""Runs of a device: from equilibrium to the read-out, with heat and work along the path of every sample."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from thermogen.noising import Schedule
 
 _MEMORY, _READING = 0x6D656D, 0x726561
 """Mark the keys of correlated noise at the start, and of read-out noise."""
-_ESCAPED = 1e4  # thermal widths: no trained computer is anywhere near
+_ESCAPED = 1e4  # thermal widths, far beyond every trained computer
 
 
 @dataclass(frozen=True)
 class DeviceSamples:
-    """What a device gave: samples with their heat and work, in kT at the nominal temperature.
+    """Samples of a device with their heat and work, in kT at the nominal temperature.
 
-    visible: what was read, (n, visible). x: true end states (n, N). heat_kT: Q released along the path, of
-    forces without an energy too. work_kT: W of switching couplings and biases on, from nothing at t = 0.
-    labels, conditions: what each sample was asked to be, if the control has conditions.
+    visible: read values, (n, visible). x: true end states (n, N). heat_kT: Q released along the path, also by
+    forces without an energy. work_kT: W of switching couplings and biases on, from zero at t = 0.
+    labels, conditions: the requested ones of each sample, if the control has conditions.
     """
 
     visible: Float[np.ndarray, "n visible"]
@@ -85,12 +85,12 @@ def _run(
         x, pull = path.x, path.pull
         on = d.on(k * dt)
         own = x * (2 * d.J2 + 4 * d.J4 * x * x)
-        held = own + d.bias + pull if d.switching_time is None else own + on * (d.bias + pull)
+        slope = own + d.bias + pull if d.switching_time is None else own + on * (d.bias + pull)
         noise = sigma * standard_normal(keys, k, units, x.dtype)
         memory, filtered = path.memory, path.filtered
         if memory is not None:
             noise = memory = keep * memory + (1 - keep) * noise
-        after = x + d.mobility * (d.offset - held) * dt + noise
+        after = x + d.mobility * (d.offset - slope) * dt + noise
         moved, pull_after = after - x, d.pull(after)
         heat = path.heat - on * jnp.sum(moved * (d.bias + (pull + pull_after) / 2), -1)
         work = path.work
@@ -106,7 +106,7 @@ def _run(
     work = d.switched(x, pull) if d.switching_time is None else zero
     path = _Path(x, pull, memory, filtered, jnp.zeros_like(x[:, :visible]), zero, work)
     path, _ = jax.lax.scan(one_step, path, jnp.arange(steps))
-    # Units alone have an energy: what they lose needs no sum along the path.
+    # The units alone have an energy: its loss needs no sum along the path.
     heat = path.heat + d.site(x) - d.site(path.x)
     return path.x, path.window, heat / d.kT, path.work / d.kT
 
@@ -120,23 +120,23 @@ def run_device(
     labels: Sequence[int] | np.ndarray | None = None,
     batch: int = BATCH,
 ) -> DeviceSamples:
-    """Draw `count` samples from a device: rest, switch on, run for t_f, read. Euler-Maruyama.
+    """Generate `count` samples on a device: equilibrate, switch on, run for t_f, read. Euler-Maruyama.
 
-    Start, noise and conditions of sample n are those of `generate` with the same key, whatever is wrong with
-    the device. Correlated noise is stationary from the start and keeps its intensity at zero frequency:
+    Start, noise and conditions of sample n are those of `generate` with the same key, with all imperfections.
+    Correlated noise is stationary from the start and keeps its intensity at zero frequency:
 
         n_k = r n_{k-1} + (1 - r) sqrt(2 mu kT dt) xi_k,   r = exp(-dt / noise_time)
 
-    Heat along the path, in E0, with p = sum_j J_ij phi(x_j) and s_k the part that is switched on:
+    Heat along the path, in E0, with p = sum_j J_ij phi(x_j) and s_k the share that is switched on:
 
         Q = V_site(x_0) - V_site(x_K) - sum_k s_k (x_{k+1} - x_k) . [b + (p_k + p_{k+1}) / 2]
 
-    i.e. force times displacement in the Stratonovich sense, exact for on-site and linear forces, so that
-    Q = V(x(0)) - V(x(t_f)) to rounding where V exists. Work: W = sum_k (s_{k+1} - s_k) (b . x + U)(x_{k+1}),
+    This is force times displacement in the Stratonovich sense, exact for on-site and linear forces, so that
+    Q = V(x(0)) - V(x(t_f)) to rounding if V exists. Work: W = sum_k (s_{k+1} - s_k) (b . x + U)(x_{k+1}),
     see `Dynamics.switched`; all at once at t = 0 without a switching time. The read-out is averaged over
     `schedule.readout`, behind its filter, which starts at 0, and with its noise, one for each read value.
 
-    labels (count,): what to draw, for controls with conditions (default: all in turn).
+    labels (count,): requested classes, for controls with conditions (default: all in turn).
     Raises InputError for a count or batch below 1, labels of a control without any, or unknown ones;
     DivergenceError if dt is too large. Cost: that of `generate`, about 5 ms per step of 250 x 1,296 units.
     """
@@ -149,7 +149,7 @@ def run_device(
     reading, size = device.imperfections.readout_noise, min(batch, count)
     averaged = schedule.readout_steps if schedule.readout else 1
     opens = jnp.asarray(schedule.steps - averaged)
-    found = []
+    batches = []
     for first in range(0, count, size):
         useful = np.arange(first, min(first + size, count))
         numbers = np.resize(useful, size)  # one shape for all batches
@@ -170,21 +170,20 @@ def run_device(
         if reading:
             keys = sample_keys(jax.random.fold_in(path_key, _READING), chosen)
             visible = visible + reading * standard_normal(keys, 0, visible.shape[1], visible.dtype)
-        found.append([np.asarray(one)[: len(useful)] for one in (visible, x, heat, work)])
-    visible, x, heat, work = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        batches.append([np.asarray(rows)[: len(useful)] for rows in (visible, x, heat, work)])
+    visible, x, heat, work = (np.concatenate(rows) for rows in zip(*batches, strict=True))
     _check(device, x, schedule)
     return DeviceSamples(visible, x, heat, work, request.labels, request.conditions)
 
 
 def _check(device: Device, x: np.ndarray, schedule: Schedule) -> None:
     d = device.dynamics
-    width = float(
-        jnp.sqrt(jnp.max(d.bath) / jnp.maximum(jnp.min(jnp.abs(d.J2)), 0.01 * jnp.max(jnp.abs(d.J2))))
-    )
+    J2 = jnp.abs(d.J2)
+    width = float(jnp.sqrt(jnp.max(d.bath) / jnp.maximum(jnp.min(J2), 0.01 * jnp.max(J2))))
     wild = np.argwhere(~(np.abs(x) < _ESCAPED * max(width, 1e-30)))
     if len(wild):
-        row, unit = (int(one) for one in wild[0])
+        row, unit = wild[0]
         raise DivergenceError(
-            f"the device diverged (sample {row}, unit {unit}, x = {float(x[row, unit]):.3g}) with dt = "
+            f"the device diverged (sample {row}, unit {unit}, x = {x[row, unit]:.3g}) with dt = "
             f"{schedule.dt:g}: try dt = {schedule.dt / 10:g}"
         )

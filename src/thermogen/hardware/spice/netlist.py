@@ -1,19 +1,18 @@
-"""The computer as a netlist that ngspice runs: a unit is a capacitor, everything that drives it a current.
+"""The computer as a netlist for ngspice: a unit is a capacitor, and everything that drives it is a current.
 
     C dq_i/dt = -(linear q_i + cubic q_i^3 + bias_i + sum_j G_ij q_j) + noise current
 
-Written for the voltage q of the electrical platform. For other platforms the same deck is their analogue:
-a volt stands for one SI unit of the variable, an ampere for one of the drive.
+q is the voltage of the electrical platform. For other platforms a volt is one SI unit of the variable, and an
+ampere one of the drive.
 
-What was found by measurement with ngspice 39.3, and is kept to here: `V^3` and `pow(V, 3)` give |V|^3, so
-products are written out; `trnoise` ignores seeds, `trrandom` keeps to them, if every run draws an even number
-of times; without `uic` a run starts at the minimum for constant currents; tolerances are absolute and made
-for volts, so they are scaled to the device.
+Measured with ngspice 39.3: `V^3` and `pow(V, 3)` give |V|^3, so products are written out; `trnoise` ignores
+seeds, `trrandom` follows them, if every run draws an even number of times; without `uic` a run starts at the
+minimum for constant currents; tolerances are absolute and for volts, so they are scaled to the device.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +28,11 @@ LINE = 8
 
 @dataclass(frozen=True)
 class Transient:
-    """How a deck is run: times in 1 / (mobility E0), as everywhere outside hardware.
+    """Settings of a run: times in 1 / (mobility E0), as everywhere outside hardware.
 
-    t_f: duration. noise_step: time for which a noise current is held. points: intervals of equal length whose
-    ends are kept. reltol: tolerance of the simulator; it also sets the longest step, 0.1 noise steps at 1e-4
-    and as its root beyond, so that the error falls in proportion (measured: docs/hardware.md).
+    t_f: duration. noise_step: time of a constant noise current. points: intervals of equal length whose ends
+    are saved. reltol: tolerance of the simulator; it also sets the longest step, 0.1 noise steps at 1e-4 and
+    as its root beyond, so that the error falls in proportion (measured: docs/hardware.md).
     """
 
     t_f: float = 2.5
@@ -42,7 +41,7 @@ class Transient:
     reltol: float = 1e-4
 
     def __post_init__(self) -> None:
-        """Refuse what is no time or tolerance."""
+        """Refuse invalid times and tolerances."""
         for name in ("t_f", "noise_step", "reltol"):
             value = getattr(self, name)
             require(np.isfinite(value) and value > 0, f"{name} = {value}: give a positive number")
@@ -61,7 +60,7 @@ class Transient:
 
     @property
     def fineness(self) -> float:
-        """Longest step as a part of the noise step."""
+        """Longest step as a share of the noise step."""
         return min(0.5, 0.1 * (self.reltol / 1e-4) ** 0.5)
 
 
@@ -99,139 +98,132 @@ def netlist(
         seeds is None or seeds.shape == (len(start),),
         f"seeds have shape {None if seeds is None else seeds.shape}: give one for each of {len(start)} runs",
     )
-    out = io.StringIO()
-    out.write(f"* {title}\n* {total} units; variable in {physical.platform.variable}, drive in "
-              f"{physical.platform.force}; one unit of x is {physical.scale:.6g}\n")  # fmt: skip
-    wired = wiring(physical.couplings)
-    _write_units(out, physical, start[0], meter)
-    _write_couplings(out, physical, wired)
-    _write_noise(out, physical, transient, noise, seeds is not None)
-    if meter:
-        _write_meter(out, physical, noise is not None or seeds is not None)
-    _write_options(out, physical, transient)
-    names = [f"v(x{i})" for i in range(total)] + (["v(heat)"] if meter else [])
-    _write_control(out, physical, start, transient, seeds, names, raw)
-    return out.getvalue()
+    lines = [
+        f"* {title}",
+        f"* {total} units; variable in {physical.platform.variable}, drive in {physical.platform.force}; "
+        f"one unit of x is {physical.scale:.6g}",
+        *_units(physical, start[0], meter),
+        *_couplings(physical, wiring(physical.couplings)),
+        *_noise(physical, transient, noise, seeds is not None),
+        *(_meter(physical, noise is not None or seeds is not None) if meter else ()),
+        *_options(physical, transient),
+        *_control(physical, start, transient, seeds, vectors(total, meter), raw),
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _write_units(out: io.StringIO, physical: PhysicalComputer, start: np.ndarray, meter: bool) -> None:
+def vectors(units: int, meter: bool) -> list[str]:
+    """Names of the saved vectors, besides the time: one for each unit, and the metered heat."""
+    return [f"v(x{i})" for i in range(units)] + (["v(heat)"] if meter else [])
+
+
+def _units(physical: PhysicalComputer, start: np.ndarray, meter: bool) -> Iterator[str]:
     """Storage, dissipation, wall and bias of every unit."""
     capacitance = physical.platform.storage
     for i, (x, bias) in enumerate(zip(start, physical.bias, strict=True)):
         end = f"m{i}" if meter else "0"
-        out.write(f"C{i} x{i} {end} {_number(capacitance)} ic={_number(x * physical.scale)}\n")
+        yield f"C{i} x{i} {end} {_number(capacitance)} ic={_number(x * physical.scale)}"
         if meter:
-            out.write(f"Vm{i} m{i} 0 0\n")
-        out.write(f"R{i} x{i} 0 {_number(1 / physical.linear)}\n")
-        out.write(f"B{i} x{i} 0 I={_number(physical.cubic)}*V(x{i})*V(x{i})*V(x{i})\n")
+            yield f"Vm{i} m{i} 0 0"
+        yield f"R{i} x{i} 0 {_number(1 / physical.linear)}"
+        yield f"B{i} x{i} 0 I={_number(physical.cubic)}*V(x{i})*V(x{i})*V(x{i})"
         if bias:
-            out.write(f"Ib{i} x{i} 0 DC {_number(bias)}\n")
+            yield f"Ib{i} x{i} 0 DC {_number(bias)}"
 
 
-def _write_couplings(out: io.StringIO, physical: PhysicalComputer, wired: Wiring) -> None:
+def _couplings(physical: PhysicalComputer, wired: Wiring) -> Iterator[str]:
     """Transconductances between units, or through summing nodes with a load each."""
     for i, j, value in zip(*wired.direct, strict=True):
-        out.write(f"G{i}_{j} x{i} 0 x{j} 0 {_number(value)}\n")
+        yield f"G{i}_{j} x{i} 0 x{j} 0 {_number(value)}"
     load = physical.conductance
     last = "y" if wired.mixing is None else "z"
     for k in range(wired.sense.shape[1]):
-        out.write(f"Ry{k} y{k} 0 {_number(1 / load)}\n")
+        yield f"Ry{k} y{k} 0 {_number(1 / load)}"
         for i in np.flatnonzero(wired.sense[:, k]):
-            out.write(f"Gs{k}_{i} 0 y{k} x{i} 0 {_number(wired.sense[i, k] * load)}\n")
+            yield f"Gs{k}_{i} 0 y{k} x{i} 0 {_number(wired.sense[i, k] * load)}"
         if wired.mixing is not None:
-            out.write(f"Rz{k} z{k} 0 {_number(1 / load)}\n")
+            yield f"Rz{k} z{k} 0 {_number(1 / load)}"
             for m in np.flatnonzero(wired.mixing[k]):
-                out.write(f"Gm{k}_{m} 0 z{k} y{m} 0 {_number(wired.mixing[k, m] * load)}\n")
+                yield f"Gm{k}_{m} 0 z{k} y{m} 0 {_number(wired.mixing[k, m] * load)}"
         for i in np.flatnonzero(wired.drive[:, k]):
-            out.write(f"Gd{k}_{i} x{i} 0 {last}{k} 0 {_number(wired.drive[i, k])}\n")
+            yield f"Gd{k}_{i} x{i} 0 {last}{k} 0 {_number(wired.drive[i, k])}"
     for i in np.flatnonzero(wired.diagonal):
-        out.write(f"Gx{i} x{i} 0 x{i} 0 {_number(-wired.diagonal[i])}\n")
+        yield f"Gx{i} x{i} 0 x{i} 0 {_number(-wired.diagonal[i])}"
 
 
-def _write_noise(
-    out: io.StringIO,
-    physical: PhysicalComputer,
-    transient: Transient,
-    noise: np.ndarray | None,
-    drawn: bool,
-) -> None:
-    """Piecewise constant currents of the dissipative element: variance S / (2 step), S one-sided."""
+def _noise(
+    physical: PhysicalComputer, transient: Transient, noise: np.ndarray | None, drawn: bool
+) -> Iterator[str]:
+    """Piecewise-constant currents of the dissipative element: variance S / (2 step), S one-sided."""
     step = transient.noise_step * physical.time_unit
-    size = noise_current(physical, transient)
+    size = physical.platform.noise_density / (2 * step) ** 0.5
     if drawn:
-        source = f"DC 0 trrandom(2 {_number(step)} 0 {_number(size)} 0)\n"
+        source = f"DC 0 trrandom(2 {_number(step)} 0 {_number(size)} 0)"
         for i in range(len(physical.bias)):
-            out.write(f"In{i} 0 x{i} {source}")
+            yield f"In{i} 0 x{i} {source}"
         if len(physical.bias) % 2:
-            # Numbers come in pairs, and a seed does not drop the second one left over from the last run.
-            out.write(f"Inpair 0 pair {source}Rpair pair 0 {_number(1 / physical.linear)}\n")
+            # Numbers come in pairs, and a seed does not drop the second one of the last pair of a run.
+            yield f"Inpair 0 pair {source}"
+            yield f"Rpair pair 0 {_number(1 / physical.linear)}"
     if noise is None:
         return
     rise = 1e-2 * transient.fineness * step  # from one value to the next, centred on the switch
     edges = np.arange(1, len(noise)) * step
     switches = np.stack([edges - rise / 2, edges + rise / 2], 1).ravel()
-    times = np.concatenate([[0.0], switches, [len(noise) * step]])
-    stamps = [_number(t) for t in times]
-    for i, held in enumerate(np.repeat(noise * size, 2, axis=0).T):
-        points = [f"{t} {_number(value)}" for t, value in zip(stamps, held, strict=True)]
-        lines = "\n+ ".join(" ".join(points[k : k + LINE]) for k in range(0, len(points), LINE))
-        out.write(f"In{i} 0 x{i} DC 0 PWL({lines})\n")
+    times = [_number(t) for t in (0.0, *switches, len(noise) * step)]
+    for i, currents in enumerate(np.repeat(noise * size, 2, axis=0).T):
+        points = [f"{t} {_number(value)}" for t, value in zip(times, currents, strict=True)]
+        rows = "\n+ ".join(" ".join(points[k : k + LINE]) for k in range(0, len(points), LINE))
+        yield f"In{i} 0 x{i} DC 0 PWL({rows})"
 
 
-def noise_current(physical: PhysicalComputer, transient: Transient) -> float:
-    """Standard deviation of a held noise drive, sqrt(S / 2 step): A, or N."""
-    return physical.platform.noise_density / (2 * transient.noise_step * physical.time_unit) ** 0.5
-
-
-def _write_meter(out: io.StringIO, physical: PhysicalComputer, noisy: bool) -> None:
-    """Heat: the drive of unit i is what charges it, less the noise; times dq/dt, in watts.
+def _meter(physical: PhysicalComputer, noisy: bool) -> Iterator[str]:
+    """Heat: the drive of unit i is the charging current less the noise; times dq/dt, in watts.
 
     The drive of the platform is dE/dq times a factor, by which power is divided.
     """
     per = 1 / (physical.platform.storage * physical.platform.drive)
-    out.write("Cheat heat 0 1 ic=0\n")
+    yield "Cheat heat 0 1 ic=0"
     for i in range(len(physical.bias)):
         noise = f"-I(In{i})" if noisy else ""
-        out.write(f"Bh{i} 0 heat I=(I(Vm{i}){noise})*I(Vm{i})*{_number(per)}\n")
+        yield f"Bh{i} 0 heat I=(I(Vm{i}){noise})*I(Vm{i})*{_number(per)}"
 
 
-def _write_options(out: io.StringIO, physical: PhysicalComputer, transient: Transient) -> None:
-    """Tolerances: those of volts and amperes, times what a volt and an ampere are here."""
+def _options(physical: PhysicalComputer, transient: Transient) -> Iterator[str]:
+    """Tolerances: those of volts and amperes, in the scales of the device."""
     small = 1e-3 * transient.reltol * physical.scale
-    drive = small * physical.conductance
-    out.write(
-        f".options reltol={_number(transient.reltol)} vntol={_number(small)} abstol={_number(drive)} "
-        f"chgtol={_number(small * physical.platform.storage)} trtol=1000\n"
-        f".options gmin={_number(1e-9 * physical.conductance)} interp\n"
+    yield (
+        f".options reltol={_number(transient.reltol)} vntol={_number(small)} "
+        f"abstol={_number(small * physical.conductance)} "
+        f"chgtol={_number(small * physical.platform.storage)} trtol=1000"
     )
+    yield f".options gmin={_number(1e-9 * physical.conductance)} interp"
 
 
-def _write_control(
-    out: io.StringIO,
+def _control(
     physical: PhysicalComputer,
     start: np.ndarray,
     transient: Transient,
     seeds: np.ndarray | None,
     names: list[str],
     raw: str,
-) -> None:
+) -> Iterator[str]:
     """Run after run with its own initial charges and seed."""
     second = physical.time_unit
     end = transient.t_f * second
     every, longest = end / transient.points, transient.noise_step * transient.fineness * second
-    out.write(".control\nset filetype=binary\nset appendwrite\n")
+    yield ".control\nset filetype=binary\nset appendwrite"
     for k in range(0, len(names), LINE):
-        out.write(f"save {' '.join(names[k : k + LINE])}\n")
+        yield f"save {' '.join(names[k : k + LINE])}"
     for run, x in enumerate(start):
-        if run:
-            for i, value in enumerate(x):
-                out.write(f"alter @c{i}[ic]={_number(value * physical.scale)}\n")
+        for i, value in enumerate(x if run else ()):
+            yield f"alter @c{i}[ic]={_number(value * physical.scale)}"
         if seeds is not None:
-            out.write(f"setseed {int(seeds[run])}\n")
+            yield f"setseed {int(seeds[run])}"
         # A little beyond the end: rounding must not cost the last point, which a grid time has to pass.
-        out.write(f"tran {_number(every)} {_number(end * (1 + 1e-6))} 0 {_number(longest)} uic\n")
-        out.write(f"write {raw}\ndestroy all\necho done {run + 1}\n")
-    out.write("quit\n.endc\n.end\n")
+        yield f"tran {_number(every)} {_number(end * (1 + 1e-6))} 0 {_number(longest)} uic"
+        yield f"write {raw}\ndestroy all\necho done {run + 1}"
+    yield "quit\n.endc\n.end"
 
 
 def _number(value: float) -> str:

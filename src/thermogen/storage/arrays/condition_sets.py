@@ -6,144 +6,93 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thermogen.computer import Computer
-from thermogen.control import ConditionSet, LabelFields, ModeNetwork, ModeTable
+from thermogen.control import ConditionSet, Control, LabelFields, ModeNetwork, ModeTable
 from thermogen.couplings import NoCouplings, Units
-from thermogen.errors import InputError, require
 from thermogen.seeds import stream
 from thermogen.storage.arrays import couplings
-
-Arrays = dict[str, np.ndarray]
-_UNITS = ("J2", "J4", "mobility", "kT")
+from thermogen.storage.arrays.couplings import SHARED, Arrays, check_finite, name_of, symmetric, triangle
 
 
-def kind(control: ConditionSet) -> str:
-    """The name of the control's kind; InputError for one that cannot be saved."""
-    for name, one in _KINDS.items():
-        if one.type is type(control):
-            return name
-    raise InputError(f"a control of type {type(control).__name__} cannot be saved: use {', '.join(_KINDS)}")
+@couplings.kind.register
+def _(control: ConditionSet) -> str:
+    return name_of(control, KINDS, "a control")
 
 
-def shape(control: ConditionSet) -> dict[str, Any]:
-    """What the card says of a control besides its arrays."""
+@couplings.shape.register
+def _(control: ConditionSet) -> dict[str, Any]:
     return {
         "segments": control.segments,
         "labels": list(control.labels),
         "classes": list(control.classes),
-        **_KINDS[kind(control)].describe(control),
+        **KINDS[couplings.kind(control)].describe(control),
     }
 
 
-def pack(control: ConditionSet) -> Arrays:
-    """All arrays by name. Symmetric matrices are stored as their upper triangles."""
-    shared = {name: getattr(control.reference, name) for name in _UNITS}
-    arrays = {**shared, "weights": control.weights, **_KINDS[kind(control)].pack(control)}
+@couplings.pack.register
+def _(control: ConditionSet) -> Arrays:
+    # Symmetric matrices are stored as their upper triangles.
+    shared = {name: getattr(control.reference, name) for name in SHARED}
+    arrays = {**shared, "weights": control.weights, **KINDS[couplings.kind(control)].pack(control)}
     return {name: np.asarray(value, order="C") for name, value in arrays.items()}
-
-
-def is_condition_set(kind: str) -> bool:
-    """Whether a card's kind of couplings is one of these."""
-    return kind in _KINDS
 
 
 def unpack(
     units: Units, kind: str, shape: Mapping[str, Any], duration: float, arrays: Arrays, source: str
-) -> ConditionSet:
-    """The control from its arrays; InputError, naming `source`, for values that are no numbers."""
+) -> Control:
+    """The control from its arrays; InputError, naming `source`, for values that are not valid."""
+    if kind not in KINDS:
+        return couplings.unpack(units, kind, shape, duration, arrays, source)
     for name, array in arrays.items():
-        finite = bool(np.isfinite(array).all())
-        require(finite, f"{name} of {source} holds NaN or infinite values: train anew")
-    on_site = {name: jnp.asarray(arrays[name]) for name in _UNITS}
-    rest = jnp.zeros(units.total, on_site["J2"].dtype)
+        check_finite(name, array, source)
+    on_site = {name: jnp.asarray(arrays[name]) for name in SHARED}
+    no_bias = jnp.zeros(units.total, on_site["J2"].dtype)
     common = {
-        "reference": Computer(couplings=NoCouplings(units), bias=rest, **on_site),
+        "reference": Computer(couplings=NoCouplings(units), bias=no_bias, **on_site),
         "weights": jnp.asarray(arrays["weights"]),
         "classes": tuple(shape["classes"]),
         "duration": duration,
     }
-    return _KINDS[kind].unpack(common, shape, arrays, source)
-
-
-def _triangles(matrices: Any) -> np.ndarray:
-    rows, columns = np.triu_indices(matrices.shape[-1])
-    return np.asarray(matrices)[..., rows, columns]
-
-
-def _matrices(triangles: np.ndarray, size: int) -> jax.Array:
-    rows, columns = np.triu_indices(size)
-    full = np.zeros((*triangles.shape[:-1], size, size), triangles.dtype)
-    full[..., rows, columns] = triangles
-    full[..., columns, rows] = triangles
-    return jnp.asarray(full)
+    return KINDS[kind].unpack(common, shape, arrays, source)
 
 
 def _packed_modes(control: ModeTable | ModeNetwork) -> dict[str, Any]:
-    return {"basis": control.basis, "mixing": _triangles(control.mixing), "bias": control.bias}
+    return {"basis": control.basis, "mixing": triangle(control.mixing), "bias": control.bias}
 
 
 def _modes(arrays: Arrays) -> dict[str, Any]:
-    modes = arrays["basis"].shape[1]
+    basis, bias = (jnp.asarray(arrays[name]) for name in ("basis", "bias"))
+    return {"basis": basis, "mixing": symmetric(arrays["mixing"], basis.shape[1]), "bias": bias}
+
+
+def _layers(network: Any) -> dict[str, Any]:
+    """Weights and biases of a network by name."""
     return {
-        "basis": jnp.asarray(arrays["basis"]),
-        "mixing": _matrices(arrays["mixing"], modes),
-        "bias": jnp.asarray(arrays["bias"]),
+        f"network.{number}.{name}": getattr(layer, name)
+        for number, layer in enumerate(network.layers)
+        for name in ("weight", "bias")
     }
-
-
-def _table(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeTable:
-    return ModeTable(**common, **_modes(arrays))
-
-
-def _network_size(control: ModeNetwork) -> dict[str, Any]:
-    return {"network": {"width": control.network.width_size, "depth": control.network.depth}}
-
-
-def _packed_network(control: ModeNetwork) -> dict[str, Any]:
-    layers = {}
-    for number, layer in enumerate(control.network.layers):
-        layers |= {f"network.{number}.weight": layer.weight, f"network.{number}.bias": layer.bias}
-    return _packed_modes(control) | layers
 
 
 def _network(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> ModeNetwork:
     network = ModeNetwork.perceptron(
         stream(0, "training"), len(common["classes"]), len(arrays["bias"]), **shape["network"]
     )
-    values = [
-        jnp.asarray(arrays[f"network.{number}.{name}"])
-        for number in range(len(network.layers))
-        for name in ("weight", "bias")
-    ]
-    network = eqx.tree_at(
-        lambda net: [value for layer in net.layers for value in (layer.weight, layer.bias)], network, values
-    )
+    values = [jnp.asarray(arrays[name]) for name in _layers(network)]
+    network = eqx.tree_at(lambda net: list(_layers(net).values()), network, values)
     return ModeNetwork(**common, **_modes(arrays), network=network)
 
 
-def _reference_kind(control: LabelFields) -> dict[str, Any]:
-    return {"couplings": couplings.kind(control.reference)}
-
-
-def _packed_fields(control: LabelFields) -> dict[str, Any]:
-    return {**couplings.pack(control.reference), "fields": control.fields}
-
-
 def _fields(common: dict[str, Any], shape: Mapping[str, Any], arrays: Arrays, source: str) -> LabelFields:
-    alone = {"segments": 1, "labels": None}
+    constant = {"segments": 1, "labels": None}
     units, duration = common["reference"].units, common["duration"]
-    reference = couplings.unpack(units, shape["couplings"], alone, duration, arrays, source)
+    reference = couplings.unpack(units, shape["couplings"], constant, duration, arrays, source)
     assert isinstance(reference, Computer)
-    return LabelFields(
-        reference=reference,
-        fields=jnp.asarray(arrays["fields"]),
-        weights=common["weights"],
-        classes=common["classes"],
-    )
+    own = {name: common[name] for name in ("weights", "classes")}
+    return LabelFields(reference=reference, fields=jnp.asarray(arrays["fields"]), **own)
 
 
 class _Kind(NamedTuple):
@@ -155,8 +104,24 @@ class _Kind(NamedTuple):
     unpack: Callable[[dict[str, Any], Mapping[str, Any], Arrays, str], ConditionSet]
 
 
-_KINDS = {
-    "mode-table": _Kind(ModeTable, lambda control: {}, _packed_modes, _table),
-    "mode-network": _Kind(ModeNetwork, _network_size, _packed_network, _network),
-    "label-fields": _Kind(LabelFields, _reference_kind, _packed_fields, _fields),
+KINDS = {
+    "mode-table": _Kind(
+        ModeTable,
+        lambda control: {},
+        _packed_modes,
+        lambda common, shape, arrays, source: ModeTable(**common, **_modes(arrays)),
+    ),
+    "mode-network": _Kind(
+        ModeNetwork,
+        lambda control: {"network": {"width": control.network.width_size, "depth": control.network.depth}},
+        lambda control: _packed_modes(control) | _layers(control.network),
+        _network,
+    ),
+    "label-fields": _Kind(
+        LabelFields,
+        lambda control: {"couplings": couplings.kind(control.reference)},
+        lambda control: {**couplings.pack(control.reference), "fields": control.fields},
+        _fields,
+    ),
 }
+"""Kinds of condition sets by their names in the card."""

@@ -18,7 +18,7 @@ from thermogen.couplings import MOST_DENSE_UNITS
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.parallel import gather, is_first, process_count, process_index
-from thermogen.parallel.exchange import Part
+from thermogen.parallel.exchange import Contribution
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.exact.features import (
     EXACT,
@@ -131,16 +131,16 @@ def _all_shares(
     return done
 
 
-def _packed(share: list[Statistics]) -> Part:
+def _packed(share: list[Statistics]) -> Contribution:
     """Statistics to send to other processes."""
     arrays = {}
     for number, segment in enumerate(share):
         fields = segment.pairs._asdict() | segment.units._asdict()
         arrays |= {f"{number}:{name}": np.asarray(values) for name, values in fields.items()}
-    return Part(arrays, share[0].images if share else 0)
+    return Contribution(arrays, share[0].images if share else 0)
 
 
-def _unpacked(part: Part, processes: list[Process]) -> list[Statistics]:
+def _unpacked(part: Contribution, processes: list[Process]) -> list[Statistics]:
     def record(kind, number: int):  # a copy, since sums are added to in place
         return kind(*(part.arrays[f"{number}:{name}"].copy() for name in kind._fields))
 
@@ -229,9 +229,9 @@ def _columns(values: Float[Array | np.ndarray, "rank images N"], count: int) -> 
 def _stored(path: Path, settings: dict[str, Any], processes: list[Process]) -> list[Statistics]:
     """The sums that process 0 has stored, or none."""
 
-    def read() -> Part:
+    def read() -> Contribution:
         if process_index() or not path.exists():
-            return Part({})
+            return Contribution({})
         matrix, row = np.empty((len(processes[0].J2),) * 2), np.empty(len(processes[0].J2))
         with jax.enable_x64(True):
             like = [(Dense(matrix, matrix), UnitMeans(row, row, row, row)) for _ in processes]
