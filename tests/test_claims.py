@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.studies.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, run_claims, table
+from thermogen.storage.cache import ResultCache
+from thermogen.studies.claims import CLAIMS, VERDICTS, Claim, Finding, Plan, Run, run_claims, table
 from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS
 from thermogen.studies.claims.page import markdown
 from thermogen.studies.claims.structure import extent, field_measures, neighbour_correlation
@@ -20,7 +21,7 @@ BY_NUMBER = {claim.number: claim for claim in CLAIMS}
 def judged(number, figures, plan=PLAN):
     """The finding of a claim when each of its runs has the figures that `figures(run)` gives."""
     claim = BY_NUMBER[number]
-    return claim.judge(plan, {run.key: figures(run) for run in claim.runs(plan)})
+    return claim.verdict(plan, {run.key: figures(run) for run in claim.runs(plan)})
 
 
 def jitter(run, size=0.001):
@@ -86,8 +87,8 @@ def test_the_ratio_holds_for_heat_alone_and_says_what_is_left(heat, verdict):
 )
 def test_fields_tell_of_learning_only_if_blind_computers_have_none(own, blind, verdict):
     def figures(run):
-        def measured(share, likeness):
-            return {"smooth": share, "concentrated": share, "digit_like": share, "likeness": likeness,
+        def measured(share, correlation):
+            return {"smooth": share, "concentrated": share, "digit_like": share, "correlation": correlation,
                     "rms": 0.01 * jitter(run), "extent": 9.5, "extent_shuffled": 11.4}  # fmt: skip
 
         return {**measured(own * jitter(run), 0.7), "blind": measured(blind * jitter(run), 0.2),
@@ -102,9 +103,9 @@ def test_fields_tell_of_learning_only_if_blind_computers_have_none(own, blind, v
 def test_an_appointed_time_needs_images_and_heat_still_to_come(after, image, verdict):
     def figures(run):
         noise = jitter(run) - 1
-        likeness = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
+        correlation = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
         later = after * jitter(run) + 3 * (jitter(run) - 1)
-        return {"times": list(range(33)), "likeness": likeness, "heat_before_kT": 1000.0 * jitter(run),
+        return {"times": list(range(33)), "correlation": correlation, "heat_before_kT": 1000.0 * jitter(run),
                 "heat_after_kT": later}  # fmt: skip
 
     assert judged(7, figures).verdict == verdict
@@ -122,7 +123,7 @@ def test_a_driven_protocol_must_beat_the_constant_one_and_draw_both_kinds(plane,
             return {"distance": distance * jitter(run), "floor": 0.05, "gaussian": 1.0, "spread": 1.1,
                     "share": run.settings["weight"] * jitter(run), "between": 0.0}  # fmt: skip
         clear = coded if "coded" in run.name else alone
-        return {"zero": 0.5, "one": 0.4, "rarer": 0.4 * jitter(run), "sure": clear, "likeness": 0.8,
+        return {"zero": 0.5, "one": 0.4, "rarer": 0.4 * jitter(run), "sure": clear, "correlation": 0.8,
                 "clear": clear * jitter(run), "size": 1.0, "inverted": 0.0, "ceiling": {"sure": 0.99},
                 "noise": {"zero": 0.02, "one": 0.2, "sure": 0.1, "rarer": 0.02}}  # fmt: skip
 
@@ -158,11 +159,11 @@ def test_storage_is_judged_by_what_is_lost():
 
 def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
     def figures(run, sixteen, stuck):
-        flaws = run.settings["flaws"]
-        nearest = flaws["rounding"] == "nearest"
-        coarse = flaws["bits"] in (4, 6, 8)
+        noise = run.settings["training_noise"]
+        nearest = noise["rounding"] == "nearest"
+        coarse = noise["bits"] in (4, 6, 8)
         zero = coarse and nearest and stuck
-        heat = 0.01 if zero else sixteen if flaws["bits"] == 16 else 1.0
+        heat = 0.01 if zero else sixteen if noise["bits"] == 16 else 1.0
         return {
             "heat_kT": 900 * heat * jitter(run),
             "correlation": 0.3 * jitter(run),
@@ -177,10 +178,10 @@ def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
 
 def test_the_crossover_must_lie_where_it_was_published():
     def figures(run, edge):
-        flaws = run.settings["flaws"]
-        sigma = flaws["update_noise"] * (1e-3 / 0.2) ** 0.5
+        noise = run.settings["training_noise"]
+        sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5
         heat = 1.0 if sigma < edge else 2.0
-        heat += 0.1 * flaws["residual_noise"] * (20 if flaws["correlation"] else 1) + 30 * flaws["offset"]
+        heat += 0.1 * noise["residual_noise"] * (20 if noise["correlation"] else 1) + 30 * noise["offset"]
         return {"heat_kT": 1300 * heat * jitter(run), "correlation": 0.4 * jitter(run),
                 "couplings": {"hidden-hidden": {"largest": 0.1, "rms": 0.01}}}  # fmt: skip
 
@@ -190,12 +191,12 @@ def test_the_crossover_must_lie_where_it_was_published():
 
 def test_a_training_that_left_all_scales_is_worse_than_any():
     def figures(run):
-        flaws = run.settings["flaws"]
-        if flaws["offset"]:
+        noise = run.settings["training_noise"]
+        if noise["offset"]:
             return {"diverged": "training diverged by cycle 3"}
-        sigma = flaws["update_noise"] * (1e-3 / 0.2) ** 0.5
-        heat = (2.0 if sigma > 0.33 else 1.0) + 0.1 * flaws["residual_noise"] * (
-            20 if flaws["correlation"] else 1
+        sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5
+        heat = (2.0 if sigma > 0.33 else 1.0) + 0.1 * noise["residual_noise"] * (
+            20 if noise["correlation"] else 1
         )
         return {"heat_kT": 1300 * heat * jitter(run), "correlation": 0.4,
                 "couplings": {"hidden-hidden": {"largest": 0.1, "rms": 0.01}}}  # fmt: skip
@@ -244,14 +245,14 @@ def test_fields_of_digits_are_told_from_shuffled_ones():
         assert random[name] < 0.1  # one in a hundred by chance
 
 
-# --- the lab --------------------------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------------
 
 
 def toy(calls, value=1.0, fail=False):
     """A claim of two runs that count how often they are made."""
 
     def work(number):
-        def make(lab):
+        def make(cache):
             if fail and number == 1:
                 raise KeyboardInterrupt
             calls.append(number)
@@ -321,12 +322,12 @@ def test_a_damaged_run_and_a_strange_folder_are_named(tmp_path, monkeypatch):
 def test_a_run_of_another_version_is_not_trusted(tmp_path, monkeypatch):
     calls = []
     run = toy(calls).runs(PLAN)[0]
-    lab = Lab(tmp_path)
-    lab.figures(run)
+    cache = ResultCache(tmp_path)
+    run.figures(cache)
     with monkeypatch.context() as patched:
         patched.setattr("thermogen.studies.claims.base.versions", lambda: {"thermogen": "0.0.1"})
-        lab.figures(run)
-    lab.figures(run)
+        run.figures(cache)
+    run.figures(cache)
     assert calls == [0, 0]
 
 

@@ -1,4 +1,4 @@
-"""The claims as a page of Markdown: how to read it, the table, and every figure behind each verdict."""
+"""The claims as a page of Markdown: an introduction, the table, and every figure behind each verdict."""
 
 from __future__ import annotations
 
@@ -81,7 +81,5 @@ def _flat(figures: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, str(figures)
     elif isinstance(figures, int | float):
         yield name, f"{figures:.4g}"
-    elif (
-        isinstance(figures, list) and len(figures) <= 12 and all(isinstance(v, int | float) for v in figures)
-    ):
+    elif isinstance(figures, list) and len(figures) <= 12 and not any(isinstance(v, dict) for v in figures):
         yield name, ", ".join(f"{value:.3g}" for value in figures)
