@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.common import keep
-from thermogen.studies.speed import Bench, bench
+from thermogen.studies.speed import SpeedSettings, bench
 from thermogen.studies.speed.history import changes, earlier
 from thermogen.studies.speed.history import keep as keep_in_history
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Measure and print the changes."""
     found = {}
     for batch, samples in ((250, 2000), (256, 0), (1000, 0)):
-        one = bench(Bench(batch=batch, samples=samples))
+        one = bench(SpeedSettings(batch=batch, samples=samples))
         found[f"batch {batch}"] = one
         old = earlier(HISTORY, one)
         keep_in_history(HISTORY, one)

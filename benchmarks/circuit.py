@@ -15,10 +15,17 @@ from benchmarks.common import keep
 from thermogen.computer import Computer
 from thermogen.data import load_split
 from thermogen.generation import generate
-from thermogen.hardware import Bench, Transient, circuit_paths, generate_in_circuit, record, to_physical
+from thermogen.hardware import (
+    CircuitBench,
+    Transient,
+    circuit_paths,
+    generate_in_circuit,
+    record,
+    to_physical,
+)
 from thermogen.hardware.spice.circuit import start_states
 from thermogen.hardware.spice.ngspice import version
-from thermogen.hardware.spice.reference_path import held_noise, held_path
+from thermogen.hardware.spice.reference_path import piecewise_noise, reference_path
 from thermogen.hardware.spice.verify import energy_lost, ensembles, pathwise, random_computer
 from thermogen.langevin import EulerMaruyama, StochasticHeun
 from thermogen.quality import load_classifier
@@ -37,7 +44,7 @@ TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6)
 IMAGES = Path("docs/images")
 
 
-def paths(bench: Bench) -> list[dict[str, Any]]:
+def paths(bench: CircuitBench) -> list[dict[str, Any]]:
     """Compare one path in both engines: 2, 16 and 96 units, five computers each, at four tolerances."""
     rows = []
     for units in (2, 16, 96):
@@ -66,7 +73,7 @@ def paths(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def averages(bench: Bench) -> list[dict[str, Any]]:
+def averages(bench: CircuitBench) -> list[dict[str, Any]]:
     """Means, variances, covariances and heat over many paths: 16 and 96 units."""
     rows = []
     for units, count in ((16, 8000), (96, 300)):
@@ -76,7 +83,7 @@ def averages(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def held(bench: Bench) -> list[dict[str, Any]]:
+def held(bench: CircuitBench) -> list[dict[str, Any]]:
     """Effect of piecewise-constant noise: heat and variance of ngspice against thermogen at a small step."""
     key = jax.random.fold_in(jax.random.key(0), 16)
     one = random_computer(key, 16)
@@ -88,7 +95,7 @@ def held(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def dense(bench: Bench) -> list[dict[str, Any]]:
+def dense(bench: CircuitBench) -> list[dict[str, Any]]:
     """Seconds of one path with all pairs coupled."""
     rows = []
     for units in (48, 96, 192, 288):
@@ -123,15 +130,15 @@ def engines(count: int = 400) -> list[dict[str, Any]]:
         parts = []
         for numbers in np.split(np.arange(count), count // 50):
             start, steps = start_states(key, computer, numbers), round(2.5 / step)
-            noise = held_noise(key, numbers, steps, computer.units.total)
-            end = held_path(computer, start, noise, step, steps, substeps=10)[:, -1]
+            noise = piecewise_noise(key, numbers, steps, computer.units.total)
+            end = reference_path(computer, start, noise, step, steps, substeps=10)[:, -1]
             parts.append(energy_lost(computer, start, end))
         rows.append({"engine": "held noise", "dt": step, **summary(np.concatenate(parts))})
         print(rows[-1], flush=True)
     return rows
 
 
-def through_nodes(bench: Bench) -> list[dict[str, Any]]:
+def through_nodes(bench: CircuitBench) -> list[dict[str, Any]]:
     """Seconds of one path through summing nodes: three digits, and ten classes with 64 modes."""
     settings = Settings.of("exact", compress=1e-3, dt=5e-3)
     experiment = prepare(settings)
@@ -142,19 +149,19 @@ def through_nodes(bench: Bench) -> list[dict[str, Any]]:
         conditional_model(images, modal, train_conditional(images, modal)), record("cmos-1fF"), label=3
     )
     rows = []
-    for chip in (three, ten):
+    for circuit in (three, ten):
         begun = time.perf_counter()
-        start = start_states(jax.random.key(0), chip.computer, np.arange(1))
+        start = start_states(jax.random.key(0), circuit.computer, np.arange(1))
         plan = Transient(points=1, reltol=1e-3)
         seeds = np.full(1, int(time.time()) % 2**31)  # a deck that was not run before
-        circuit_paths(chip.physical, start, plan, bench, seeds=seeds)
-        rows.append({"units": len(chip.physical.bias), "couplers": chip.physical.couplings.count(),
+        circuit_paths(circuit.physical, start, plan, bench, seeds=seeds)
+        rows.append({"units": len(circuit.physical.bias), "couplers": circuit.physical.couplings.count(),
                      "seconds": time.perf_counter() - begun})  # fmt: skip
         print(rows[-1], flush=True)
     return rows
 
 
-def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
+def three_digits(bench: CircuitBench, small: bool) -> dict[str, Any]:
     """Digits 0, 1, 2 by ngspice and by thermogen, five trainings: 8 x 8 pixels, or 28 x 28 low-rank."""
     rows = []
     for seed in SEEDS:
@@ -164,9 +171,9 @@ def three_digits(bench: Bench, small: bool) -> dict[str, Any]:
             settings = Settings.of("exact", compress=1e-3, dt=5e-3, seed=seed)
         experiment = prepare(settings)
         model = experiment.model(experiment.train())
-        chip = make_circuit_model(model, record("cmos-1fF"))
+        circuit = make_circuit_model(model, record("cmos-1fF"))
         begun = time.perf_counter()
-        results, theirs, _, _ = compare(chip, bench, 100, seed, 0.05)
+        results, theirs, _, _ = compare(circuit, bench, 100, seed, 0.05)
         rows.append(
             {
                 "seed": seed,
@@ -204,7 +211,7 @@ def digits8() -> Path:
     return path
 
 
-def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
+def ten_digits(bench: CircuitBench, each: int = 4) -> dict[str, Any]:
     """Generate and classify every digit: 784 units with shared modes, a deck for each sample."""
     images = load_split(None).training
     settings = ConditionalSettings.of(modes=64)
@@ -213,13 +220,20 @@ def ten_digits(bench: Bench, each: int = 4) -> dict[str, Any]:
     begun = time.perf_counter()
     for label in range(10):
         for number in range(each):
-            chip = make_circuit_model(model, record("cmos-1fF"), label=label, seed=100 * label + number)
+            circuit = make_circuit_model(model, record("cmos-1fF"), label=label, seed=100 * label + number)
             key = jax.random.key(number)
-            plan = Transient(t_f=chip.schedule.t_f)
+            plan = Transient(t_f=circuit.schedule.t_f)
             samples = generate_in_circuit(
-                key, chip.computer, chip.physical, 1, chip.schedule, plan, bench, first=each * label + number
+                key,
+                circuit.computer,
+                circuit.physical,
+                1,
+                circuit.schedule,
+                plan,
+                bench,
+                first=each * label + number,
             )
-            same = generate(key, chip.computer, 1, chip.schedule)
+            same = generate(key, circuit.computer, 1, circuit.schedule)
             drawn.append(samples.visible[0])
             ours.append(same.visible[0])
             heat.append((float(samples.heat_kT[0]), float(same.heat_kT[0])))
@@ -250,7 +264,7 @@ def platform():
 
 def main() -> None:
     """Measure and store all figures."""
-    bench = Bench.at(FOLDER)
+    bench = CircuitBench.at(FOLDER)
     IMAGES.mkdir(exist_ok=True)
     keep(
         "circuit",

@@ -27,7 +27,7 @@ def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
 
     import thermogen as tg
     from thermogen.data import load_images
-    from thermogen.parallel import Part, gather
+    from thermogen.parallel import Contribution, gather
     from thermogen.studies.experiment import prepare
     from thermogen.studies.settings import Settings
     from thermogen.training import statistics
@@ -54,12 +54,12 @@ def work(kind: str, count: int, repeats: int, model: Path) -> dict[str, Any]:
 
     seconds, cpu, marks = [], [], []
     for number in range(repeats + 1):
-        gather("the same start", lambda: Part({}))
+        gather("the same start", lambda: Contribution({}))
         begun, spent = time.perf_counter(), time.process_time()
         found = once(number)
         seconds.append(time.perf_counter() - begun)
         used = time.process_time() - spent
-        cpu.append(max(part.value for part in gather("seconds", lambda used=used: Part({}, used))))
+        cpu.append(max(part.value for part in gather("seconds", lambda used=used: Contribution({}, used))))
         marks.append(
             hashlib.sha256(b"".join(np.ascontiguousarray(one).tobytes() for one in found)).hexdigest()
         )

@@ -36,7 +36,9 @@ AMPLITUDES, FACTORS = (2.5, 2.75, 3.0), (1.02, 1.04, 1.06)
 FIGURES = ("correlation", "heat_kT", "loss")
 
 
-def chip(perfect: Computer, dead: float, mismatch: float, seed: int, only: str | None = None) -> Computer:
+def defective(
+    perfect: Computer, dead: float, mismatch: float, seed: int, only: str | None = None
+) -> Computer:
     """An imperfect device without couplings; `only` one of `APART`."""
     random = np.random.default_rng(seed)
     total = perfect.units.total
@@ -162,7 +164,7 @@ def exact(count: int, paths: int, seeds: int) -> dict[str, Any]:
     for level, (dead, mismatch) in LEVELS.items():
         rows = []
         for seed in range(seeds):
-            bare = chip(experiment.computer, dead, mismatch, seed)
+            bare = defective(experiment.computer, dead, mismatch, seed)
             repaired, took = retrained(experiment, bare)
             damaged = moved(clean, bare)
             computers = {
@@ -194,7 +196,7 @@ def exact(count: int, paths: int, seeds: int) -> dict[str, Any]:
     for only in APART:
         lost = []
         for seed in range(seeds):
-            alone = moved(clean, chip(experiment.computer, dead, mismatch, seed, only))
+            alone = moved(clean, defective(experiment.computer, dead, mismatch, seed, only))
             lost.append(whole[seed]["correlation"] - likeness(experiment, alone, seed, count)["correlation"])
         apart[only] = interval(lost)
         print(f"{WORST}: lost by {only} alone: {apart[only]}", flush=True)
@@ -209,7 +211,7 @@ def louder(count: int, seeds: int) -> dict[str, Any]:
     dead, mismatch = next(iter(LEVELS.values()))
     rows: list[dict[str, Any]] = []
     for seed in range(seeds):
-        bare = chip(experiment.computer, dead, mismatch, seed)
+        bare = defective(experiment.computer, dead, mismatch, seed)
         tried = {"clean": clean, "damaged": moved(clean, bare)}
         for amplitude in AMPLITUDES:
             other = prepare(Settings.of("exact", dt=STEP, amplitude=amplitude))
@@ -232,7 +234,7 @@ def of_one_mobility(count: int, seeds: int) -> dict[str, Any]:
     dead, mismatch = next(iter(LEVELS.values()))
     rows: list[dict[str, Any]] = []
     for seed in range(seeds):
-        bare = chip(experiment.computer, dead, mismatch, seed)
+        bare = defective(experiment.computer, dead, mismatch, seed)
         bare = eqx.tree_at(lambda c: c.mobility, bare, experiment.computer.mobility)
         tried = {"clean": clean, "damaged": moved(clean, bare), "repaired": retrained(experiment, bare)[0]}
         rows.append({name: likeness(experiment, one, seed, count) for name, one in tried.items()})
@@ -265,7 +267,7 @@ def descended(count: int, paths: int, seeds: int, cycles: int = 100) -> dict[str
             (trained,) = train(key, computer, *given, cycles=cycles).computer.computers()
             return trained
 
-        bare = chip(experiment.computer, *LEVELS[WORST], seed)
+        bare = defective(experiment.computer, *LEVELS[WORST], seed)
         clean = descent(experiment.computer)
         computers = {
             "clean": clean,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.studies.speed import Bench, bench
+from thermogen.studies.speed import SpeedSettings, bench
 from thermogen.studies.speed.history import changes, earlier, keep
 from thermogen.studies.speed.kernels import FORMS, STEPS, computers, multiply_adds, steps
 from thermogen.studies.speed.timing import in_turns, ratio
 
-SMALL = Bench(visible=16, hidden=9, batch=5, turns=2, samples=0)
+SMALL = SpeedSettings(visible=16, hidden=9, batch=5, turns=2, samples=0)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_command(command, tmp_path):
 
 
 def test_samples_and_training_of_a_small_computer():
-    found = bench(Bench(hidden=6, batch=2, turns=1, samples=8))
+    found = bench(SpeedSettings(hidden=6, batch=2, turns=1, samples=8))
     rows = found["samples"]
     assert rows["low rank, published step"]["steps"] == 2500
     assert rows["low rank"]["steps"] < 500

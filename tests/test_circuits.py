@@ -17,8 +17,8 @@ from thermogen.studies.experiment import prepare
 
 @pytest.mark.usefixtures("ngspice")
 def test_a_model_is_verified_and_reported(small_model, tmp_path):
-    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
-    results = verify_model(chip, tmp_path / "out", 20)
+    circuit = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    results = verify_model(circuit, tmp_path / "out", 20)
     assert results["pathwise"]["agrees"]
     assert abs(results["heat_kT"]["z"]) < 4
     page = (tmp_path / "out" / "report.html").read_text()
@@ -27,9 +27,9 @@ def test_a_model_is_verified_and_reported(small_model, tmp_path):
     with np.load(tmp_path / "out" / "samples.npz") as stored:
         assert stored["visible"].shape == (20, 9)
     assert not (tmp_path / "out" / ".unfinished").exists()
-    assert verify_model(chip, tmp_path / "out", 20)["heat_kT"] == results["heat_kT"]
+    assert verify_model(circuit, tmp_path / "out", 20)["heat_kT"] == results["heat_kT"]
     with pytest.raises(tg.InputError, match="count was 20 and is now 30"):
-        verify_model(chip, tmp_path / "out", 30)
+        verify_model(circuit, tmp_path / "out", 30)
 
 
 @pytest.mark.usefixtures("ngspice")
@@ -50,10 +50,10 @@ def test_an_exported_deck_runs_as_it_is(command, small_model, tmp_path):
     subprocess.run(["ngspice", "-b", "a.cir"], cwd=tmp_path, check=True, capture_output=True)
     plots = read_raw(tmp_path / "a.raw")
     assert len(plots) == 2
-    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    circuit = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     last = np.array([plot.values[49, 1:] for plot in plots])
-    assert np.all(np.abs(last) < 5 * chip.physical.scale)
-    assert np.abs(last).max() > 0.1 * chip.physical.scale
+    assert np.all(np.abs(last) < 5 * circuit.physical.scale)
+    assert np.abs(last).max() > 0.1 * circuit.physical.scale
 
 
 def test_commands_without_ngspice(command, small_model, monkeypatch):
@@ -100,8 +100,8 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
     own = record("cmos-1fF")
     with pytest.raises(tg.InputError, match="couplings change in time, name one of 0 to 1 with --segment"):
         make_circuit_model(changing, own)
-    chip = make_circuit_model(changing, own, segment=1)
-    assert chip.schedule.t_f == 1.25
+    circuit = make_circuit_model(changing, own, segment=1)
+    assert circuit.schedule.t_f == 1.25
     units = tg.Units(6)
     basis = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0], jnp.float32)
     table = tg.ModeTable(
@@ -123,17 +123,17 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
 
 
 def test_a_sweep_that_is_none_is_refused_before_any_work(small_model, tmp_path):
-    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    circuit = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     with pytest.raises(tg.InputError, match=r"holds no sweep.png: make it with 'thermogen sweep MODEL"):
-        verify_model(chip, tmp_path / "out", 20, tolerance=tmp_path)
+        verify_model(circuit, tmp_path / "out", 20, tolerance=tmp_path)
     assert not (tmp_path / "out").exists()
 
 
 def test_circuits_too_large_for_ngspice_are_refused(small_model, tmp_path, monkeypatch):
-    chip = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
+    circuit = make_circuit_model(tg.Model.from_pretrained(small_model), record("cmos-1fF"))
     monkeypatch.setattr("thermogen.studies.circuit_model.DENSE", 5)
     with pytest.raises(tg.InputError, match="13 units coupled pair by pair: ngspice is slow beyond 5"):
-        verify_model(chip, tmp_path / "out", 20)
+        verify_model(circuit, tmp_path / "out", 20)
 
 
 @pytest.mark.usefixtures("ngspice")

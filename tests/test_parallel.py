@@ -15,7 +15,7 @@ import pytest
 
 import thermogen as tg
 from thermogen.parallel import agree, alone, deal, first, gather, is_first, jobs, process_count
-from thermogen.parallel.exchange import Part
+from thermogen.parallel.exchange import Contribution
 from thermogen.parallel.group import VARIABLES
 from thermogen.parallel.joining import join_processes
 from thermogen.parallel.launcher import launch
@@ -206,7 +206,7 @@ def test_one_process_starts_sends_and_waits_for_nothing(tmp_path):
     join_processes(processes=1)
     assert process_count() == 1
     assert is_first()
-    assert gather("x", lambda: Part({}, 3)) == [Part({}, 3)]
+    assert gather("x", lambda: Contribution({}, 3)) == [Contribution({}, 3)]
     assert first("x", lambda: {"a": 1}) == {"a": 1}
     agree("x", object())  # not even looked at
     with alone():

@@ -276,16 +276,16 @@ def test_masked_blocks_converge_in_tens_of_iterations():
         assert not np.asarray(result.computer.couplings.matrix())[~np.asarray(wiring.mask())].any()
 
 
-def test_a_chip_is_repaired_by_exact_training_for_what_it_is():
-    """Loss on the chip's own noising paths: trained for it, below trained for a perfect one."""
+def test_a_defective_is_repaired_by_exact_training_for_what_it_is():
+    """Loss on the device's own noising paths: trained for it, below trained for a perfect one."""
     perfect, fields = tg.make_computer(tg.published_couplings(UNITS)), problem()
-    chip = damaged(tg.couplings.from_mask(UNITS, wired()))
+    defective = damaged(tg.couplings.from_mask(UNITS, wired()))
     trained = tg.train_exact(jax.random.key(0), perfect, fields, SCHEDULE).computer
-    repaired = tg.train_exact(jax.random.key(0), chip, fields, SCHEDULE).computer
+    repaired = tg.train_exact(jax.random.key(0), defective, fields, SCHEDULE).computer
     moved = eqx.tree_at(
         lambda c: (c.couplings, c.bias),
-        chip,
-        (chip.couplings.with_matrix(trained.couplings.matrix()), trained.bias),
+        defective,
+        (defective.couplings.with_matrix(trained.couplings.matrix()), trained.bias),
     )
     losses = [
         np.asarray(tg.training.path_loss(jax.random.key(5), each, fields, SCHEDULE, jnp.arange(300)), float)
@@ -293,7 +293,7 @@ def test_a_chip_is_repaired_by_exact_training_for_what_it_is():
     ]
     difference = losses[0] - losses[1]
     assert difference.mean() < -4 * difference.std(ddof=1) / np.sqrt(len(difference))
-    assert (np.asarray(repaired.mobility) == np.asarray(chip.mobility)).all()
+    assert (np.asarray(repaired.mobility) == np.asarray(defective.mobility)).all()
 
 
 def test_everything_that_takes_a_computer_takes_mobilities(tmp_path):

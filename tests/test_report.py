@@ -13,7 +13,7 @@ from thermogen.generation import Samples
 from thermogen.noising import Schedule
 from thermogen.report import figures, films
 from thermogen.report.page import EQUATIONS, write_report
-from thermogen.report.record import Record
+from thermogen.report.record import RunRecord
 from thermogen.report.theme import DARK, LIGHT
 from thermogen.report.wording import number, percentage, setting, with_error
 from thermogen.studies.measures import PUBLISHED, loss_measures, sample_measures, summary
@@ -74,7 +74,7 @@ def record(prototypes=3, samples=12, cycles=20, shape=(5, 4), frames=6, hidden=7
         },
         "versions": {"python": "3.11.7", "thermogen": "0.1.0"},
     }
-    return Record(
+    return RunRecord(
         results=results,
         image_shape=shape,
         labels=labels,

@@ -10,7 +10,7 @@ import pytest
 
 import thermogen as tg
 from thermogen.hardware import (
-    Bench,
+    CircuitBench,
     Transient,
     circuit_paths,
     figures,
@@ -24,7 +24,7 @@ from thermogen.hardware import (
 )
 from thermogen.hardware.spice.circuit import start_states
 from thermogen.hardware.spice.ngspice import find_ngspice, read_raw, run_deck
-from thermogen.hardware.spice.reference_path import held_noise, held_path
+from thermogen.hardware.spice.reference_path import piecewise_noise, reference_path
 from thermogen.hardware.spice.verify import ensembles, pathwise, random_computer
 
 KEY = jax.random.key(0)
@@ -36,7 +36,7 @@ def platform():
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return Bench.at(tmp_path_factory.mktemp("decks"))
+    return CircuitBench.at(tmp_path_factory.mktemp("decks"))
 
 
 def low_rank(units=None):
@@ -201,8 +201,8 @@ def test_held_path_of_a_linear_unit_is_exact():
     """J4 = 0: x relaxes to kick / (2 J2) between switches, in closed form."""
     J2, step, kT = 0.8, 0.1, 0.1
     one = tg.make_computer(tg.couplings.all_to_all(tg.Units(2)), J2=J2, J4=0.0, kT=kT)
-    noise = held_noise(KEY, np.arange(1), 4, 2)
-    found = held_path(one, np.array([[0.3, -0.2]]), noise, step, 4)[0]
+    noise = piecewise_noise(KEY, np.arange(1), 4, 2)
+    found = reference_path(one, np.array([[0.3, -0.2]]), noise, step, 4)[0]
     x = np.array([0.3, -0.2])
     k = 2 * float(np.float32(J2))
     for kick, end in zip(np.sqrt(2 * float(np.float32(kT)) / step) * noise[0], found, strict=True):
@@ -212,7 +212,7 @@ def test_held_path_of_a_linear_unit_is_exact():
 
 def test_held_noise_is_that_of_the_simulator():
     """Sample n at step k as `simulate` draws it, whatever other samples there are."""
-    few, many = held_noise(KEY, np.array([3]), 5, 7), held_noise(KEY, np.arange(6), 5, 7)
+    few, many = piecewise_noise(KEY, np.array([3]), 5, 7), piecewise_noise(KEY, np.arange(6), 5, 7)
     assert np.array_equal(few[0], many[3])
     keys = tg.langevin.noise.sample_keys(KEY, jnp.array([3]))
     drawn = tg.langevin.noise.standard_normal(keys, 2, 7, jnp.float32)
@@ -329,7 +329,9 @@ def test_a_sample_is_the_same_whatever_else_is_drawn(bench):
     physical = to_physical(one, platform())
     plan, schedule = Transient(points=5), tg.Schedule(readout=0.5)
     many = generate_in_circuit(KEY, one, physical, 30, schedule, plan, bench)
-    few = generate_in_circuit(KEY, one, physical, 2, schedule, plan, Bench(bench.folder, bench.program, 1))
+    few = generate_in_circuit(
+        KEY, one, physical, 2, schedule, plan, CircuitBench(bench.folder, bench.program, 1)
+    )
     assert np.array_equal(many.x[:2], few.x)
     assert np.array_equal(many.visible[:2], few.visible)
     film = np.moveaxis(many.film, 0, 1)  # the read-out is the last of five points, a window of half a unit
@@ -341,7 +343,7 @@ def test_a_sample_is_the_same_whatever_else_is_drawn(bench):
 def test_finished_decks_are_not_run_again(tmp_path, monkeypatch):
     one = random_computer(KEY, 2)
     physical = to_physical(one, platform())
-    own = Bench.at(tmp_path, runs_of_deck=2)
+    own = CircuitBench.at(tmp_path, runs_of_deck=2)
     start = start_states(KEY, one, np.arange(5))
     seen = []
     plan = Transient(points=1)

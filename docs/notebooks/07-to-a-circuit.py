@@ -17,7 +17,7 @@ import numpy as np
 
 import thermogen as tg
 from thermogen.hardware import (
-    Bench,
+    CircuitBench,
     Transient,
     figures,
     generate_in_circuit,
@@ -119,7 +119,7 @@ assert sum(line.startswith("C") for line in deck.splitlines()) == 1296
 folder = Path(tempfile.mkdtemp())
 platform = record("cmos-1fF").platform()
 if ngspice:
-    bench = Bench.at(folder)
+    bench = CircuitBench.at(folder)
     computer = random_computer(jax.random.key(16), 16)
     compared = pathwise(jax.random.key(5), computer, platform, bench)
     for run in compared["runs"]:
@@ -153,7 +153,7 @@ if ngspice:
         count,
         circuit.schedule,
         transient_of(circuit),
-        Bench.at(folder, runs_of_deck=4),
+        CircuitBench.at(folder, runs_of_deck=4),
     )
     coarse = tg.Schedule(dt=5e-3, ramp_fraction=0.4, readout=0.4)
     ours = tg.generate(key, circuit.computer, 200, coarse, integrator=tg.StochasticHeun(), film_samples=1)

@@ -46,11 +46,11 @@ def bench(
     """
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.errors import require
-    from thermogen.studies.speed import Bench
+    from thermogen.studies.speed import SpeedSettings
     from thermogen.studies.speed import bench as run
     from thermogen.studies.speed.history import changes, earlier, keep
 
-    what = Bench(visible, hidden, batch, turns, count)
+    what = SpeedSettings(visible, hidden, batch, turns, count)
     if history is not None:
         require(history.parent.is_dir(), f"folder {history.parent} does not exist: create it first")
         require(not history.is_dir(), f"{history} is a folder: name a file")

@@ -21,7 +21,7 @@ from thermogen.generation.batch import Batch, Timetable, blank, parted, run_batc
 from thermogen.langevin import Integrator
 from thermogen.noising import Schedule
 from thermogen.parallel import deal, first, gather, spread, stacked
-from thermogen.parallel.exchange import Part, arrays_of, tree_of
+from thermogen.parallel.exchange import Contribution, arrays_of, tree_of
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -63,7 +63,7 @@ class SharedBatches:
         if self.checkpoint is not None:  # all must deal alike, whatever is written meanwhile
             kept = first("kept samples", lambda: kept)
         arrays: dict[str, np.ndarray] = {}
-        for part in gather("samples", lambda: Part(self._share(pieces, deal(kept), progress))):
+        for part in gather("samples", lambda: Contribution(self._share(pieces, deal(kept), progress))):
             arrays |= part.arrays
         return [(piece, tree_of(arrays, self._blank(piece), f"{i}:")) for i, piece in enumerate(pieces)]
 

@@ -6,20 +6,20 @@ from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.imperfect.run import DeviceSamples, run_device
 from thermogen.hardware.physical import PhysicalComputer, to_physical
 from thermogen.hardware.platforms import Platform, electrical, mechanical, superconducting
-from thermogen.hardware.records import Record, record, records
-from thermogen.hardware.spice.circuit import Bench, circuit_paths, generate_in_circuit
+from thermogen.hardware.records import PlatformRecord, record, records
+from thermogen.hardware.spice.circuit import CircuitBench, circuit_paths, generate_in_circuit
 from thermogen.hardware.spice.netlist import Transient, netlist
 from thermogen.hardware.spice.ngspice import find_ngspice
 from thermogen.hardware.wiring import Wiring, wiring
 
 __all__ = [
-    "Bench",
+    "CircuitBench",
     "Device",
     "DeviceSamples",
     "Imperfections",
     "PhysicalComputer",
     "Platform",
-    "Record",
+    "PlatformRecord",
     "Transient",
     "Wiring",
     "circuit_paths",

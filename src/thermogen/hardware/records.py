@@ -42,7 +42,7 @@ class Active:
 
 
 @dataclass(frozen=True)
-class Record:
+class PlatformRecord:
     """A platform by name: its kind, elements, and the largest swing of a unit, in SI units, with its source.
 
     active: what its couplers cost, if they are transconductors.
@@ -91,7 +91,7 @@ class Record:
         )
 
 
-def records(path: Path | None = None) -> dict[str, Record]:
+def records(path: Path | None = None) -> dict[str, PlatformRecord]:
     """All platforms by name, of the shipped file or another one; InputError for a file that is none."""
     source = path or files("thermogen.hardware") / "records.toml"
     try:
@@ -105,14 +105,14 @@ def records(path: Path | None = None) -> dict[str, Record]:
     return {name: _record(name, table, str(path or "records.toml")) for name, table in tables.items()}
 
 
-def record(name: str, path: Path | None = None) -> Record:
+def record(name: str, path: Path | None = None) -> PlatformRecord:
     """One platform; InputError for an unknown name."""
     known = records(path)
     require(name in known, f"unknown platform {name!r}: choose one of {', '.join(known)}")
     return known[name]
 
 
-def _record(name: str, table: Any, file: str) -> Record:
+def _record(name: str, table: Any, file: str) -> PlatformRecord:
     try:
         kind = table["kind"]
         if kind not in _KINDS:
@@ -131,6 +131,6 @@ def _record(name: str, table: Any, file: str) -> Record:
             efficiency = si(f"efficiency of {name}", own["efficiency"], "1 / volt")
             active = Active(supply, efficiency, float(own["noise"]), own["source"])
         source = table["variable"]["source"]
-        return Record(name, kind, table["title"], table["one_way"], elements, swing, source, active)
+        return PlatformRecord(name, kind, table["title"], table["one_way"], elements, swing, source, active)
     except (KeyError, TypeError) as error:
         raise InputError(f"{file}: platform {name} lacks {error}: see the shipped records") from error

@@ -48,14 +48,14 @@ def standard_normal(
     return gaussian(row_words(keys, step), units, dtype)
 
 
-class Rows(NamedTuple):
+class RowWords(NamedTuple):
     """64 strongly mixed bits per row (sample, step), as two columns of words."""
 
     offset: UInt32[Array, "batch 1"]
     stride: UInt32[Array, "batch 1"]
 
 
-def gaussian(rows: Rows, units: int, dtype, first: int = 0) -> Float[Array, "batch units"]:
+def gaussian(rows: RowWords, units: int, dtype, first: int = 0) -> Float[Array, "batch units"]:
     """N(0, 1) for `units` units from `first` on."""
     dtype = jnp.zeros((), dtype).dtype  # float64 is float32 where JAX runs without 64-bit types
     word = _words(rows.offset, rows.stride, units, first)
@@ -64,7 +64,7 @@ def gaussian(rows: Rows, units: int, dtype, first: int = 0) -> Float[Array, "bat
     return _normal(word).astype(dtype)
 
 
-def three_point(rows: Rows, units: int, dtype, first: int = 0) -> Float[Array, "batch units"]:
+def three_point(rows: RowWords, units: int, dtype, first: int = 0) -> Float[Array, "batch units"]:
     """Weak noise: 0 with probability 2/3, +-sqrt(3) with 1/6 each, from the words behind `gaussian`.
 
     Its moments 1 to 5 are those of N(0, 1) (to 1e-9), which is all that methods up to weak order 2 see:
@@ -92,13 +92,13 @@ def standard_uniform(
     return (word >> 8).astype(dtype) * 2.0**-24
 
 
-def row_words(keys: Key[Array, " batch"], step: Int[Array, ""] | int) -> Rows:
+def row_words(keys: Key[Array, " batch"], step: Int[Array, ""] | int) -> RowWords:
     """What the noise of every sample at `step` is hashed from."""
     folded = jax.vmap(jax.random.fold_in, (0, None))(keys, step)
     bits = jax.random.key_data(folded)
     if bits.shape[-1] != 2:  # not threefry: let the generator itself draw
         bits = jax.vmap(lambda key: jax.random.bits(key, (2,), jnp.uint32))(folded)
-    return Rows(bits[:, :1], bits[:, 1:])
+    return RowWords(bits[:, :1], bits[:, 1:])
 
 
 def _words(

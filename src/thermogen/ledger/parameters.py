@@ -88,7 +88,7 @@ class DigitalDenoiser(Prices):
 
 
 @dataclass(frozen=True)
-class Simulation(Prices):
+class Processor(Prices):
     """A processor that simulates the device. joules_per_flop: J for a floating-point operation."""
 
     section: ClassVar[str] = "simulation"
@@ -181,7 +181,7 @@ class Parameters:
 
     environment: Environment
     denoiser: DigitalDenoiser
-    simulation: Simulation
+    simulation: Processor
     readout: Readout
     writing: Writing
     holding: Holding
@@ -189,7 +189,7 @@ class Parameters:
 
 
 _SECTIONS: dict[str, type[Prices]] = {
-    one.section: one for one in (Environment, DigitalDenoiser, Simulation, Readout, Writing, Holding, Standby)
+    one.section: one for one in (Environment, DigitalDenoiser, Processor, Readout, Writing, Holding, Standby)
 }
 
 

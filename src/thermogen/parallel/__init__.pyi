@@ -1,11 +1,11 @@
 from .devices import spread, stacked
-from .exchange import Part, agree, first, from_first, gather
+from .exchange import Contribution, agree, first, from_first, gather
 from .group import alone, is_first, process_count, process_index
 from .joining import join_processes, leave
 from .sharing import deal, jobs
 
 __all__ = [
-    "Part",
+    "Contribution",
     "agree",
     "alone",
     "deal",

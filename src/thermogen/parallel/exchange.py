@@ -27,14 +27,14 @@ Tree = TypeVar("Tree")
 _GOES_ON = "what is finished is kept; start all processes again to go on"
 
 
-class Part(NamedTuple):
+class Contribution(NamedTuple):
     """What one process contributes: arrays by name, and a value that JSON can hold."""
 
     arrays: Arrays
     value: Any = None
 
 
-def gather(name: str, work: Callable[[], Part]) -> list[Part]:
+def gather(name: str, work: Callable[[], Contribution]) -> list[Contribution]:
     """The parts of all processes in the order of their numbers; this one's is what `work` returns.
 
     `name` says what is gathered: all processes must be at the same place. An exception in `work` is told to
@@ -62,7 +62,7 @@ def first(name: str, work: Callable[[], Any]) -> Any:
 
     Raises what `work` raises, in the others as ProcessError.
     """
-    parts = gather(name, lambda: Part({}, work() if process_index() == 0 else None))
+    parts = gather(name, lambda: Contribution({}, work() if process_index() == 0 else None))
     return parts[0].value
 
 
@@ -77,11 +77,11 @@ def from_first(name: str, work: Callable[[], Tree], like: Tree | None = None) ->
         return work()
     mine: list[Tree] = []
 
-    def part() -> Part:
+    def part() -> Contribution:
         if process_index() and like is not None:
-            return Part({})
+            return Contribution({})
         mine.append(work())
-        return Part({} if process_index() else arrays_of(mine[0]))
+        return Contribution({} if process_index() else arrays_of(mine[0]))
 
     sent = gather(name, part)[0].arrays
     if process_index() == 0:
@@ -94,7 +94,7 @@ def agree(name: str, value: Any) -> None:
     """ProcessError unless `value`, which JSON can hold, is equal in all processes."""
     if process_count() == 1:
         return
-    parts = gather(name, lambda: Part({}, value))
+    parts = gather(name, lambda: Contribution({}, value))
     for index, part in enumerate(parts):
         if part.value != parts[0].value:
             raise ProcessError(
@@ -121,7 +121,7 @@ def _as(leaf: Any, array: np.ndarray) -> Any:
     return array if isinstance(leaf, np.ndarray) else array.item()
 
 
-def _send(name: str, head: bytes, body: bytes) -> list[Part]:
+def _send(name: str, head: bytes, body: bytes) -> list[Contribution]:
     """All parts, after their lengths are known; ProcessError for one that failed or is elsewhere."""
     message = np.frombuffer(len(head).to_bytes(8, "little") + head + body, np.uint8)
     sizes = _collected(np.frombuffer(message.size.to_bytes(8, "little"), np.uint8))
@@ -139,7 +139,7 @@ def _send(name: str, head: bytes, body: bytes) -> list[Part]:
                 f"process {index} is at {told['at']}, process {process_index()} at {name}: start all with "
                 "the same command"
             )
-        parts.append(Part(load(row[end:size].tobytes()), told["value"]))
+        parts.append(Contribution(load(row[end:size].tobytes()), told["value"]))
     return parts
 
 

@@ -88,11 +88,11 @@ def leave(code: int) -> NoReturn:
     import jax
 
     from thermogen.errors import ProcessError
-    from thermogen.parallel.exchange import Part, gather
+    from thermogen.parallel.exchange import Contribution, gather
 
     if code == 0:
         try:
-            gather("the end", lambda: Part({}))
+            gather("the end", lambda: Contribution({}))
             jax.distributed.shutdown()
         except ProcessError as error:
             print(f"thermogen: {error}", file=sys.stderr)
@@ -190,10 +190,10 @@ def _meet() -> None:
     import jax
 
     from thermogen.parallel.devices import spread
-    from thermogen.parallel.exchange import Part, gather
+    from thermogen.parallel.exchange import Contribution, gather
 
     with _quiet():
-        gather("the start", lambda: Part({}))
+        gather("the start", lambda: Contribution({}))
         devices = jax.local_device_count()
         jax.block_until_ready(spread(np.zeros(devices, np.float32), devices).sum())
 

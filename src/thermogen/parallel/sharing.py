@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from thermogen.parallel.exchange import Part, first, gather
+from thermogen.parallel.exchange import Contribution, first, gather
 from thermogen.parallel.group import alone, process_count, process_index
 
 
@@ -38,14 +38,14 @@ def jobs(
     known = first(f"{name}: kept", lambda: [bool(finished and finished(i)) for i in range(count)])
     mine = deal(known)
 
-    def part() -> Part:
+    def part() -> Contribution:
         done: dict[str, Any] = {}
         for number in mine:
             with alone():
                 done[str(number)] = work(number)
             if progress is not None:
                 progress(count * len(done) // len(mine), number)
-        return Part({}, done)
+        return Contribution({}, done)
 
     found: dict[str, Any] = {}
     for one in gather(name, part):

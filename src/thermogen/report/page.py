@@ -16,7 +16,7 @@ from thermogen.quality import prototype_scores
 from thermogen.report import figures
 from thermogen.report.films import SHOWN, gif_bytes, grid_png, nearest_png
 from thermogen.report.ledger import ledger_figure
-from thermogen.report.record import Record
+from thermogen.report.record import RunRecord
 from thermogen.report.theme import DARK, LIGHT, Theme
 from thermogen.report.wording import FILTERS
 
@@ -66,7 +66,7 @@ class Picture:
     height: int
 
 
-def write_report(folder: Path, record: Record) -> Path:
+def write_report(folder: Path, record: RunRecord) -> Path:
     """Write figures/*.png, samples.gif and report.html of a finished run into `folder`; return the page.
 
     report.html needs nothing else: pictures are data URIs, there is no script, and it reads in light and
@@ -104,7 +104,7 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def draw(record: Record, theme: Theme) -> dict[str, bytes]:
+def draw(record: RunRecord, theme: Theme) -> dict[str, bytes]:
     """The figures with text by name, as PNG; those that a run has nothing for are absent."""
     samples, shape, results = record.samples, record.image_shape, record.results
     shown = min(SHOWN, samples.film.shape[1])
@@ -149,7 +149,7 @@ def draw(record: Record, theme: Theme) -> dict[str, bytes]:
     return drawn
 
 
-def draw_plates(record: Record) -> dict[str, bytes]:
+def draw_plates(record: RunRecord) -> dict[str, bytes]:
     """The pictures without text by name, as PNG: the same on light and dark pages."""
     visible, shape = record.samples.visible, record.image_shape
     correlation = _resemblance(record)[0].correlation
@@ -162,7 +162,7 @@ def draw_plates(record: Record) -> dict[str, bytes]:
     return plates
 
 
-def context(record: Record) -> dict[str, Any]:
+def context(record: RunRecord) -> dict[str, Any]:
     """What the template reads besides the pictures."""
     results = record.results
     lines = results["energy"]["lines"]
@@ -230,7 +230,7 @@ def _beside(results: dict[str, Any], digital: dict[str, Any]) -> list[dict[str, 
     return rows
 
 
-def _resemblance(record: Record):
+def _resemblance(record: RunRecord):
     """Scores of the samples, and the correlations of the states they started from (None if constant)."""
     start = record.samples.film[0]
     noise = None if (start.std(1) == 0).any() else prototype_scores(start, record.prototypes).correlation

@@ -12,7 +12,7 @@ from thermogen.generation import Samples
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """A finished run. Images are flat, `image_shape` gives height and width.
 
     results: the content of results.json. labels: the class of each prototype. prototypes: what was learnt,

@@ -1,4 +1,4 @@
-"""A chip in ngspice beside our own engine: the same path, and samples of both, with a report."""
+"""A circuit in ngspice and the same computer in our own engine: one path, samples of both, a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from thermogen.generation import Samples, generate
-from thermogen.hardware import Bench, Record, figures, generate_in_circuit
+from thermogen.hardware import CircuitBench, PlatformRecord, figures, generate_in_circuit
 from thermogen.hardware.spice.ngspice import version
 from thermogen.hardware.spice.verify import ERRORS, Trace, ensembles, pathwise, random_computer, traces
 from thermogen.langevin import StochasticHeun
@@ -32,7 +32,7 @@ AVERAGED = 16
 
 
 def verify_model(
-    chip: CircuitModel,
+    circuit: CircuitModel,
     out: Path,
     count: int,
     *,
@@ -44,7 +44,7 @@ def verify_model(
     force: bool = False,
     stage: Stage = silent,
 ) -> dict[str, Any]:
-    """Everything about a chip in ngspice into the folder `out`; the content of its results.json.
+    """Everything about a circuit in ngspice into the folder `out`; the content of its results.json.
 
     pathwise, deterministic: the same path in both engines, with and without noise. heat_kT, and the best
     correlation with a prototype if the model carries them: means of `count` samples of each engine, which
@@ -53,26 +53,26 @@ def verify_model(
     figures go into the report.
     Raises InputError for fewer than two samples, a circuit too large for ngspice, and a folder in the way.
     """
-    check_size(chip, count)
+    check_size(circuit, count)
     if tolerance is not None:
         swept(tolerance)  # refused now, not after the work
     own = {
         **(identity or {}),
-        "weights": digest(chip.model.computer),
-        "platform": asdict(chip.physical.platform),
+        "weights": digest(circuit.model.computer),
+        "platform": asdict(circuit.physical.platform),
         "tolerance": None if tolerance is None else str(tolerance),
         "count": count,
         "seed": seed,
         "noise_step": noise_step,
-        "dt": chip.schedule.dt,
+        "dt": circuit.schedule.dt,
         "version": versions()["thermogen"],
     }
     folder = RunFolder(out, own, OUTPUTS)
     finished = folder.claim(resume=not force, force=force)
     if finished is not None:
         return finished
-    bench = Bench.at(folder.work / "decks", program)
-    results, theirs, ours, trace = compare(chip, bench, count, seed, noise_step, stage)
+    bench = CircuitBench.at(folder.work / "decks", program)
+    results, theirs, ours, trace = compare(circuit, bench, count, seed, noise_step, stage)
     results["versions"] = {**versions(), "ngspice": version(bench.program)}
     np.savez_compressed(
         out / "samples.npz",
@@ -83,20 +83,29 @@ def verify_model(
         work_kT=theirs.work_kT,
         film=theirs.film,
         film_times=theirs.film_times,
-        image_shape=np.array(chip.model.image_shape),
+        image_shape=np.array(circuit.model.image_shape),
     )
-    record = CircuitRecord(results, chip.model.image_shape, theirs, ours, trace, tolerance)
+    record = CircuitRecord(results, circuit.model.image_shape, theirs, ours, trace, tolerance)
     write_circuit_report(out, record)
     folder.finish(results)
     return results
 
 
 def compare(
-    chip: CircuitModel, bench: Bench, count: int, seed: int, noise_step: float, stage: Stage = silent
+    circuit: CircuitModel,
+    bench: CircuitBench,
+    count: int,
+    seed: int,
+    noise_step: float,
+    stage: Stage = silent,
 ) -> tuple[dict[str, Any], Samples, Samples, Trace]:
     """What `verify_model` finds, with the samples of ngspice and our own, and one path in both engines."""
-    key, computer, platform = stream(seed, "generation"), chip.computer, chip.physical.platform
-    times: dict[str, Any] = {"noise_step": noise_step, "t_f": chip.schedule.t_f}
+    key, computer, platform = (
+        stream(seed, "generation"),
+        circuit.computer,
+        circuit.physical.platform,
+    )
+    times: dict[str, Any] = {"noise_step": noise_step, "t_f": circuit.schedule.t_f}
     with stage("path by path", 3) as tick:
         path = pathwise(key, computer, platform, bench, **times)
         tick(1, f"{path['runs'][0]['difference']:.1e}")
@@ -107,10 +116,10 @@ def compare(
         theirs = generate_in_circuit(
             key,
             computer,
-            chip.physical,
+            circuit.physical,
             count,
-            chip.schedule,
-            transient_of(chip, noise_step),
+            circuit.schedule,
+            transient_of(circuit, noise_step),
             bench,
             progress=lambda done: tick(done, ""),
         )
@@ -119,21 +128,26 @@ def compare(
             key,
             computer,
             count,
-            chip.schedule,
+            circuit.schedule,
             integrator=StochasticHeun(),  # Euler's heat is 2 % low at dt = 5e-3
             progress=lambda done, of: tick(done * count // of, ""),
         )
-    found = figures(chip.physical, chip.schedule, float(theirs.heat_kT.mean()), chip.record.active)
+    found = figures(
+        circuit.physical,
+        circuit.schedule,
+        float(theirs.heat_kT.mean()),
+        circuit.record.active,
+    )
     results: dict[str, Any] = {
-        "units": len(chip.physical.bias),
+        "units": len(circuit.physical.bias),
         "pathwise": path,
         "deterministic": still,
         "heat_kT": agreement(theirs.heat_kT, ours.heat_kT),
         "figures": {name: one._asdict() for name, one in found.items()},
-        "platform": description(chip.record),
+        "platform": description(circuit.record),
     }
-    if chip.model.prototypes is not None:
-        best = [prototype_scores(one.visible, chip.model.prototypes).best for one in (theirs, ours)]
+    if circuit.model.prototypes is not None:
+        best = [prototype_scores(one.visible, circuit.model.prototypes).best for one in (theirs, ours)]
         results["prototype_correlation"] = agreement(*best)
     compared = [results[name] for name in ("heat_kT", "prototype_correlation") if name in results]
     results["agrees"] = bool(
@@ -150,7 +164,7 @@ def agreement(theirs: np.ndarray, ours: np.ndarray) -> dict[str, Any]:
     return {"ngspice": a, "thermogen": b, "z": difference / error if error else 0.0}
 
 
-def description(record: Record) -> dict[str, Any]:
+def description(record: PlatformRecord) -> dict[str, Any]:
     """A platform's record in words and numbers."""
     return {
         "name": record.name,
@@ -163,7 +177,7 @@ def description(record: Record) -> dict[str, Any]:
 
 
 def verify_random(
-    record: Record,
+    record: PlatformRecord,
     out: Path,
     count: int,
     *,
@@ -186,7 +200,7 @@ def verify_random(
     finished = folder.claim(resume=not force, force=force)
     if finished is not None:
         return finished
-    bench, platform = Bench.at(folder.work / "decks", program), record.platform()
+    bench, platform = CircuitBench.at(folder.work / "decks", program), record.platform()
     rows = []
     with stage("path by path", len(SIZES)) as tick:
         for number, units in enumerate(SIZES):

@@ -11,7 +11,7 @@ import numpy as np
 
 from thermogen.computer import Computer
 from thermogen.errors import require
-from thermogen.hardware import PhysicalComputer, Record, Transient, netlist, to_physical, wiring
+from thermogen.hardware import PhysicalComputer, PlatformRecord, Transient, netlist, to_physical, wiring
 from thermogen.hardware.imperfect.defect_map import defect_map, with_defects
 from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.spice.circuit import start_states
@@ -30,13 +30,13 @@ class CircuitModel:
     model: Model
     computer: Computer
     schedule: Schedule
-    record: Record
+    record: PlatformRecord
     physical: PhysicalComputer
 
 
 def make_circuit_model(
     model: Model,
-    record: Record,
+    record: PlatformRecord,
     *,
     changed: Mapping[str, Any] | None = None,
     label: int | None = None,
@@ -89,7 +89,7 @@ def _single(computer: Any) -> Computer:
 
 
 def deck_of(
-    chip: CircuitModel,
+    circuit: CircuitModel,
     count: int,
     transient: Transient,
     *,
@@ -100,24 +100,24 @@ def deck_of(
 ) -> str:
     """The netlist of `count` samples: starts in equilibrium, as `generate` draws them for this seed."""
     require(count >= 1, f"count = {count}: ask for 1 sample or more")
-    start = start_states(stream(seed, "generation"), chip.computer, np.arange(count))
+    start = start_states(stream(seed, "generation"), circuit.computer, np.arange(count))
     seeds = np.arange(1, count + 1) if noisy else None
-    title = f"thermogen: {len(chip.physical.bias)} units on {chip.record.name}"
-    return netlist(chip.physical, start, transient, seeds=seeds, meter=meter, raw=raw, title=title)
+    title = f"thermogen: {len(circuit.physical.bias)} units on {circuit.record.name}"
+    return netlist(circuit.physical, start, transient, seeds=seeds, meter=meter, raw=raw, title=title)
 
 
 def transient_of(
-    chip: CircuitModel, noise_step: float = 0.05, reltol: float = 1e-3, points: int = 50
+    circuit: CircuitModel, noise_step: float = 0.05, reltol: float = 1e-3, points: int = 50
 ) -> Transient:
-    """A plan for a chip's duration; a noise step that does not divide it is refused."""
-    return Transient(t_f=chip.schedule.t_f, noise_step=noise_step, points=points, reltol=reltol)
+    """Times of the run of a circuit; a noise step that does not divide its duration is refused."""
+    return Transient(t_f=circuit.schedule.t_f, noise_step=noise_step, points=points, reltol=reltol)
 
 
-def check_size(chip: CircuitModel, count: int) -> None:
+def check_size(circuit: CircuitModel, count: int) -> None:
     """InputError for too few samples to compare, and for a circuit that ngspice does not finish."""
     require(count >= 2, f"count = {count}: give 2 samples or more to compare")
-    pairwise = len(wiring(chip.physical.couplings).direct.values) > 0
-    units = len(chip.physical.bias)
+    pairwise = len(wiring(circuit.physical.couplings).direct.values) > 0
+    units = len(circuit.physical.bias)
     require(
         not pairwise or units <= DENSE,
         f"{units} units coupled pair by pair: ngspice is slow beyond {DENSE}; train with --compress 1e-3, "
@@ -128,10 +128,10 @@ def check_size(chip: CircuitModel, count: int) -> None:
 def model_with_defects(
     model: Model, dead: float, mismatch: float, seed: int
 ) -> tuple[dict[str, np.ndarray], Model]:
-    """The defect map (arrays of `defect_map`) of a chip from a seed, and the model as it is there untrained.
+    """The defect map (arrays of `defect_map`) of a device from a seed, and the model on it, not retrained.
 
     dead: share of couplers; mismatch: s in J2, J4, mobility times exp(s z), all three of every unit.
-    Raises InputError for shares that no chip can have, and for a model of more than one set of couplings.
+    Raises InputError for shares that no device can have, and for a model of more than one set of couplings.
     """
     wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
     found = defect_map(stream(seed, "device"), model.computer, wrong)

@@ -48,7 +48,7 @@ _FEW = 100  # prototypes up to this number travel with the model
 class Experiment:
     """Settings turned into what training needs; building it finds every error in them.
 
-    chip: file and checksum of the defect map of the chip that is trained for, if it is not a perfect one.
+    defect_map: file and checksum of the defect map of the device that is trained for, if it is not perfect.
     """
 
     settings: Settings
@@ -57,7 +57,7 @@ class Experiment:
     fields: Float[Array, "P N"]
     schedule: Schedule
     rule: Rule
-    chip: dict[str, Any] | None = None
+    defect_map: dict[str, Any] | None = None
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
         """Train, with progress, going on from `checkpoint` if that file exists.
@@ -109,7 +109,7 @@ class Experiment:
             if last is None
             else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
             **({} if result.exact is None else {"exact": result.exact}),
-            **({} if self.chip is None else {"chip": self.chip}),
+            **({} if self.defect_map is None else {"defect_map": self.defect_map}),
         }
         data = {
             "source": self.images.source,
@@ -126,13 +126,14 @@ class Experiment:
 def fingerprint(experiment: Experiment) -> dict[str, Any]:
     """What must be equal for one run to continue another."""
     found = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
-    return found if experiment.chip is None else {**found, "chip_sha256": experiment.chip["sha256"]}
+    defects = experiment.defect_map
+    return found if defects is None else {**found, "defect_map_sha256": defects["sha256"]}
 
 
-def prepare(settings: Settings, chip: Path | None = None, images: Images | None = None) -> Experiment:
+def prepare(settings: Settings, defect_map: Path | None = None, images: Images | None = None) -> Experiment:
     """Read the images and build everything; InputError, before any work, for whatever cannot be used.
 
-    chip: a defect map (`read_defect_map`) of the device to train for: its units, its dead couplers left out.
+    defect_map: the map (`read_defect_map`) of the device to train for: its units, its dead couplers left out.
     images: what is learnt, all of it, where it does not come from a file.
     """
     if images is not None:
@@ -171,11 +172,11 @@ def prepare(settings: Settings, chip: Path | None = None, images: Images | None 
     )
     values: dict[str, Any] = {}
     known = None
-    if chip is not None:
-        values = read_defect_map(chip, units)
+    if defect_map is not None:
+        values = read_defect_map(defect_map, units)
         dead = values.pop("dead")
         couplings = from_mask(units, np.asarray(as_pairs(couplings).mask()) & ~dead)
-        known = {"file": chip.name, "sha256": hashlib.sha256(chip.read_bytes()).hexdigest()}
+        known = {"file": defect_map.name, "sha256": hashlib.sha256(defect_map.read_bytes()).hexdigest()}
     computer = make_computer(couplings, kT=settings.kT, **values)
     return Experiment(settings, images, computer, force, schedule, rule, known)
 

@@ -18,7 +18,7 @@ from thermogen.langevin import Snapshots, named_integrator, simulate
 from thermogen.noising import RampedField, Schedule, noising_start
 from thermogen.parallel import first, is_first
 from thermogen.report.page import write_report
-from thermogen.report.record import Record
+from thermogen.report.record import RunRecord
 from thermogen.seeds import stream
 from thermogen.storage.model import versions
 from thermogen.storage.run_folder import RunFolder
@@ -220,7 +220,7 @@ def _write(
     figures = {name: results[name] for name in ("heat_kT", "work_kT", "prototype_correlation")}
     experiment.model(result, figures).save_pretrained(out / "model", force=True)
     film, times = noising_film(experiment)
-    record = Record(
+    record = RunRecord(
         results=results,
         image_shape=experiment.images.shape,
         labels=experiment.images.labels.tolist(),

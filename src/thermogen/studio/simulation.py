@@ -34,7 +34,7 @@ _FILM = 150  # frames kept of a run; the rest are thinned out
 
 
 @dataclass(frozen=True)
-class Ledger:
+class EnergyBalance:
     """Energies of every sample since the start, in kT of the model, (n,).
 
     change: V(x(t)) - V_0(x(0)). heat: metered along the path as force times displacement. work: of switching
@@ -219,12 +219,12 @@ class Simulation:
         """The states as 256 levels from -scale to scale."""
         return levels(self.x, self.loaded.scale)
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> EnergyBalance:
         """Energy, heat and work since the start, in kT of the model."""
         kT = float(self.loaded.model.computer.kT)
         change = self._energy() - self._idle
         work = self._work + self._motion.work
-        return Ledger(*(np.asarray(one, float) / kT for one in (change, self._motion.heat, work)))
+        return EnergyBalance(*(np.asarray(one, float) / kT for one in (change, self._motion.heat, work)))
 
     def look(self, sample: int, unit: int) -> tuple[Float[np.ndarray, " N"], dict[str, float]]:
         """The couplings J_j of a unit, (N,), and the forces on it now, in E0: own, bias, neighbours."""

@@ -38,7 +38,7 @@ class CircuitPaths(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Bench:
+class CircuitBench:
     """Where decks are kept and run: a folder, the program, and how many runs share a deck."""
 
     folder: Path
@@ -47,7 +47,7 @@ class Bench:
     workers: int = WORKERS
 
     @classmethod
-    def at(cls, folder: Path, program: str | None = None, **given: int) -> Bench:
+    def at(cls, folder: Path, program: str | None = None, **given: int) -> CircuitBench:
         """A bench in a folder, made if need be; InputError without ngspice."""
         found = find_ngspice(program)
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def circuit_paths(
     physical: PhysicalComputer,
     start: Float[np.ndarray, "runs N"],
     transient: Transient,
-    bench: Bench,
+    bench: CircuitBench,
     *,
     noise: Float[np.ndarray, "runs steps N"] | None = None,
     seeds: Int[np.ndarray, " runs"] | None = None,
@@ -146,7 +146,7 @@ def generate_in_circuit(
     count: int,
     schedule: Schedule,
     transient: Transient,
-    bench: Bench,
+    bench: CircuitBench,
     *,
     first: int = 0,
     film_samples: int = 10,

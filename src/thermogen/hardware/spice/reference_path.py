@@ -19,7 +19,7 @@ from thermogen.langevin import sample_keys
 from thermogen.langevin.noise import standard_normal
 
 
-def held_noise(
+def piecewise_noise(
     key: Key[Array, ""], samples: Int[np.ndarray, " n"], steps: int, units: int
 ) -> Float[np.ndarray, "n steps units"]:
     """N(0, 1) numbers of samples at steps, as the simulator draws them: by (key, sample, step) alone."""
@@ -29,7 +29,7 @@ def held_noise(
         return np.asarray(draw(jnp.arange(steps)))
 
 
-def held_path(
+def reference_path(
     computer: Computer,
     start: Float[np.ndarray, "n N"],
     noise: Float[np.ndarray, "n steps N"] | None,

@@ -17,9 +17,9 @@ from thermogen.computer import Computer, in_float64, make_computer
 from thermogen.couplings import Units, all_to_all
 from thermogen.hardware.physical import to_physical
 from thermogen.hardware.platforms import Platform
-from thermogen.hardware.spice.circuit import Bench, circuit_paths, start_states
+from thermogen.hardware.spice.circuit import CircuitBench, circuit_paths, start_states
 from thermogen.hardware.spice.netlist import Transient
-from thermogen.hardware.spice.reference_path import held_noise, held_path
+from thermogen.hardware.spice.reference_path import piecewise_noise, reference_path
 from thermogen.langevin import StochasticHeun, simulate
 
 PATHWISE = 1e-3
@@ -46,7 +46,7 @@ def pathwise(
     key: Key[Array, ""],
     computer: Computer,
     platform: Platform,
-    bench: Bench,
+    bench: CircuitBench,
     *,
     noise_step: float = 0.05,
     t_f: float = 2.5,
@@ -62,8 +62,8 @@ def pathwise(
     start = start_states(key, computer, np.arange(1))
     found: dict[str, Any] = {"units": len(physical.bias), "couplers": physical.couplings.count(), "runs": []}
     plan = Transient(t_f=t_f, noise_step=noise_step)
-    noise = held_noise(key, np.arange(1), plan.steps, len(physical.bias)) if noisy else None
-    ours = held_path(computer, start, noise, noise_step, plan.steps)[:, -1]
+    noise = piecewise_noise(key, np.arange(1), plan.steps, len(physical.bias)) if noisy else None
+    ours = reference_path(computer, start, noise, noise_step, plan.steps)[:, -1]
     size = float(np.sqrt(np.mean(ours**2)))
     for reltol in tolerances:
         begun = time.perf_counter()
@@ -100,7 +100,7 @@ def traces(
     key: Key[Array, ""],
     computer: Computer,
     platform: Platform,
-    bench: Bench,
+    bench: CircuitBench,
     *,
     noise_step: float = 0.05,
     t_f: float = 2.5,
@@ -111,9 +111,9 @@ def traces(
     start = start_states(key, computer, np.arange(1))
     plan = Transient(t_f=t_f, noise_step=noise_step)
     plan = replace(plan, points=_FINER * plan.steps)
-    noise = held_noise(key, np.arange(1), plan.steps, len(physical.bias))
+    noise = piecewise_noise(key, np.arange(1), plan.steps, len(physical.bias))
     theirs = circuit_paths(physical, start, plan, bench, noise=noise).x[0]
-    ours = held_path(computer, start, noise, noise_step, plan.steps)[0]
+    ours = reference_path(computer, start, noise, noise_step, plan.steps)[0]
     both = [np.concatenate([start, one])[:, :shown] for one in (theirs, ours)]
     times, marks = (np.linspace(0, t_f, count + 1) for count in (plan.points, plan.steps))
     return Trace(times, both[0], marks, both[1])
@@ -133,7 +133,7 @@ def ensembles(
     key: Key[Array, ""],
     computer: Computer,
     platform: Platform,
-    bench: Bench,
+    bench: CircuitBench,
     count: int,
     *,
     noise_step: float = 0.025,

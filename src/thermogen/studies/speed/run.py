@@ -22,7 +22,7 @@ from thermogen.studies.speed.timing import in_turns, ratio
 
 
 @dataclass(frozen=True)
-class Bench:
+class SpeedSettings:
     """What to time. visible, hidden: units. batch: samples in a step. turns: repetitions of each work.
 
     samples: generated per timed call; 0 leaves out generation and training, which need 784 visible units.
@@ -45,14 +45,14 @@ class Bench:
         )
 
 
-def bench(what: Bench | None = None, stage: Stage = silent) -> dict[str, Any]:
+def bench(what: SpeedSettings | None = None, stage: Stage = silent) -> dict[str, Any]:
     """Time this machine and the program on it; every figure is a median over turns, `ratio`s with range.
 
     bounds: what no step can beat. steps: each form of the time step at the same batch. samples: generation
     from start to read-out, by computers trained here. training: seconds. All seconds without compiling,
     which is given beside them. Nothing here is random but the machine.
     """
-    what = what or Bench()
+    what = what or SpeedSettings()
     units = Units(what.visible, what.hidden)
     timed = {**bounds(units, what.batch), **steps(units, what.batch)}
     with stage("steps", what.turns) as tick:

@@ -18,7 +18,7 @@ from thermogen.couplings import MOST_DENSE_UNITS
 from thermogen.errors import InputError, require
 from thermogen.noising import Schedule
 from thermogen.parallel import gather, is_first, process_count, process_index
-from thermogen.parallel.exchange import Part, arrays_of, tree_of
+from thermogen.parallel.exchange import Contribution, arrays_of, tree_of
 from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
 from thermogen.training.exact.features import (
     EXACT,
@@ -133,16 +133,16 @@ def _all_shares(
     return done
 
 
-def _packed(share: list[Statistics]) -> Part:
+def _packed(share: list[Statistics]) -> Contribution:
     """Statistics on their way to other processes."""
     arrays = {}
     for segment, one in enumerate(share):
         arrays |= arrays_of((one.pairs, one.units), f"{segment}:")
     factored = [isinstance(one.pairs, Factored) for one in share]
-    return Part(arrays, {"images": share[0].images if share else 0, "factored": factored})
+    return Contribution(arrays, {"images": share[0].images if share else 0, "factored": factored})
 
 
-def _unpacked(part: Part, processes: list[Process]) -> list[Statistics]:
+def _unpacked(part: Contribution, processes: list[Process]) -> list[Statistics]:
     empty = np.empty(0)
     found = []
     for segment, (process, factored) in enumerate(zip(processes, part.value["factored"], strict=True)):
@@ -237,7 +237,7 @@ def _kept(path: Path, settings: dict[str, Any], processes: list[Process]) -> lis
     if process_count() == 1:
         return _load(path, settings, processes) if path.exists() else []
 
-    def read() -> Part:
+    def read() -> Contribution:
         return _packed(_load(path, settings, processes) if process_index() == 0 and path.exists() else [])
 
     stored = gather("stored statistics", read)[0]

@@ -1,4 +1,4 @@
-"""A damaged chip: its map, the model on it, and training around it."""
+"""A device with defects: its map, the model on it, and training around it."""
 
 import jax
 import numpy as np
@@ -20,13 +20,13 @@ def test_a_map_holds_what_the_device_is(small_model):
     assert np.array_equal(device.matrix() == 0, (model.computer.couplings.matrix() == 0) | found["dead"])
     assert np.array_equal(found["J4"], np.ones(13))
     assert 0.03 < np.log(found["J2"]).std() < 0.2
-    chip = with_defects(model.computer, found)
-    assert np.allclose(chip.couplings.matrix(), device.matrix())
+    defective = with_defects(model.computer, found)
+    assert np.allclose(defective.couplings.matrix(), device.matrix())
     x = jax.random.normal(jax.random.key(2), (5, 13))
     d = device.dynamics
     force = -x * (2 * d.J2 + 4 * d.J4 * x * x) - d.bias - d.pull(x)
-    assert np.allclose(chip.force(x), force, atol=1e-5)
-    assert np.allclose(chip.mobility, d.mobility)
+    assert np.allclose(defective.force(x), force, atol=1e-5)
+    assert np.allclose(defective.mobility, d.mobility)
 
 
 def test_couplers_that_are_set_to_nothing_die_as_often(small_model):
@@ -42,8 +42,8 @@ def test_couplers_that_are_set_to_nothing_die_as_often(small_model):
         defect_map(jax.random.key(0), tg.make_computer(low), Imperfections(dead=0.1))
 
 
-def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, tmp_path):
-    """Dead couplers stay out, units are those of the chip, and the loss there is the least."""
+def test_a_repaired_computer_knows_its_device(command, two_patterns, small_model, tmp_path):
+    """Dead couplers stay out, units are those of the device, and the loss there is the least."""
     code, out, err = command(
         "hardware",
         "defects",
@@ -74,15 +74,15 @@ def test_a_repaired_computer_knows_its_chip(command, two_patterns, small_model, 
         "good",
     )
     assert code == 0, err
-    chip = read_defect_map(tmp_path / "c.npz", tg.Units(9, 4))
+    defects = read_defect_map(tmp_path / "c.npz", tg.Units(9, 4))
     bad, good = (tg.Model.from_pretrained(tmp_path / name) for name in ("bad", "good"))
-    assert good.training["chip"]["file"] == "c.npz"
+    assert good.training["defect_map"]["file"] == "c.npz"
     J = np.asarray(good.computer.couplings.matrix())
-    assert not J[chip["dead"]].any()
+    assert not J[defects["dead"]].any()
     assert np.count_nonzero(J) > 50
     for name in ("J2", "J4", "mobility"):
-        assert np.allclose(getattr(good.computer, name), chip[name])
-        assert np.allclose(getattr(bad.computer, name), chip[name])
+        assert np.allclose(getattr(good.computer, name), defects[name])
+        assert np.allclose(getattr(bad.computer, name), defects[name])
     experiment = prepare(two_patterns(where), tmp_path / "c.npz")
     losses = [
         np.asarray(
