@@ -150,3 +150,20 @@ def test_the_page_of_the_models_is_what_their_cards_say():
     root = Path(__file__).parent.parent
     page = runpy.run_path(str(root / "scripts" / "make_models.py"))["page"]
     assert (root / "docs" / "models.md").read_text() == page()
+
+
+@pytest.mark.parametrize("name", ["per-class", "mode-table"])
+def test_a_model_folder_of_1_0_0_gives_the_same_samples(name):
+    """Files of version 1.0.0: a model, and `generate(jax.random.key(5), ..., 4)` with t_f = 1, dt = 0.02.
+
+    Rounding differs between processors: states agree to that of 50 steps in float32.
+    """
+    folder = Path(__file__).parent / "data" / "model-1.0.0"
+    assert read_card(folder / name)["versions"]["thermogen"] == "1.0.0"
+    stored = tg.Model.from_pretrained(folder / name)
+    assert stored.schedule == tg.Schedule(t_f=1.0, dt=0.02)
+    samples = tg.generate(jax.random.key(5), stored.computer, 4, stored.schedule)
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as written:
+        assert np.array_equal(samples.labels, written["labels"])
+        for quantity in ("x", "visible", "heat_kT"):
+            assert np.allclose(getattr(samples, quantity), written[quantity], rtol=1e-5, atol=1e-5), quantity
