@@ -242,7 +242,7 @@ def ten_digits(bench: CircuitBench, each: int = 4) -> dict[str, Any]:
     theirs, own = (np.array(one, np.float32) for one in (drawn, ours))
     rows = theirs.reshape(10, each, -1).swapaxes(0, 1).reshape(10 * each, -1)
     write_png_grid(IMAGES / "circuit-ten.png", rows, (28, 28))
-    right = [int(np.sum(judge.judge(one).label == np.array(asked))) for one in (theirs, own)]
+    right = [int(np.sum(judge.classify(one).label == np.array(asked))) for one in (theirs, own)]
     heats = np.array(heat)
     return {
         "n": len(asked),

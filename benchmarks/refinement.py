@@ -36,7 +36,7 @@ def main(images: str = MNIST) -> None:
     """Measure and print: before any round, and after every `ROUNDS` of them."""
     split = load_split(images)
     judge = load_classifier()
-    real = judge.judge(split.held_out.grey()).features
+    real = judge.classify(split.held_out.grey()).features
     held = split.held_out
     found = {}
     for name, (settings, options) in WAYS.items():
@@ -84,7 +84,7 @@ def _conditions(force: np.ndarray, labels: np.ndarray, means: np.ndarray, classe
 def _judged(control: ModeTable, settings: ConditionalSettings, judge, real: np.ndarray, rounds: int) -> dict:
     key = jax.random.key(settings.seed)
     samples = generate(key, control, COUNT, settings.schedule, film_frames=1, film_samples=1)
-    verdict = judge.judge(samples.x)
+    verdict = judge.classify(samples.x)
     return {
         "rounds": rounds,
         "accuracy": float(np.mean(verdict.label == samples.labels)),

@@ -101,10 +101,10 @@ def by_prototypes(prototypes: np.ndarray) -> Callable[[Samples], dict[str, Any]]
 
 def by_classifier(split: Any) -> Callable[[Samples], dict[str, Any]]:
     judge = load_classifier()
-    real = judge.judge(split.held_out.grey()).features
+    real = judge.classify(split.held_out.grey()).features
 
     def judged(samples: Samples) -> dict[str, Any]:
-        verdict = judge.judge(samples.visible)
+        verdict = judge.classify(samples.visible)
         right = float((verdict.label == samples.labels).mean())
         return {"accuracy": right, "frechet": frechet(verdict.features, real)}
 

@@ -66,7 +66,7 @@ def main(images: str = MNIST) -> None:
     split = load_split(images)
     small = subset(split.training, EACH)
     judge = load_classifier()
-    real = judge.judge(split.held_out.grey()).features
+    real = judge.classify(split.held_out.grey()).features
     known = grey(small.grey())
     found = {}
     for name, changes in CHOICES.items():
@@ -80,7 +80,7 @@ def main(images: str = MNIST) -> None:
             row = {"seed": seed, "training_seconds": seconds, "conditions": len(result.control.classes)}
             visible = samples.units.slice("visible")
             for reading, x in (("raw", samples.x[:, visible]), ("averaged", samples.visible)):
-                verdict = judge.judge(x)
+                verdict = judge.classify(x)
                 right = verdict.label == samples.labels
                 row[reading] = {
                     "accuracy": share(right),

@@ -69,7 +69,7 @@ def figures(model: tg.Model) -> dict[str, Any]:
         found["above_0.7"] = share(scores.best > 0.7)
     if samples.labels is not None:
         found["class_right"] = share(
-            tg.quality.load_classifier().judge(samples.visible).label == samples.labels
+            tg.quality.load_classifier().classify(samples.visible).label == samples.labels
         )
     return found
 

@@ -159,7 +159,7 @@ def test_storage_is_judged_by_what_is_lost():
 
 def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
     def figures(run, sixteen, stuck):
-        noise = run.settings["training_noise"]
+        noise = run.settings["noise"]
         nearest = noise["rounding"] == "nearest"
         coarse = noise["bits"] in (4, 6, 8)
         zero = coarse and nearest and stuck
@@ -178,7 +178,7 @@ def test_training_in_few_bits_needs_zeros_and_sixteen_that_work():
 
 def test_the_crossover_must_lie_where_it_was_published():
     def figures(run, edge):
-        noise = run.settings["training_noise"]
+        noise = run.settings["noise"]
         sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5
         heat = 1.0 if sigma < edge else 2.0
         heat += 0.1 * noise["residual_noise"] * (20 if noise["correlation"] else 1) + 30 * noise["offset"]
@@ -191,7 +191,7 @@ def test_the_crossover_must_lie_where_it_was_published():
 
 def test_a_training_that_left_all_scales_is_worse_than_any():
     def figures(run):
-        noise = run.settings["training_noise"]
+        noise = run.settings["noise"]
         if noise["offset"]:
             return {"diverged": "training diverged by cycle 3"}
         sigma = noise["update_noise"] * (1e-3 / 0.2) ** 0.5

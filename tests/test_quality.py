@@ -188,11 +188,11 @@ def test_the_classifier_judges_the_shipped_digits(digits, noise):
     images, labels = digits
     judge = load_classifier()
     noisy = images + noise * np.random.default_rng(0).standard_normal(images.shape)
-    verdict = judge.judge(noisy)
+    verdict = judge.classify(noisy)
     assert verdict.features.shape == (1000, 128)
     assert np.mean(verdict.label == labels) >= 0.99
     # Units have a scale of their own, and no image depends on the others.
-    again = judge.judge(3 - 2 * (1 - noisy[:7]))
+    again = judge.classify(3 - 2 * (1 - noisy[:7]))
     assert np.array_equal(again.label, verdict.label[:7])
     assert np.allclose(again.features, verdict.features[:7], rtol=1e-3, atol=1e-3 * verdict.features.max())
     assert load_classifier() is judge
@@ -200,7 +200,7 @@ def test_the_classifier_judges_the_shipped_digits(digits, noise):
 
 def test_images_of_another_size_and_files_that_are_no_classifier_are_refused(tmp_path):
     with pytest.raises(tg.InputError, match=r"images of 100 pixels .* 28 x 28: give --classifier") as refusal:
-        load_classifier().judge(np.zeros((2, 100)))
+        load_classifier().classify(np.zeros((2, 100)))
     assert "\n" not in str(refusal.value)
     other = tmp_path / "other.safetensors"
     other.write_bytes(save({"weights": np.zeros(3, np.float32)}))
@@ -234,7 +234,7 @@ def test_a_classifier_of_any_size_comes_back_from_its_file(tmp_path):
     for name in LeNet.__dataclass_fields__:
         stored, given = getattr(judge.network, name), getattr(network, name)
         assert np.allclose(stored, given, rtol=1e-3, atol=1e-4)  # half precision: 11 bits
-    verdict = judge.judge(np.random.default_rng(0).random((5, 54)))
+    verdict = judge.classify(np.random.default_rng(0).random((5, 54)))
     assert set(verdict.label.tolist()) <= {4, 5, 9}
     assert verdict.features.min() >= 0
 
@@ -306,7 +306,7 @@ def test_the_error_of_the_frechet_distance_does_not_depend_on_the_order_of_class
     mine = parts[0]
     turn = mine[np.argsort(np.argsort(np.argsort(labels[mine], kind="stable")) % 80, kind="stable")]
     assert len(set(labels[turn[:10]])) == 10
-    features = reference.classifier.judge(images).features
+    features = reference.classifier.classify(images).features
     errors = [
         jackknife(lambda part: frechet(part, reference.features), features[order])[1]
         for order in (turn, mine[np.argsort(labels[mine])], np.random.default_rng(3).permutation(mine))

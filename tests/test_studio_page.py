@@ -110,7 +110,7 @@ def ask(page, label):
 
 def judged(page):
     """Classes of the pictures on the page: its pixels, dark ink on light paper, shown to the classifier."""
-    return tg.quality.load_classifier().judge(255 - pixels(page)).label
+    return tg.quality.load_classifier().classify(255 - pixels(page)).label
 
 
 def saved(page, name):

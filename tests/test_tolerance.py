@@ -18,7 +18,7 @@ from thermogen.errors import InputError
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import NAMES, Imperfections
 from thermogen.hardware.imperfect.run import run_device
-from thermogen.quality import Classifier, Reference, Verdict, prototype_scores
+from thermogen.quality import Classifier, Reference, Classification, prototype_scores
 from thermogen.report.theme import DARK
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
 from thermogen.seeds import stream
@@ -50,8 +50,8 @@ class Brighter(Classifier):
     def __init__(self):
         self.shape, self.labels, self.sha256 = (3, 3), (0, 1), "0" * 64
 
-    def judge(self, images):
-        return Verdict(np.asarray(images[:, :3], float), (images[:, 0] > images[:, -1]).astype(int))
+    def classify(self, images):
+        return Classification(np.asarray(images[:, :3], float), (images[:, 0] > images[:, -1]).astype(int))
 
 
 def table():

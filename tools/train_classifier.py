@@ -81,7 +81,7 @@ def main() -> None:
     judge = load_classifier(given.out)
     for spread in (0.0, 0.1, 0.2, 0.3):
         noisy = test + spread * rng.standard_normal(test.shape)
-        right = np.mean(judge.judge(noisy.reshape(len(test), -1)).label == truth)
+        right = np.mean(judge.classify(noisy.reshape(len(test), -1)).label == truth)
         print(f"test images, noise of sd {spread}: {100 * right:.2f} % right", flush=True)
     print(f"sha256 {judge.sha256}")
 

@@ -57,7 +57,7 @@ plt.show()
 
 # %%
 classifier = tg.quality.load_classifier()
-verdict = classifier.judge(samples.visible).label
+verdict = classifier.classify(samples.visible).label
 confusion = np.zeros((10, 10), int)
 np.add.at(confusion, (chosen, verdict), 1)
 figure, axis = plt.subplots(figsize=(3.8, 3.4))

@@ -1,6 +1,6 @@
 """How good the images are."""
 
-from thermogen.quality.classifier import Classifier, LeNet, Verdict, load_classifier, save_classifier
+from thermogen.quality.classifier import Classifier, LeNet, Classification, load_classifier, save_classifier
 from thermogen.quality.evaluation import Reference, controls, evaluate
 from thermogen.quality.grey import grey
 from thermogen.quality.measures import frechet
@@ -11,7 +11,7 @@ __all__ = [
     "LeNet",
     "PrototypeScores",
     "Reference",
-    "Verdict",
+    "Classification",
     "controls",
     "evaluate",
     "frechet",

@@ -97,7 +97,7 @@ def _judged(network: LeNet, images: Array) -> tuple[Array, Array]:
     return features, network.scores(features)
 
 
-class Verdict(eqx.Module):
+class Classification(eqx.Module):
     """Features (n, features) and the most probable class (n,) of images."""
 
     features: Float[np.ndarray, "n features"]
@@ -113,7 +113,7 @@ class Classifier:
         self.labels = labels
         self.sha256 = sha256
 
-    def judge(self, images: Float[np.ndarray, "n pixels"]) -> Verdict:
+    def classify(self, images: Float[np.ndarray, "n pixels"]) -> Classification:
         """Features and classes of read-outs, after `grey`; InputError for images of another size."""
         height, width = self.shape
         if images.shape[1] != height * width:
@@ -130,7 +130,7 @@ class Classifier:
             parts.append(tuple(np.asarray(array)[: len(part)] for array in found))
         features = np.concatenate([one for one, _ in parts])
         scores = np.concatenate([one for _, one in parts])
-        return Verdict(features, np.asarray(self.labels)[scores.argmax(1)])
+        return Classification(features, np.asarray(self.labels)[scores.argmax(1)])
 
 
 def save_classifier(

@@ -60,7 +60,7 @@ class Reference:
                 f"training images of {training.shape[1]} pixels, held-out ones of {held_out.shape[1]}: "
                 "give one image set"
             )
-        features = classifier.judge(held_out).features
+        features = classifier.classify(held_out).features
         known, others = grey(training), grey(held_out)
         return cls(classifier, known, others, labels, features, nearest(others, known))
 
@@ -83,7 +83,7 @@ def evaluate(
     """
     count = len(images)
     require(count > 20, f"{count} images: give 21 or more to measure")
-    verdict = reference.classifier.judge(images)
+    verdict = reference.classifier.classify(images)
     pictures = grey(images)
     value, error = jackknife(lambda part: frechet(part, reference.features), verdict.features)
     overlap = manifolds(reference.features, verdict.features)
@@ -138,7 +138,7 @@ def controls(
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(reference.training))[: len(reference.held_out)]
-    others = reference.classifier.judge(reference.training[chosen])
+    others = reference.classifier.classify(reference.training[chosen])
     against = replace(reference, features=others.features, labels=others.label)
     mine = rng.permutation(len(reference.held_out))[:count]
     real, labels = reference.held_out[mine], reference.labels[mine]

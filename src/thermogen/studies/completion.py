@@ -170,12 +170,12 @@ def evaluate_completion(
     ceiling: the classifier on the whole images.
     """
     flat = images.images.reshape(len(images), -1)
-    verdict = classifier.judge(completed)
+    verdict = classifier.classify(completed)
     return {
         "n": len(images),
         "completed": share(verdict.label == images.labels),
         "condition": share(samples.labels == images.labels),
-        "ceiling": share(classifier.judge(flat).label == images.labels),
+        "ceiling": share(classifier.classify(flat).label == images.labels),
         "by_class": {
             str(label): float(np.mean(verdict.label[images.labels == label] == label))
             for label in np.unique(images.labels)

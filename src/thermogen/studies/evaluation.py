@@ -148,7 +148,7 @@ def quality_in_time(
 
 def brief(images: np.ndarray, reference: Reference, asked: np.ndarray) -> dict[str, float]:
     """Accuracy and Fréchet distance alone."""
-    verdict = reference.classifier.judge(images)
+    verdict = reference.classifier.classify(images)
     return {
         "accuracy": float(np.mean(verdict.label == asked)),
         "frechet": frechet(verdict.features, reference.features),

@@ -97,7 +97,7 @@ def _judge_of(model: Model, reference: Reference | None) -> _Judge:
         known = reference
 
         def classified(samples: DeviceSamples, model: Model) -> dict[str, float]:
-            verdict = known.classifier.judge(samples.visible)
+            verdict = known.classifier.classify(samples.visible)
             return {
                 "accuracy": float(np.mean(verdict.label == samples.labels)),
                 "frechet": frechet(verdict.features, known.features),

@@ -201,7 +201,7 @@ class Simulation:
         visible = self.units.slice("visible")
         self.readout = np.asarray(self._motion.read[:, visible] / max(1, self._read_states))
         if self.classifier is not None and self.classifier.shape == self.loaded.model.image_shape:
-            self.verdict = self.classifier.judge(self.readout).label
+            self.verdict = self.classifier.classify(self.readout).label
 
     # --- what is shown ------------------------------------------------------------------------------------
 

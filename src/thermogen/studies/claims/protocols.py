@@ -201,7 +201,7 @@ def _confidence(flat: Float[np.ndarray, "n pixels"]) -> tuple[np.ndarray, np.nda
     """The class that the shipped classifier sees in 12 x 12 images, and the larger probability of 0 and 1."""
     classifier = load_classifier()
     large = resized(np.asarray(flat).reshape(-1, SIDE, SIDE), 28, smooth=True).reshape(len(flat), -1)
-    verdict = classifier.judge(large)
+    verdict = classifier.classify(large)
     scores = np.asarray(jax.nn.softmax(classifier.network.scores(jnp.asarray(verdict.features)), -1))
     return verdict.label, scores[:, [0, 1]].max(1)
 

@@ -75,7 +75,7 @@ def trained(
     experiment, noise = prepare(settings), noise or TrainingNoise()
     identity = {
         "settings": asdict(settings),
-        "training_noise": asdict(noise),
+        "noise": asdict(noise),
         "thermogen": versions()["thermogen"],
     }
     model = cache.model(identity)
@@ -90,7 +90,7 @@ def trained(
             experiment.computer,
             experiment.fields,
             experiment.schedule,
-            replace(experiment.rule, flaws=noise),
+            replace(experiment.rule, noise=noise),
             cycles=settings.cycles,
             validate_every=max(1, settings.cycles),
         )
@@ -129,7 +129,7 @@ def drawing(plan: Plan, name: str, settings: Settings, noise: TrainingNoise | No
         }
 
     noises = asdict(noise or TrainingNoise())
-    identity = {"settings": asdict(settings), "training_noise": noises, "samples": plan.samples}
+    identity = {"settings": asdict(settings), "noise": noises, "samples": plan.samples}
     return Run(f"{name}-{settings.seed}", identity, work)
 
 

@@ -71,7 +71,7 @@ class TrainingNoise:
         """InputError if updates are in error and the couplings are not held in blocks."""
         if (self.update_noise or self.bits is not None) and not isinstance(couplings, BlockCouplings):
             raise InputError(
-                f"flaws of updates need couplings in blocks, not {type(couplings).__name__}: leave "
+                f"noise of updates needs couplings in blocks, not {type(couplings).__name__}: leave "
                 "update_noise and bits out, or use another topology"
             )
 
@@ -80,10 +80,10 @@ class Disturbance:
     """The errors of one training cycle, drawn from a key of their own."""
 
     def __init__(
-        self, flaws: TrainingNoise, key: Key[Array, ""], samples: Int[Array, " batch"], computer: Computer
+        self, noise: TrainingNoise, key: Key[Array, ""], samples: Int[Array, " batch"], computer: Computer
     ):
         """For trajectories `samples`; offsets depend on the key alone, noise on (key, sample, step)."""
-        self.flaws = flaws
+        self.noise = noise
         self.units = computer.units.total
         self.dtype = computer.bias.dtype
         offset_key, noise_key, self.update_key = (jax.random.fold_in(key, n) for n in range(3))
@@ -98,7 +98,7 @@ class Disturbance:
         self, memory: Float[Array, "batch N"], first_step: Int[Array, ""] | int, steps: int, unit: Array
     ) -> tuple[Float[Array, "steps batch N"], Float[Array, "batch N"]]:
         """Errors of the residuals of a stretch of steps, and the memory to go on with; `unit` is r_0."""
-        rho = self.flaws.correlation
+        rho = self.noise.correlation
         numbers = first_step + jnp.arange(steps)
         white = jax.vmap(lambda k: standard_normal(self.keys, k, self.units, self.dtype))(numbers)
 
@@ -109,11 +109,11 @@ class Disturbance:
         noise = white
         if rho:
             memory, noise = jax.lax.scan(follow, memory, white)
-        return unit * (self.flaws.residual_noise * noise + self.flaws.offset * self.offset), memory
+        return unit * (self.noise.residual_noise * noise + self.noise.offset * self.offset), memory
 
     def disturbed(self, gradient: Gradient, unit: Array, step: Int[Array, ""] | int) -> Gradient:
         """A gradient with the noise of its update."""
-        if not self.flaws.update_noise:
+        if not self.noise.update_noise:
             return gradient
         couplings = gradient.couplings
         assert isinstance(couplings, BlockCouplings)
@@ -128,7 +128,7 @@ class Disturbance:
 
         White noise of several updates adds up to white noise, so it is drawn once for all of them.
         """
-        if not self.flaws.update_noise:
+        if not self.noise.update_noise:
             return couplings
         assert isinstance(couplings, BlockCouplings)
         noise = self._noise(couplings, unit * updates**0.5, step)
@@ -137,20 +137,20 @@ class Disturbance:
 
     def stored(self, couplings: Couplings, step: Int[Array, ""] | int) -> Couplings:
         """Couplings as the device can keep them."""
-        if self.flaws.bits is None:
+        if self.noise.bits is None:
             return couplings
         assert isinstance(couplings, BlockCouplings)
         dither = None
-        if self.flaws.rounding == "stochastic":
+        if self.noise.rounding == "stochastic":
             drawn = self._each(couplings, step, standard_uniform)
             dither = {link: mirrored(values, link) for link, values in drawn.items()}
-        return quantised(couplings, self.flaws.bits, self.flaws.full_scale, dither)
+        return quantised(couplings, self.noise.bits, self.noise.full_scale, dither)
 
     def _noise(self, couplings: BlockCouplings, unit: Array, step) -> dict[str, Array]:
         """Noise of an update: the same for J_ij and J_ji."""
         noise = {}
         for link, values in self._each(couplings, step, standard_normal).items():
-            values = self.flaws.update_noise * unit * mirrored(values, link)
+            values = self.noise.update_noise * unit * mirrored(values, link)
             noise[link] = jnp.where(couplings.masks[link], values, 0) if link in couplings.masks else values
         return noise
 

@@ -33,7 +33,7 @@ OPTIMIZERS = {
 }
 """Optimisers by name; 'sgd' is the published plain descent."""
 
-_FLAWS = (
+_NOISE = (
     0x666C6177  # marks the key of the hardware's errors: the first numbers are what jax.random.split gives
 )
 _HISTORY = 50  # steps x trajectories between two updates of the stored matrix in the exact online recursion
@@ -46,7 +46,7 @@ class Rule:
     name: 'batch', 'online' or 'delayed'. delay: steps between updates of the delayed rule.
     trajectories: noising trajectories averaged per cycle. rate: learning rate (None: 1e-3 / t_f, as
     published). optimizer: a name in `OPTIMIZERS`. visible_biases: train them too (published: hidden only).
-    flaws: of the hardware that trains.
+    noise: of the hardware that trains.
     """
 
     name: str = "batch"
@@ -55,7 +55,7 @@ class Rule:
     rate: float | None = None
     optimizer: str = "sgd"
     visible_biases: bool = False
-    flaws: TrainingNoise = field(default_factory=TrainingNoise)
+    noise: TrainingNoise = field(default_factory=TrainingNoise)
 
     def __post_init__(self) -> None:
         """Refuse values that make no rule."""
@@ -148,8 +148,8 @@ def run_cycle(
     or `delay`, steps is applied at once. With plain descent on fully wired blocks the online rule runs
     by an exact recursion in the residuals (`training.sampled.online`) at about the cost of the batch rule.
     """
-    count, flaws = rule.trajectories, rule.flaws
-    flaws.check(computer.couplings)
+    count, noise = rule.trajectories, rule.noise
+    noise.check(computer.couplings)
     samples = cycle * count + jnp.arange(count)
     start_key, path_key = jax.random.split(key)
     keys = sample_keys(path_key, samples)
@@ -158,16 +158,16 @@ def run_cycle(
     every = rule.updates_every
     zero = jnp.zeros((), computer.bias.dtype)
     trained = trained_biases(rule, computer)
-    disturbance = Disturbance(flaws, jax.random.fold_in(key, _FLAWS), samples, computer)
-    calm = disturbance.start(schedule.steps) if flaws.residuals else zero
+    disturbance = Disturbance(noise, jax.random.fold_in(key, _NOISE), samples, computer)
+    calm = disturbance.start(schedule.steps) if noise.residuals else zero
     unit = residual_unit(computer, dt)
 
     def mean_action(computer, r):
         return jnp.mean(action_of_residuals(computer, r, dt))
 
     def errors_of(memory, path, first):
-        """What is wrong with the residuals of a stretch: nothing, for hardware without flaws."""
-        if not flaws.residuals:
+        """What is wrong with the residuals of a stretch: nothing, for hardware without noise."""
+        if not noise.residuals:
             return zero, memory
         return disturbance.errors(memory, first, len(path) - 1, unit)
 
@@ -197,7 +197,7 @@ def run_cycle(
         def recur(carry, path, first):
             computer, action, memory = carry
             error, memory = errors_of(memory, path, first)
-            seen = error if flaws.residuals else None
+            seen = error if noise.residuals else None
             after, r = online_stretch(computer, path, dt, rate, every, trained, seen)
             number = cycle * schedule.steps + first
             couplings = disturbance.descended(after.couplings, rate, -(-len(r) // every), unit, number)
@@ -226,4 +226,4 @@ def _by_recursion(rule: Rule, computer: Computer) -> bool:
     """Whether the exact recursion covers this rule: plain descent, fully wired blocks, stored exactly."""
     wired = isinstance(computer.couplings, BlockCouplings) and not computer.couplings.masks
     short = (rule.updates_every or 0) * rule.trajectories <= _HISTORY
-    return rule.optimizer == "sgd" and wired and short and rule.flaws.bits is None
+    return rule.optimizer == "sgd" and wired and short and rule.noise.bits is None

@@ -75,8 +75,8 @@ def test_stochastic_rounding_is_right_on_average():
     computer, _ = problem()
     value = 0.0137  # between two levels of 6 bits in 0.25: 1.69 steps of 0.00806
     full = computer.couplings.with_matrix(jnp.full((UNITS.total, UNITS.total), value))
-    flaws = tg.training.TrainingNoise(bits=6, rounding="stochastic")
-    disturbance = Disturbance(flaws, KEY, jnp.arange(1), computer)
+    noise = tg.training.TrainingNoise(bits=6, rounding="stochastic")
+    disturbance = Disturbance(noise, KEY, jnp.arange(1), computer)
     draws = np.stack([matrix_of(disturbance.stored(full, jnp.asarray(step))) for step in range(300)])
     pairs = draws[:, np.asarray(full.mask()) & np.triu(np.ones((UNITS.total,) * 2, bool))]
     assert np.array_equal(draws, np.swapaxes(draws, 1, 2))  # mirrored pairs are one coupler
@@ -104,15 +104,15 @@ def test_uniform_numbers_are_uniform():
 @pytest.mark.parametrize("rule", ["batch", "online", "delayed"])
 def test_no_flaw_changes_no_bit(rule):
     bare = cycle(tg.Rule(rule, rate=0.02))
-    same = cycle(tg.Rule(rule, rate=0.02, flaws=tg.training.TrainingNoise(bits=None, rounding="stochastic")))
+    same = cycle(tg.Rule(rule, rate=0.02, noise=tg.training.TrainingNoise(bits=None, rounding="stochastic")))
     assert np.array_equal(matrix(bare), matrix(same))
     assert np.array_equal(bare.bias, same.bias)
 
 
 def test_errors_of_residuals_have_the_variance_and_the_correlation_asked_for():
     computer, _ = problem()
-    flaws = tg.training.TrainingNoise(residual_noise=2.0, correlation=0.8)
-    disturbance = Disturbance(flaws, KEY, jnp.arange(40), computer)
+    noise = tg.training.TrainingNoise(residual_noise=2.0, correlation=0.8)
+    disturbance = Disturbance(noise, KEY, jnp.arange(40), computer)
     unit = residual_unit(computer, jnp.asarray(0.01))
     assert float(unit) == pytest.approx(np.sqrt(0.01 / 0.2))
     first, memory = disturbance.errors(disturbance.start(600), 0, 200, unit)
@@ -137,16 +137,16 @@ def test_an_offset_is_one_number_for_each_unit_of_a_training():
 
 
 @pytest.mark.parametrize(
-    "flaws",
+    "noise",
     [
         tg.training.TrainingNoise(residual_noise=1.5),
         tg.training.TrainingNoise(offset=0.7),
         tg.training.TrainingNoise(residual_noise=1.0, correlation=0.9),
     ],
 )
-def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(flaws):
+def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(noise):
     """The online recursion against the same updates applied to the matrix one by one, as masks demand."""
-    rule = tg.Rule("online", rate=0.02, flaws=flaws)
+    rule = tg.Rule("online", rate=0.02, noise=noise)
     fast = cycle(rule)
     start, _ = problem()
     masks = {link: jnp.ones(block.shape, bool) for link, block in start.couplings.blocks.items()}
@@ -162,7 +162,7 @@ def test_the_recursion_learns_from_wrong_residuals_as_the_rule_literally_does(fl
 def test_noise_of_updates_adds_up_to_its_variance(delay):
     """Couplings after a cycle, less those without noise: rate^2 sigma^2 r_0^2 for each update, mirrored."""
     rate, sigma = 1e-6, 30.0  # so small that nothing learnt feeds back
-    rule = tg.Rule("delayed", delay=delay, rate=rate, flaws=tg.training.TrainingNoise(update_noise=sigma))
+    rule = tg.Rule("delayed", delay=delay, rate=rate, noise=tg.training.TrainingNoise(update_noise=sigma))
     bare = matrix(cycle(tg.Rule("delayed", delay=delay, rate=rate)))
     noise = np.stack([matrix(cycle(rule, number=number)) - bare for number in range(0, 60, 2)])
     pairs = np.triu(np.asarray(problem()[0].couplings.mask()))
@@ -176,7 +176,7 @@ def test_noise_of_updates_adds_up_to_its_variance(delay):
 def test_noise_of_a_batch_update_is_that_of_one_update():
     rate, sigma = 1e-6, 30.0
     rule = tg.Rule(
-        "batch", rate=rate, flaws=tg.training.TrainingNoise(update_noise=sigma)
+        "batch", rate=rate, noise=tg.training.TrainingNoise(update_noise=sigma)
     )  # once for the trajectory
     difference = matrix(cycle(rule)) - matrix(cycle(tg.Rule("batch", rate=rate)))
     values = difference[np.triu(np.asarray(problem()[0].couplings.mask()))]
@@ -185,11 +185,11 @@ def test_noise_of_a_batch_update_is_that_of_one_update():
 
 
 def test_small_updates_to_the_nearest_level_are_lost_and_stochastic_ones_are_not():
-    stuck = cycle(tg.Rule("online", rate=1e-4, flaws=tg.training.TrainingNoise(bits=6)))
+    stuck = cycle(tg.Rule("online", rate=1e-4, noise=tg.training.TrainingNoise(bits=6)))
     moved = cycle(
-        tg.Rule("online", rate=1e-4, flaws=tg.training.TrainingNoise(bits=6, rounding="stochastic"))
+        tg.Rule("online", rate=1e-4, noise=tg.training.TrainingNoise(bits=6, rounding="stochastic"))
     )
-    fine = cycle(tg.Rule("online", rate=1e-4, flaws=tg.training.TrainingNoise(bits=20)))
+    fine = cycle(tg.Rule("online", rate=1e-4, noise=tg.training.TrainingNoise(bits=20)))
     bare = cycle(tg.Rule("online", rate=1e-4))
     assert not matrix(stuck).any()
     assert matrix(moved).any()
@@ -210,7 +210,7 @@ def test_small_updates_to_the_nearest_level_are_lost_and_stochastic_ones_are_not
         ({"rounding": "down"}, "unknown rounding 'down'"),
     ],
 )
-def test_flaws_that_no_device_has_are_refused(wrong, message):
+def test_noise_that_no_device_has_is_refused(wrong, message):
     with pytest.raises(tg.InputError, match=message):
         tg.training.TrainingNoise(**wrong)
 
@@ -219,5 +219,5 @@ def test_flawed_updates_need_blocks():
     units = tg.Units(visible=4)
     computer = tg.make_computer(tg.couplings.EdgeCouplings.from_pairs(units, np.array([[0, 1], [1, 2]])))
     fields = tg.imprint_fields(np.random.default_rng(0).normal(size=(2, 4)), [0, 1], 0)
-    with pytest.raises(tg.InputError, match="flaws of updates need couplings in blocks, not EdgeCouplings"):
-        tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(flaws=tg.training.TrainingNoise(bits=4)), cycles=1)
+    with pytest.raises(tg.InputError, match="noise of updates needs couplings in blocks, not EdgeCouplings"):
+        tg.train(KEY, computer, fields, SCHEDULE, tg.Rule(noise=tg.training.TrainingNoise(bits=4)), cycles=1)
