@@ -18,7 +18,7 @@ from thermogen.errors import InputError
 from thermogen.hardware.imperfect.device import make_device
 from thermogen.hardware.imperfect.imperfections import NAMES, Imperfections
 from thermogen.hardware.imperfect.run import run_device
-from thermogen.quality import Classifier, Reference, Classification, prototype_scores
+from thermogen.quality import Classification, Classifier, Reference, prototype_scores
 from thermogen.report.theme import DARK
 from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
 from thermogen.seeds import stream

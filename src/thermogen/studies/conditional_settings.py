@@ -1,4 +1,4 @@
-"""All that decides a class-conditional generator, checked before any work. Importing it imports no jax."""
+"""Settings of a class-conditional generator, checked before any work. The import does not load JAX."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ if TYPE_CHECKING:
 LABEL_DEFAULTS = {"modes": 24}
 """One J for all conditions overshoots along the modes in which they differ: few modes suit it."""
 MATCHED_DEFAULTS = {"amplitude": 0.1, "kT": 3.125e-5, "readout": 0.05}
-"""Settings of moment matching, whose closed form is that of linear units.
+"""Settings of moment matching, which needs nearly linear units: smaller images, thermal noise in proportion.
 
-Images are smaller, with thermal noise in proportion. The read-out is short, since variances still grow.
+The read-out is short, since variances still grow.
 """
 
 
 @dataclass(frozen=True)
 class ConditionalSettings:
-    """All that decides a class-conditional generator. Energies in E0, times in 1 / (mobility E0).
+    """Settings of a class-conditional generator. Energies in E0, times in 1 / (mobility E0).
 
     clusters: at most one per five images. amplitude: field of a pixel one standard deviation above the mean
-    of its image. label_units: fields on label units select the condition. match: no reverse-path training;
-    mean and covariance match the data at t_f, with this share of the data's variance.
-    What each contributes is measured in docs/all-classes.md.
+    of its image. docs/all-classes.md measures the effect of each setting.
     """
 
     # fmt: off
@@ -59,7 +57,7 @@ class ConditionalSettings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        """Refuse what can be refused before any work."""
+        """Refuse values that cannot be used."""
         from thermogen.generation import check_segments
 
         check_bounds(self)
