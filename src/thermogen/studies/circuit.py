@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
+from thermogen.computer import Computer
 from thermogen.generation import Samples, generate
-from thermogen.hardware import CircuitBench, PlatformRecord, figures, generate_in_circuit
+from thermogen.hardware import CircuitBench, Platform, PlatformRecord, figures, generate_in_circuit
 from thermogen.hardware.spice.ngspice import version
 from thermogen.hardware.spice.verify import ERRORS, Trace, ensembles, pathwise, random_computer, traces
 from thermogen.langevin import StochasticHeun
@@ -182,19 +184,19 @@ def verify_random(
         return finished
     bench, platform = CircuitBench.at(folder.work / "decks", program), record.platform()
 
-    def computer_of(units: int) -> tuple[Any, ...]:
+    def random(units: int) -> tuple[Key[Array, ""], Computer, Platform, CircuitBench]:
         key = jax.random.fold_in(stream(seed, "circuit"), units)
         return key, random_computer(key, units), platform, bench
 
     rows = []
     with stage("path by path", len(SIZES)) as tick:
         for number, units in enumerate(SIZES):
-            given = computer_of(units)
+            given = random(units)
             noisy, still = pathwise(*given), pathwise(*given, noisy=False)
             rows.append({"units": units, "pathwise": noisy, "deterministic": still})
             tick(number + 1, f"{units} units: {noisy['runs'][0]['difference']:.1e}")
     with stage("ngspice", count) as tick:
-        averages = ensembles(*computer_of(AVERAGED), count, progress=lambda n: tick(n, ""))
+        averages = ensembles(*random(AVERAGED), count, progress=lambda n: tick(n, ""))
     paths = (row[kind]["agrees"] for row in rows for kind in ("pathwise", "deterministic"))
     results = {
         "rows": rows,

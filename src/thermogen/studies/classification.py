@@ -19,7 +19,7 @@ from thermogen.langevin import LeimkuhlerMatthews, TimeSum, mean_in_field, sampl
 from thermogen.quality.evaluation import share
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.completion import share_by_class
+from thermogen.studies.measures import mean_by_class
 
 _DT = 0.1  # a fifth of the relaxation time 1 / 2 J2 of label units at rest
 
@@ -81,4 +81,4 @@ def classify_images(
 def evaluate_classification(read: Int[np.ndarray, " n"], images: Images) -> dict[str, Any]:
     """Share of images with the right class, with its interval, and by class."""
     right = read == images.labels
-    return {"n": len(images), "right": share(right), "by_class": share_by_class(right, images)}
+    return {"n": len(images), "right": share(right), "by_class": mean_by_class(right, images.labels)}

@@ -22,6 +22,7 @@ from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
+from thermogen.studies.measures import mean_by_class
 from thermogen.studies.progress import Stage, silent
 
 _SURVEY = 6
@@ -174,13 +175,8 @@ def evaluate_completion(
         "completed": share(right),
         "condition": share(samples.labels == images.labels),
         "ceiling": share(classifier.classify(flat).label == images.labels),
-        "by_class": share_by_class(right, images),
+        "by_class": mean_by_class(right, images.labels),
     }
-
-
-def share_by_class(right: Bool[np.ndarray, " n"], images: Images) -> dict[str, float]:
-    """Share of right images of every class."""
-    return {str(label): float(right[images.labels == label].mean()) for label in np.unique(images.labels)}
 
 
 def _conditioned(model: Model) -> ModeTable:

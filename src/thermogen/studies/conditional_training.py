@@ -17,6 +17,7 @@ from thermogen.langevin import mean_in_field
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.conditional_settings import ConditionalSettings
+from thermogen.studies.measures import mean_by_class
 from thermogen.studies.progress import Stage, silent
 from thermogen.training import (
     Refinement,
@@ -131,19 +132,13 @@ def conditional_model(
 ) -> Model:
     """The content of the model folder: control, schedule, source of the images, settings."""
     flat = images.images.reshape(len(images), -1)
-
-    def by_class(values: np.ndarray) -> dict[str, float]:
-        return {
-            str(label): float(values[images.labels == label].mean()) for label in np.unique(images.labels)
-        }
-
     training = {
         "trainer": "modes",
         "imprint": "visible",
         **asdict(settings),
         "image_span": [float(flat.min()), float(flat.max())],
-        "image_mean": by_class(flat.mean(1)),
-        "image_std": by_class(flat.std(1)),
+        "image_mean": mean_by_class(flat.mean(1), images.labels),
+        "image_std": mean_by_class(flat.std(1), images.labels),
     }
     data = {
         "source": images.source,

@@ -65,6 +65,11 @@ def distribution(values: ArrayLike | Sequence[Any]) -> dict[str, Any]:
     return {**summary(numbers), "quantiles": quantiles, "skewness": skewness}
 
 
+def mean_by_class(values: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Mean of the values of every class."""
+    return {str(label): float(values[labels == label].mean()) for label in np.unique(labels)}
+
+
 def entropy_measures(samples: Samples, idle: Computer) -> dict[str, Any]:
     """Entropy production of generation in units of k, `total_bound` from above; see `EntropyProduction`."""
     entropy = entropy_production(samples, idle)

@@ -96,7 +96,7 @@ def _measures_of(model: Model, reference: Reference | None) -> _Measures:
             raise InputError("this model generates a requested class: give images to evaluate its samples")
 
         def classified(samples: DeviceSamples, model: Model) -> dict[str, float]:
-            return brief(samples.visible, reference, samples.labels)
+            return brief(samples.visible, reference, np.asarray(samples.labels))
 
         identity = {"classifier": reference.classifier.sha256, "held_out": len(reference.held_out)}
         return _Measures("accuracy", "frechet", identity, classified)
@@ -143,7 +143,8 @@ class _Devices:
 
     def figures(self, imperfections: Imperfections, device: int) -> dict[str, float]:
         """Figures of one device; a device that diverges twice is `diverged`."""
-        model, schedule = (kinds[device % len(self.models)] for kinds in (self.models, self.schedules))
+        number = device % len(self.models)
+        model, schedule = self.models[number], self.schedules[number]
         build, noise = (
             jax.random.fold_in(stream(self.seed, use), device) for use in ("device", "device noise")
         )
