@@ -19,7 +19,7 @@ from thermogen.langevin import LeimkuhlerMatthews, TimeSum, mean_in_field, sampl
 from thermogen.quality.evaluation import share
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.measures import mean_by_class
+from thermogen.studies.measures import check_shape, mean_by_class
 
 _DT = 0.1  # a fifth of the relaxation time 1 / 2 J2 of label units at rest
 
@@ -41,11 +41,7 @@ def classify_images(
         raise InputError(
             "this model has no label units: train one with 'thermogen train-conditional --label-units'"
         )
-    if images.shape != model.image_shape:
-        raise InputError(
-            f"images of {images.shape[0]} x {images.shape[1]} for a model of {model.image_shape[0]} x "
-            f"{model.image_shape[1]}: give images of its size"
-        )
+    check_shape(model, images)
     require(wait >= _DT, f"wait = {wait:g}: give {_DT:g} or more")
     steps = round(wait / _DT)
     computer, label = control.reference, control.units.slice("output")

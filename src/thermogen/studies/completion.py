@@ -22,7 +22,7 @@ from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
-from thermogen.studies.measures import mean_by_class
+from thermogen.studies.measures import check_shape, mean_by_class
 from thermogen.studies.progress import Stage, silent
 
 _SURVEY = 6
@@ -138,11 +138,7 @@ def complete(
     Raises InputError for a model without conditions, images of another size, or a clamp of all pixels.
     """
     control = _conditioned(model)
-    if images.shape != model.image_shape:
-        raise InputError(
-            f"images of {images.shape[0]} x {images.shape[1]} for a model of {model.image_shape[0]} x "
-            f"{model.image_shape[1]}: give images of its size"
-        )
+    check_shape(model, images)
     require(bool(pixels.any()), "no pixel is shown: clamp one row or more, or use 'thermogen sample'")
     values = shown_values(model, images)
     conditions = likely_conditions(survey(model, seed, stage), control, pixels, values)

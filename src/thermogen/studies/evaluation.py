@@ -83,7 +83,10 @@ def evaluate_model(
         if isinstance(model.computer, ConditionSet):
             results["unconditional"] = evaluate_unconditional(model, reference, count, seed)
         tick(2, "")
-        results["controls"] = controls(reference, count, lambda n: _untrained(model, n, seed))
+        key, idle, times = stream(seed, "generation"), model.computer.uncoupled(), model.schedule
+        results["controls"] = controls(
+            reference, count, lambda n: generate(key, idle, n, times, film_frames=1, film_samples=1).visible
+        )
         tick(3, "")
     return results, samples
 
@@ -103,12 +106,6 @@ def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -
     key = stream(seed, "unconditional")
     drawn = control.draw(key, np.arange(count))
     return generate(key, control, count, schedule, conditions=drawn, film_frames=1, film_samples=1)
-
-
-def _untrained(model: Model, count: int, seed: int) -> np.ndarray:
-    """Images of the same units without couplings."""
-    key, idle = stream(seed, "generation"), model.computer.uncoupled()
-    return generate(key, idle, count, model.schedule, film_frames=1, film_samples=1).visible
 
 
 def quality_in_time(

@@ -12,11 +12,13 @@ from scipy.stats import t as student
 
 from thermogen.computer import Computer
 from thermogen.control import Control
+from thermogen.data import Images
 from thermogen.errors import require
 from thermogen.generation import Samples
 from thermogen.ledger import load_parameters, make_ledger, workload_of
 from thermogen.noising import Schedule
 from thermogen.quality import prototype_scores
+from thermogen.storage.model import Model
 from thermogen.thermodynamics import entropy_production
 from thermogen.thermodynamics.path import PathRatio
 
@@ -63,6 +65,12 @@ def distribution(values: ArrayLike | Sequence[Any]) -> dict[str, Any]:
     if spread and len(numbers) > 2:
         skewness = float(np.mean((numbers - numbers.mean()) ** 3) / spread**3)
     return {**summary(numbers), "quantiles": quantiles, "skewness": skewness}
+
+
+def check_shape(model: Model, images: Images) -> None:
+    """InputError for images that have not the size of the images of the model."""
+    own, given = (" x ".join(map(str, shape)) for shape in (model.image_shape, images.shape))
+    require(own == given, f"images of {given} for a model of {own}: give images of its size")
 
 
 def mean_by_class(values: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -94,10 +94,8 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
 
     weight: share of the Gaussian at positive coordinates. Fresh data are exact samples of imprinted units.
 
-        distance    of generated points to fresh data; floor: between two fresh sets; gaussian: of the best
-                    Gaussian to fresh data
-        share       of generated points at positive coordinates
-        between     share of points in neither well, nearer to 0 than half a mean
+        distance    of generated points to fresh data; floor: of two fresh sets; gaussian: of a Gaussian
+        share       of generated points at positive coordinates; between: nearer to 0 than half a mean
         spread      standard deviation along the diagonal within wells, over that of fresh data
 
     Raises InputError for a weight that is no share. Cost: seconds.

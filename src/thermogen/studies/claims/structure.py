@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from thermogen.computer import Computer, Control
 from thermogen.couplings import BlockCouplings
 from thermogen.langevin import Energy, Snapshots, sample_uncoupled, simulate
 from thermogen.quality import prototype_scores
@@ -99,7 +98,8 @@ def _fields_run(plan: Plan, seed: int) -> Run:
             validation_paths=0,
         ).computer
 
-        def measured(control: Any) -> Figures:
+        def measured(control: Control) -> Figures:
+            assert isinstance(control, Computer)
             assert isinstance(control.couplings, BlockCouplings)
             maps = np.asarray(control.couplings.blocks["visible-hidden"], float).T.reshape(-1, *shape)
             return {**field_measures(maps, prototypes, seed), "rms": float(np.sqrt((maps**2).mean()))}
