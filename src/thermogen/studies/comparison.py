@@ -104,17 +104,17 @@ def compare_generators(
     for name, title, own in (
         ("thermodynamic", "thermodynamic", settings), ("matched", "thermodynamic, matched", matched)
     ):  # fmt: skip
-        found = kept(name, lambda t=title, s=own: _own(t, split, s, count, out, reference, stage, dt))
-        rows += found["rows"]
-        curves[name] = found["in_time"]
+        figures = kept(name, lambda t=title, s=own: _own(t, split, s, count, out, reference, stage, dt))
+        rows += figures["rows"]
+        curves[name] = figures["in_time"]
     ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
     for name in chosen:
         key = jax.random.fold_in(stream(settings.seed, "baselines"), list(BASELINES).index(name))
         with stage(name, 1):
-            found = kept(name, lambda n=name, k=key: _baseline(n, k, split, count, out, reference))
-        rows.append(found["row"])
-        if "in_time" in found:
-            curves[name] = found["in_time"]
+            figures = kept(name, lambda n=name, k=key: _baseline(n, k, split, count, out, reference))
+        rows.append(figures["row"])
+        if "in_time" in figures:
+            curves[name] = figures["in_time"]
     results = {
         "count": count,
         "rows": rows,

@@ -66,22 +66,20 @@ class ConditionalSettings:
             f"amplitude = {self.amplitude}: give a positive field in E0, e.g. 0.4",
         )
         check_segments(self.schedule, self.segments)
-        other = "label units" if self.label_units else None if self.match is None else "matched moments"
+        way = "label units" if self.label_units else None if self.match is None else "matched moments"
         for name in ("segments", "refine", "ridge", "pool", *(["match"] if self.label_units else [])):
             value = getattr(self, name)
             require(
-                other is None or value == type(self).__dataclass_fields__[name].default,
-                f"{name} = {value} with {other}: it belongs to another way of training, leave it out",
+                way is None or value == type(self).__dataclass_fields__[name].default,
+                f"{name} = {value} with {way}: it belongs to another way of training, leave it out",
             )
 
     @classmethod
     def of(cls, **given: Any) -> ConditionalSettings:
         """Settings with the defaults that suit `label_units` or `match` where `given` has None or nothing."""
         chosen = {name: value for name, value in given.items() if value is not None}
-        suited: dict[str, Any] = MATCHED_DEFAULTS if "match" in chosen else {}
-        if chosen.get("label_units"):
-            suited = LABEL_DEFAULTS
-        return cls(**(suited | chosen))
+        matched = MATCHED_DEFAULTS if "match" in chosen else {}
+        return cls(**{**(LABEL_DEFAULTS if chosen.get("label_units") else matched), **chosen})
 
     @property
     def schedule(self) -> Schedule:

@@ -119,9 +119,9 @@ class Experiment:
 
 def fingerprint(experiment: Experiment) -> dict[str, Any]:
     """Everything that must be equal for one run to continue another."""
-    found = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+    identity = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
     defects = experiment.defect_map
-    return found if defects is None else {**found, "defect_map_sha256": defects["sha256"]}
+    return identity if defects is None else {**identity, "defect_map_sha256": defects["sha256"]}
 
 
 def prepare(settings: Settings, defect_map: Path | None = None, images: Images | None = None) -> Experiment:
@@ -165,14 +165,14 @@ def prepare(settings: Settings, defect_map: Path | None = None, images: Images |
         key=stream(settings.seed, "imprint"),
     )
     values: dict[str, Any] = {}
-    known = None
+    origin = None
     if defect_map is not None:
         values = read_defect_map(defect_map, units)
         dead = values.pop("dead")
         couplings = from_mask(units, np.asarray(as_pairs(couplings).mask()) & ~dead)
-        known = {"file": defect_map.name, "sha256": hashlib.sha256(defect_map.read_bytes()).hexdigest()}
+        origin = {"file": defect_map.name, "sha256": hashlib.sha256(defect_map.read_bytes()).hexdigest()}
     computer = make_computer(couplings, kT=settings.kT, **values)
-    return Experiment(settings, images, computer, force, schedule, rule, known)
+    return Experiment(settings, images, computer, force, schedule, rule, origin)
 
 
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:

@@ -154,14 +154,12 @@ def zeros_and_ones(
     Labels enter only through hidden units, if there are any, and only in training. The shipped classifier
     evaluates samples enlarged to 28 x 28.
 
-        zero, one       shares of these classes; rarer: of the rarer one
+        zero, one       shares of these classes; rarer: the smaller share
         sure            share of samples with a probability of 0 or 1 above 0.9
-        correlation     mean correlation with the nearest training image
+        correlation     mean correlation with the nearest training image; inverted: share nearer to a negative
         clear           share that is sure and has a correlation above 0.7: a negative can be sure too
-        inverted        share nearer to a negative
         size            root mean square of the read-out over that of the imprinted places
-        ceiling         shares of held-out digits made small and large again
-        noise           shares of the untrained computer
+        ceiling, noise  shares of held-out digits made small and large again; of the untrained computer
 
     Cost: seconds.
     """

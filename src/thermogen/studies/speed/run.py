@@ -58,7 +58,7 @@ def bench(what: SpeedSettings | None = None, stage: Stage = silent) -> dict[str,
     timed = {**bounds(units, what.batch), **steps(units, what.batch)}
     with stage("steps", what.turns) as tick:
         times, compiling = in_turns(timed, what.turns, lambda done: tick(done, ""))
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
@@ -67,10 +67,10 @@ def bench(what: SpeedSettings | None = None, stage: Stage = silent) -> dict[str,
         **_forms(times, compiling, units, what.batch),
     }
     if what.samples:
-        found["training"] = training(what.hidden)
-        found["samples"] = sampling(what.hidden, what.samples, stage)
-        found["published_s"] = PUBLISHED
-    return found
+        figures["training"] = training(what.hidden)
+        figures["samples"] = sampling(what.hidden, what.samples, stage)
+        figures["published_s"] = PUBLISHED
+    return figures
 
 
 def machine() -> dict[str, Any]:
@@ -97,15 +97,15 @@ def _forms(
         "noise": ("numbers_per_ns", numbers),
         "pass": ("gigabytes_per_s", 8 * numbers),
     }
-    found: dict[str, dict[str, Any]] = {"bounds": {}, "steps": {}}
+    figures: dict[str, dict[str, Any]] = {"bounds": {}, "steps": {}}
     for name, values in times.items():
         seconds = float(np.median(values)) / STEPS
         kind = re.split("[ ,]", name)[0]
         if kind in rates:
             rate, work = rates[kind]
-            found["bounds"][name] = {"ms": 1e3 * seconds, rate: work / seconds / 1e9}
+            figures["bounds"][name] = {"ms": 1e3 * seconds, rate: work / seconds / 1e9}
             continue
-        found["steps"][name] = row = {
+        figures["steps"][name] = row = {
             "ms": 1e3 * seconds,
             "ns_per_unit": 1e9 * seconds / numbers,
             "sample_steps_per_s": batch / seconds,
@@ -115,7 +115,7 @@ def _forms(
         if name.startswith("full") and "Heun" not in name:
             products = "products, bfloat16" if "bfloat16" in name else "products"
             row["of_its_products"] = ratio(times[products], values)
-    return found
+    return figures
 
 
 # --- history: a file of earlier measurements, one a line -----------------------------------------------
