@@ -50,8 +50,8 @@ def markdown(content: dict[str, Any]) -> str:
     for row in content["claims"]:
         lines += ["", f"### {row['number']}. {row['name']}", "", f"*{row['source']}: {row['published']}.*"]
         lines += ["", f"**{row['verdict'].capitalize()}.** {row['words']}"]
-        lines += ["", "| figure | value |", "|---|---|"] if row["figures"] else []
-        lines += [f"| {name} | {value} |" for name, value in _flat(row["figures"])]
+        figures = [f"| {name} | {value} |" for name, value in _flat(row["figures"])]
+        lines += ["", "| figure | value |", "|---|---|", *figures] if figures else []
     return "\n".join(lines) + "\n"
 
 
@@ -68,5 +68,7 @@ def _flat(figures: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, str(figures)
     elif isinstance(figures, int | float):
         yield name, f"{figures:.4g}"
-    elif isinstance(figures, list) and len(figures) <= 12 and not any(isinstance(v, dict) for v in figures):
+    elif (
+        isinstance(figures, list) and len(figures) <= 12 and all(isinstance(v, int | float) for v in figures)
+    ):
         yield name, ", ".join(f"{value:.3g}" for value in figures)
