@@ -57,10 +57,6 @@ def _scaled(plan: Plan, seed: int, scale: float) -> Run:
     return drawing(plan, "published", published(plan, seed, amplitude=2.0 * scale))
 
 
-def _heat_runs(plan: Plan) -> list[Run]:
-    return repeated(plan, _scaled, 1.0) + repeated(plan, _scaled, SCALE)
-
-
 def _heat(plan: Plan, results: dict[str, Figures]) -> Finding:
     unit_rows, large_rows = (rows_of(results, repeated(plan, _scaled, scale)) for scale in (1.0, SCALE))
     unit, large = over(unit_rows, "heat_kT"), over(large_rows, "heat_kT")
@@ -108,10 +104,6 @@ def _ledger(plan: Plan, seed: int, scale: float) -> Run:
     return Run(f"ledger-{seed}", identity, work)
 
 
-def _ratio_runs(plan: Plan) -> list[Run]:
-    return repeated(plan, _ledger, 1.0) + repeated(plan, _ledger, SCALE)
-
-
 def _ratio(plan: Plan, results: dict[str, Figures]) -> Finding:
     logs = {}
     for scale in (1.0, SCALE):
@@ -148,12 +140,8 @@ def _path_run(plan: Plan, seed: int) -> Run:
     return Run(f"path-{seed}", {"cycles": plan.cycles, "dt": plan.dt, "paths": count}, work)
 
 
-def _path_runs(plan: Plan) -> list[Run]:
-    return repeated(plan, _path_run)
-
-
 def _path(plan: Plan, results: dict[str, Figures]) -> Finding:
-    rows = rows_of(results, _path_runs(plan))
+    rows = rows_of(results, repeated(plan, _path_run))
     figures = {name: over(rows, name) for name in PATH_RATIO}
     total, heat, force = figures.values()
     residual = max(row["residual"] for row in rows)
@@ -206,10 +194,6 @@ def stretched(computer: Computer, factor: float) -> Computer:
     )
 
 
-def _minimal_runs(plan: Plan) -> list[Run]:
-    return repeated(plan, _learning) + repeated(plan, _stretching)
-
-
 def _minimal(plan: Plan, results: dict[str, Figures]) -> Finding:
     along = [row["along"] for row in rows_of(results, repeated(plan, _learning))]
     ranks = [_rank_correlation(rows) for rows in along]
@@ -253,10 +237,13 @@ def _rank_correlation(rows: list[Figures]) -> float:
 
 
 CLAIMS = (
-    Claim(1, "Heat of generation", "2.9e3 ± 3.5e2 kT (sd)", PAPER, _heat_runs, _heat),
+    Claim(1, "Heat of generation", "2.9e3 ± 3.5e2 kT (sd)", PAPER,
+          lambda plan: repeated(plan, _scaled, 1.0) + repeated(plan, _scaled, SCALE), _heat),
     Claim(2, "Energy of the digital denoiser", "5e14 kT", PAPER, lambda plan: [], _denoiser),
-    Claim(3, "Digital energy over heat", "> 1e11", PAPER, _ratio_runs, _ratio),
-    Claim(5, "Log path ratio equals the heats", "ln P/P~ = (Q_0 + Q_theta) / 2kT", PAPER, _path_runs, _path),
+    Claim(3, "Digital energy over heat", "> 1e11", PAPER,
+          lambda plan: repeated(plan, _ledger, 1.0) + repeated(plan, _ledger, SCALE), _ratio),
+    Claim(5, "Log path ratio equals the heats", "ln P/P~ = (Q_0 + Q_theta) / 2kT", PAPER,
+          lambda plan: repeated(plan, _path_run), _path),
     Claim(6, "Training minimises the heat of generation", "'ensures … minimal heat emission'", PAPER,
-          _minimal_runs, _minimal),
+          lambda plan: repeated(plan, _learning) + repeated(plan, _stretching), _minimal),
 )  # fmt: skip

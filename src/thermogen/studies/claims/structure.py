@@ -110,12 +110,8 @@ def _fields_run(plan: Plan, seed: int) -> Run:
     return Run(f"fields-{seed}", {"cycles": plan.cycles, "dt": plan.dt, "shuffles": SHUFFLES}, work)
 
 
-def _fields_runs(plan: Plan) -> list[Run]:
-    return repeated(plan, _fields_run)
-
-
 def _fields(plan: Plan, results: dict[str, Figures]) -> Finding:
-    rows = rows_of(results, _fields_runs(plan))
+    rows = rows_of(results, repeated(plan, _fields_run))
     blind = [row["blind"] for row in rows]
     percent = {key: over(rows, key, 100) for key in ("smooth", "concentrated", "digit_like")}
     sizes = {key: over(rows, key) for key in ("extent", "extent_shuffled", "extent_of_digits", "rms")}
@@ -179,10 +175,6 @@ def _time_run(plan: Plan, seed: int, kind: str) -> Run:
     return Run(f"time-{kind}-{seed}", {"kind": kind, "dt": plan.dt, **sizes}, work)
 
 
-def _time_runs(plan: Plan) -> list[Run]:
-    return [run for kind in KINDS for run in repeated(plan, _time_run, kind)]
-
-
 def _time(plan: Plan, results: dict[str, Figures]) -> Finding:
     figures, sentences, verdicts = {}, [], []
     for kind in KINDS:
@@ -213,8 +205,8 @@ def _time(plan: Plan, results: dict[str, Figures]) -> Finding:
 
 
 CLAIMS = (
-    Claim(
-        4, "Hidden units have localised, digit-like fields", "shown as figures", PAPER, _fields_runs, _fields
-    ),
-    Claim(7, "Computation at a read-out time, without equilibration", "t_f = 2.5", PAPER, _time_runs, _time),
-)
+    Claim(4, "Hidden units have localised, digit-like fields", "shown as figures", PAPER,
+          lambda plan: repeated(plan, _fields_run), _fields),
+    Claim(7, "Computation at a read-out time, without equilibration", "t_f = 2.5", PAPER,
+          lambda plan: [run for kind in KINDS for run in repeated(plan, _time_run, kind)], _time),
+)  # fmt: skip
