@@ -79,7 +79,7 @@ def train_conditional(
     """
     for label, count in zip(*np.unique(images.labels, return_counts=True), strict=True):
         require(
-            count > 1,
+            bool(count > 1),
             f"class {label} of {images.source} has 1 image: a condition needs two or more; give labelled "
             "images with several of each class",
         )
