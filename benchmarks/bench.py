@@ -4,8 +4,8 @@ from pathlib import Path
 
 from benchmarks.common import keep
 from thermogen.studies.speed import SpeedSettings, bench
-from thermogen.studies.speed.history import changes, earlier
-from thermogen.studies.speed.history import keep as keep_in_history
+from thermogen.studies.speed.run import changes, earlier
+from thermogen.studies.speed.run import keep as keep_in_history
 
 HISTORY = Path(__file__).parent / "history.jsonl"
 

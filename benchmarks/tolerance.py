@@ -26,7 +26,7 @@ from thermogen.studies.evaluation import reference_of
 from thermogen.studies.experiment import prepare
 from thermogen.studies.measures import interval
 from thermogen.studies.settings import Settings
-from thermogen.studies.tolerance import FLAWS, default_values, sweep
+from thermogen.studies.tolerance import SWEPT, default_values, sweep
 
 DEVICES, THREE, TEN = 5, 100, 500
 STEP, FINE = 1e-2, 1e-3
@@ -65,7 +65,7 @@ def measured(model: Model, count: int, reference: Any, folder: Path) -> dict[str
         )
         for name in steps[f"{STEP:g}"]["runs"][0]
     }
-    alone = [sweep(model, name, dt=STEP, **given) for name in FLAWS]
+    alone = [sweep(model, name, dt=STEP, **given) for name in SWEPT]
     all_of_it = sweep(
         model, "coupling_error", (0.02, 0.05, 0.1), dt=STEP, base=together(model.computer), **given
     )
@@ -143,13 +143,13 @@ def _conclusions(three: list[dict[str, Any]], ten: list[dict[str, Any]]) -> list
     """A row for each of CONCLUSIONS, and one for each perfect device."""
     rows = [(name, "none", sweeps[0]["perfect"]) for name, sweeps in (("three", three), ("ten", ten))]
     for name, imperfection, value in CONCLUSIONS:
-        sweeps = {held["flaw"]: held for held in (three if name == "three" else ten)}
+        sweeps = {held["imperfection"]: held for held in (three if name == "three" else ten)}
         row = min(sweeps[imperfection]["rows"], key=lambda row: abs(row["value"] - value))
         rows.append((name, f"`{imperfection}` {row['value']:g}", row))
     return [
         f"| {name} | {imperfection} | {with_interval(row['quality_share'], 1, 100)} "
-        f"| {with_interval(row['beside'], 3) if name == 'three' else '-'} "
-        f"| {with_interval(row['beside'], 1) if name == 'ten' else '-'} "
+        f"| {with_interval(row['second'], 3) if name == 'three' else '-'} "
+        f"| {with_interval(row['second'], 1) if name == 'ten' else '-'} "
         f"| {with_interval(row['heat_ratio'], 1, 100)} | {with_interval(row['work_kT'], 1)} |"
         for name, imperfection, row in rows
     ]

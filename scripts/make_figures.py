@@ -61,7 +61,7 @@ WORKS = {
 FIGURES = {
     "digits": ("reproduce", RUNS / "reproduce" / "figures" / "grid.png"),
     "films": ("reproduce", RUNS / "reproduce" / "figures" / "films.png"),
-    "digits-exact": ("reproduce", RUNS / "reproduce" / "figures" / "beside.png"),
+    "digits-exact": ("reproduce", RUNS / "reproduce" / "figures" / "second.png"),
     "ten-digits": ("compare", RUNS / "compare" / "grids" / "thermodynamic.png"),
     "ten-digits-matched": ("compare", RUNS / "compare" / "grids" / "thermodynamic-matched.png"),
     "quality-energy": ("compare", RUNS / "compare" / "quality-energy.png"),

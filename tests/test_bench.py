@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import thermogen as tg
+from thermogen.seeds import stream
 from thermogen.studies.speed import SpeedSettings, bench
-from thermogen.studies.speed.history import changes, earlier, keep
 from thermogen.studies.speed.kernels import FORMS, STEPS, computers, multiply_adds, steps
+from thermogen.studies.speed.run import changes, earlier, keep
 from thermogen.studies.speed.timing import in_turns, ratio
 
 SMALL = SpeedSettings(visible=16, hidden=9, batch=5, turns=2, samples=0)
@@ -40,8 +41,6 @@ def test_every_bound_and_step_has_its_figures(found):
 def test_what_is_timed_is_a_run_of_the_program():
     """The same steps by `simulate`, from the same state and key."""
     import jax.numpy as jnp
-
-    from thermogen.seeds import stream
 
     units = tg.Units(16, 9)
     works = steps(units, 5)

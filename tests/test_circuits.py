@@ -84,7 +84,7 @@ def test_figures_and_json(command, small_model, tmp_path):
     (("--set", "capacitance"), "--set capacitance: write NAME=VALUE"),
     (("--set", "capacitance=1aF"), "capacitance = 1aF is outside the range of cmos-1fF"),
     (("--platform", "vacuum"), "unknown platform 'vacuum'"),
-    (("--label", "3"), "label = 3: this model draws all with one computer"),
+    (("--label", "3"), "label = 3: one computer generates all classes"),
     (("--segment", "1"), "segment = 1: couplings do not change in time"),
 ])  # fmt: skip
 def test_commands_refuse_in_one_line(command, small_model, words, message):
@@ -114,7 +114,7 @@ def test_models_that_change_need_a_choice(two_patterns, tmp_path):
         duration=2.5,
     )
     many = tg.Model(table, tg.Schedule(), (2, 3))
-    with pytest.raises(tg.InputError, match="this model draws classes 4, 7: name one with --label"):
+    with pytest.raises(tg.InputError, match="this model generates classes 4, 7: name one with --label"):
         make_circuit_model(many, own)
     chosen = make_circuit_model(many, own, label=7)
     J = chosen.computer.couplings

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import thermogen as tg
-from thermogen.studies.claims import CLAIMS, VERDICTS, Claim, Finding, Lab, Plan, Run, run_claims, table
+from thermogen.storage.cache import ResultCache
+from thermogen.studies.claims import CLAIMS, VERDICTS, Claim, Finding, Plan, Run, run_claims, table
 from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS
 from thermogen.studies.claims.page import markdown
 from thermogen.studies.claims.structure import extent, field_measures, neighbour_correlation
@@ -20,7 +21,7 @@ BY_NUMBER = {claim.number: claim for claim in CLAIMS}
 def judged(number, figures, plan=PLAN):
     """The finding of a claim when each of its runs has the figures that `figures(run)` gives."""
     claim = BY_NUMBER[number]
-    return claim.judge(plan, {run.key: figures(run) for run in claim.runs(plan)})
+    return claim.verdict(plan, {run.key: figures(run) for run in claim.runs(plan)})
 
 
 def jitter(run, size=0.001):
@@ -86,8 +87,8 @@ def test_the_ratio_holds_for_heat_alone_and_says_what_is_left(heat, verdict):
 )
 def test_fields_tell_of_learning_only_if_blind_computers_have_none(own, blind, verdict):
     def figures(run):
-        def measured(share, likeness):
-            return {"smooth": share, "concentrated": share, "digit_like": share, "likeness": likeness,
+        def measured(share, correlation):
+            return {"smooth": share, "concentrated": share, "digit_like": share, "correlation": correlation,
                     "rms": 0.01 * jitter(run), "extent": 9.5, "extent_shuffled": 11.4}  # fmt: skip
 
         return {**measured(own * jitter(run), 0.7), "blind": measured(blind * jitter(run), 0.2),
@@ -102,9 +103,9 @@ def test_fields_tell_of_learning_only_if_blind_computers_have_none(own, blind, v
 def test_an_appointed_time_needs_images_and_heat_still_to_come(after, image, verdict):
     def figures(run):
         noise = jitter(run) - 1
-        likeness = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
+        correlation = [0.02 + noise] * 4 + [image + noise] + [image / 2] * 28
         later = after * jitter(run) + 3 * (jitter(run) - 1)
-        return {"times": list(range(33)), "likeness": likeness, "heat_before_kT": 1000.0 * jitter(run),
+        return {"times": list(range(33)), "correlation": correlation, "heat_before_kT": 1000.0 * jitter(run),
                 "heat_after_kT": later}  # fmt: skip
 
     assert judged(7, figures).verdict == verdict
@@ -122,7 +123,7 @@ def test_a_driven_protocol_must_beat_the_constant_one_and_draw_both_kinds(plane,
             return {"distance": distance * jitter(run), "floor": 0.05, "gaussian": 1.0, "spread": 1.1,
                     "share": run.settings["weight"] * jitter(run), "between": 0.0}  # fmt: skip
         clear = coded if "coded" in run.name else alone
-        return {"zero": 0.5, "one": 0.4, "rarer": 0.4 * jitter(run), "sure": clear, "likeness": 0.8,
+        return {"zero": 0.5, "one": 0.4, "rarer": 0.4 * jitter(run), "sure": clear, "correlation": 0.8,
                 "clear": clear * jitter(run), "size": 1.0, "inverted": 0.0, "ceiling": {"sure": 0.99},
                 "noise": {"zero": 0.02, "one": 0.2, "sure": 0.1, "rarer": 0.02}}  # fmt: skip
 
@@ -244,14 +245,14 @@ def test_fields_of_digits_are_told_from_shuffled_ones():
         assert random[name] < 0.1  # one in a hundred by chance
 
 
-# --- the lab --------------------------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------------
 
 
 def toy(calls, value=1.0, fail=False):
     """A claim of two runs that count how often they are made."""
 
     def work(number):
-        def make(lab):
+        def make(cache):
             if fail and number == 1:
                 raise KeyboardInterrupt
             calls.append(number)
@@ -321,12 +322,12 @@ def test_a_damaged_run_and_a_strange_folder_are_named(tmp_path, monkeypatch):
 def test_a_run_of_another_version_is_not_trusted(tmp_path, monkeypatch):
     calls = []
     run = toy(calls).runs(PLAN)[0]
-    lab = Lab(tmp_path)
-    lab.figures(run)
+    cache = ResultCache(tmp_path)
+    run.figures(cache)
     with monkeypatch.context() as patched:
         patched.setattr("thermogen.studies.claims.base.versions", lambda: {"thermogen": "0.0.1"})
-        lab.figures(run)
-    lab.figures(run)
+        run.figures(cache)
+    run.figures(cache)
     assert calls == [0, 0]
 
 

@@ -308,8 +308,8 @@ def test_a_report_lays_two_trainers_side_by_side(run, tmp_path):
     before, after = results["loss"]["validation"]
     assert after["loss"] < before["loss"]
     assert results["settings"]["imprint"] == "code"
-    assert results["beside"]["settings"]["imprint"] == "tile"
-    assert results["beside"]["heat_kT"]["n"] == 4
+    assert results["second"]["settings"]["imprint"] == "tile"
+    assert results["second"]["heat_kT"]["n"] == 4
     report = (tmp_path / "r" / "report.html").read_text()
     assert "trained exactly" in report
     assert "No trajectory was sampled" in report

@@ -66,7 +66,7 @@ def test_one_protocol_without_labels_draws_zeros_and_ones():
     assert found["zero"] + found["one"] > found["noise"]["zero"] + found["noise"]["one"] + 4 * error
     assert found["sure"] > found["noise"]["sure"] + 4 * error
     assert found["ceiling"]["sure"] > 0.85
-    assert found["likeness"] > 0.6
+    assert found["correlation"] > 0.6
 
 
 def test_hidden_units_that_knew_the_class_keep_every_digit_upright_and_whole():

@@ -24,7 +24,7 @@ from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies import tolerance
-from thermogen.studies.tolerance import FLAWS, default_values, sweep, tolerated
+from thermogen.studies.tolerance import SWEPT, default_values, sweep, tolerated
 
 SCHEDULE = tg.Schedule(t_f=1.0, dt=0.05)
 KEY = jax.random.key(0)
@@ -95,9 +95,9 @@ class Ticks:
 # --- sweeps ---------------------------------------------------------------------------------------------
 
 
-def test_every_flaw_has_defaults_that_a_device_can_have():
-    assert set(FLAWS) == set(NAMES)
-    for name in FLAWS:
+def test_every_imperfection_has_defaults_that_a_device_can_have():
+    assert set(SWEPT) == set(NAMES)
+    for name in SWEPT:
         for value in default_values(name, model().computer):
             Imperfections.named(name, value)
     wide, narrow = default_values("linear_range", model().computer), default_values("linear_range", table())
@@ -140,8 +140,8 @@ def test_conditions_are_judged_by_their_class(ten):
     assert found["measure"] == "accuracy"
     assert found["perfect"]["quality"]["mean"] > 0.9
     assert found["rows"][1]["quality"]["mean"] < found["perfect"]["quality"]["mean"]
-    assert found["rows"][1]["beside"]["mean"] > found["perfect"]["beside"]["mean"]
-    assert found["rows"][1]["beside_share"]["mean"] < 1
+    assert found["rows"][1]["second"]["mean"] > found["perfect"]["second"]["mean"]
+    assert found["rows"][1]["second_share"]["mean"] < 1
     with pytest.raises(InputError, match="give images"):
         sweep(one, "offset", [0.5])
 
@@ -159,7 +159,7 @@ def test_interrupted_sweeps_go_on_with_the_same_figures(tmp_path, monkeypatch):
     assert ticks.seen[-1] == (6, 6, "0.5")
     asked["folder"] = None
     assert sweep(one, "dead", [0.2, 0.5], **asked) == found
-    # Another count is another run; the perfect device is shared by all flaws.
+    # Another count is another run; the perfect device is shared by all imperfections.
     made.clear()
     sweep(one, "bits", [4], devices=2, count=10, folder=tmp_path / "kept")
     assert len(made) == 2
@@ -198,7 +198,7 @@ def test_balance_tells_how_evenly_prototypes_are_drawn():
 
 def result(shares, values=(0.1, 0.2, 0.4), more=True, base=None):
     rows = [
-        {"value": value, "quality_share": {"mean": share}, "beside_share": None}
+        {"value": value, "quality_share": {"mean": share}, "second_share": None}
         for value, share in zip(values, shares, strict=True)
     ]
     return {"rows": rows, "more_is_worse": more, "base": base or {}}
@@ -212,7 +212,7 @@ def test_tolerance_is_interpolated_between_measured_values():
     assert tolerated(result([1.0, 0.9, 0.5]), share=0.7) == pytest.approx(0.3)
     assert tolerated(result([1.0, 0.9, 0.5], (8, 6, 4), more=False)) == pytest.approx(7)
     assert tolerated(result([0.9, 0.9, 0.5], (8, 6, 4), more=False)) == np.inf
-    assert tolerated(result([1.0, 1.0, 1.0]), figure="beside") == pytest.approx(0.005)  # no figure: lost
+    assert tolerated(result([1.0, 1.0, 1.0]), figure="second") == pytest.approx(0.005)  # no figure: lost
     with pytest.raises(InputError, match=r"share = 1"):
         tolerated(result([1.0, 0.9, 0.5]), share=1)
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_swept_is_refused(change, message):
 def test_models_without_prototypes_or_quality_are_refused():
     plain = model()
     without = Model(plain.computer, SCHEDULE, (3, 3), {"prototypes": 500})
-    with pytest.raises(InputError, match="learnt 500 images and carries none"):
+    with pytest.raises(InputError, match="learnt 500 images and stores none"):
         sweep(without, "dead", [0.1])
     upside = Model(plain.computer, SCHEDULE, (3, 3), {}, {}, {}, -plain.prototypes[:1])
     with pytest.raises(InputError, match="nothing to lose"):

@@ -48,7 +48,7 @@ def bench(
     from thermogen.errors import require
     from thermogen.studies.speed import SpeedSettings
     from thermogen.studies.speed import bench as run
-    from thermogen.studies.speed.history import changes, earlier, keep
+    from thermogen.studies.speed.run import changes, earlier, keep
 
     what = SpeedSettings(visible, hidden, batch, turns, count)
     if history is not None:

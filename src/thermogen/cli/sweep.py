@@ -79,12 +79,12 @@ def sweep(
     from thermogen.storage.run_folder import write_atomically
     from thermogen.studies.evaluation import reference_of
     from thermogen.studies.time_step import at_step
-    from thermogen.studies.tolerance import FLAWS, check_flaw
+    from thermogen.studies.tolerance import SWEPT, swept_imperfection
     from thermogen.studies.tolerance import sweep as run
 
-    names = list(dict.fromkeys(imperfection)) if imperfection else list(FLAWS)
+    names = list(dict.fromkeys(imperfection)) if imperfection else list(SWEPT)
     for name in names:
-        check_flaw(name)
+        swept_imperfection(name)
     require(
         values is None or len(names) == 1,
         f"--values for {len(names)} imperfections: name one with --imperfection",
@@ -146,7 +146,7 @@ def _show(sweeps: list[dict[str, Any]]) -> None:
 
     console = Console()
     for result in sweeps:
-        table = plain_table(result["flaw"], result["measure"], "of perfect, %", "heat, kT")
+        table = plain_table(result["imperfection"], result["measure"], "of perfect, %", "heat, kT")
         for name, row in [("perfect", result["perfect"])] + [
             (f"{row['value']:g}", row) for row in result["rows"]
         ]:

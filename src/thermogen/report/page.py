@@ -157,8 +157,8 @@ def draw_plates(record: RunRecord) -> dict[str, bytes]:
         "nearest": nearest_png(record.prototypes, visible, correlation, shape),
         "grid": grid_png(visible[:GRID], shape),
     }
-    if record.beside is not None:
-        plates["beside"] = grid_png(record.beside.visible[:GRID], shape)
+    if record.second is not None:
+        plates["second"] = grid_png(record.second.visible[:GRID], shape)
     return plates
 
 
@@ -179,7 +179,7 @@ def context(record: RunRecord) -> dict[str, Any]:
         "image_shape": record.image_shape,
         "cycles": len(record.loss),
         "trained_exactly": results["settings"].get("trainer") == "exact",
-        "beside": results.get("beside"),
+        "second": results.get("second"),
         "exact": results.get("exact"),
         "readout": results["settings"].get("readout") or 0,
         "digital": digital,

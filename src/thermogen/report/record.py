@@ -18,7 +18,7 @@ class RunRecord:
     results: the content of results.json. labels: the class of each prototype. prototypes: what was learnt,
     of zero mean and unit variance. noising_film: visible states along noising, one trajectory per image, at
     `noising_times`. loss: per cycle. validation: (cycle, loss, standard error of the change). samples: the
-    generated ones. connection_fields: couplings to the visible units of a few hidden units. beside: samples
+    generated ones. connection_fields: couplings to the visible units of a few hidden units. second: samples
     of a second trainer.
     """
 
@@ -32,4 +32,4 @@ class RunRecord:
     validation: Float[np.ndarray, "records 3"]
     samples: Samples
     connection_fields: Float[np.ndarray, "fields pixels"]
-    beside: Samples | None = None
+    second: Samples | None = None

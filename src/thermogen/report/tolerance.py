@@ -12,15 +12,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from thermogen.report.theme import LIGHT, Theme, new_figure, to_png
 
 _COLUMNS = 6
-_KINDS = ("quality", "beside", "heat_ratio")
-_HEIGHTS = {"quality": 0.92, "beside": 0.6, "heat_ratio": 0.72}  # inches of the panels of a cell
+_KINDS = ("quality", "second", "heat_ratio")
+_HEIGHTS = {"quality": 0.92, "second": 0.6, "heat_ratio": 0.72}  # inches of the panels of a cell
 _GAP, _TITLE, _AXIS = 0.12, 0.32, 0.62
 _LEFT, _RIGHT, _BETWEEN, _TOP = 0.82, 0.12, 0.24, 0.4
 _NAMES = {"frechet": "Fréchet", "balance": "balance", "heat_ratio": "heat ÷ perfect"}
 
 
 def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> bytes:
-    """A cell for each sweep, worse to the right: quality, what stands beside it, and heat.
+    """A cell for each sweep, worse to the right: quality, the second measure, and heat.
 
     sweeps: what `studies.tolerance.sweep` returned, of one kind of model. Heat is divided by that of the
     perfect device. Bands are 95 % intervals over devices, the dashed line is the perfect device. A triangle
@@ -50,7 +50,7 @@ def tolerance_figure(sweeps: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) 
                 if last and one["unit"]:
                     axes.set_xlabel(_unit(one), color=theme.muted, size=10.5, labelpad=1)
                 if column == 0:
-                    name = one["measure" if kind == "quality" else "beside"] if kind != "heat_ratio" else kind
+                    name = one["measure" if kind == "quality" else "second"] if kind != "heat_ratio" else kind
                     axes.set_ylabel(_NAMES.get(name) or name, size=10.5)
                     axes.yaxis.set_label_coords(-0.58 / cell, 0.5)
                 y -= _GAP
@@ -76,13 +76,13 @@ def _limits(sweeps: Sequence[dict[str, Any]], kind: str) -> tuple[float, float]:
     low, high = min(means), max(means)
     if kind == "heat_ratio":
         return min(0.5, low / 1.4), max(2.0, high * 1.4)
-    if kind == "beside" and sweeps[0]["beside"] == "frechet":
+    if kind == "second" and sweeps[0]["second"] == "frechet":
         return 0.0, 1.1 * high
     return min(0.0, low), max(1.0, high) * 1.06
 
 
 def _panel(axes: Any, one: dict[str, Any], kind: str, limits: tuple[float, float], theme: Theme) -> None:
-    colour = {"quality": theme.force, "beside": theme.muted, "heat_ratio": theme.heat}[kind]
+    colour = {"quality": theme.force, "second": theme.muted, "heat_ratio": theme.heat}[kind]
     shown = [row for row in one["rows"] if row[kind]]
     x = np.array([row["value"] for row in shown], float)
     mean, low, high = (np.array([row[kind][name] for row in shown]) for name in ("mean", "low", "high"))
@@ -157,12 +157,12 @@ def tolerance_markdown(sweeps: Sequence[dict[str, Any]]) -> str:
     for one in sweeps:
         base = ", ".join(f"{name} = {value:g}" for name, value in one["base"].items())
         lines += ["", f"**{_title(one)}**" + (f", with {base}" if base else ""), ""]
-        beside = _NAMES.get(one["beside"]) or one["beside"]
+        second = _NAMES.get(one["second"]) or one["second"]
         heads = [
-            f"`{one['flaw']}`",
+            f"`{one['imperfection']}`",
             one["measure"],
             "% of perfect",
-            beside,
+            second,
             "heat, kT",
             "% of perfect",
             "work, kT",
@@ -175,24 +175,24 @@ def tolerance_markdown(sweeps: Sequence[dict[str, Any]]) -> str:
 
 def _overview(sweeps: Sequence[dict[str, Any]]) -> list[str]:
     one = sweeps[0]
-    beside = _NAMES.get(one["beside"]) or one["beside"]
+    second = _NAMES.get(one["second"]) or one["second"]
     heads = [
         "imperfection",
         f"95 % of {one['measure']} kept",
-        f"95 % of {beside} kept",
+        f"95 % of {second} kept",
         "heat there, % of perfect",
     ]
-    if one["beside"] == "frechet":
+    if one["second"] == "frechet":
         heads[2] = "Fréchet within 1 / 0.95"
     table = [f"| {' | '.join(heads)} |", "|---|---|---|---|"]
     for one in sweeps:
-        limits = [limit_in_words(one, figure) for figure in ("quality", "beside")]
-        table.append(f"| {_title(one)} (`{one['flaw']}`) | {' | '.join(limits)} | {_heat_at(one)} |")
+        limits = [limit_in_words(one, figure) for figure in ("quality", "second")]
+        table.append(f"| {_title(one)} (`{one['imperfection']}`) | {' | '.join(limits)} | {_heat_at(one)} |")
     return table
 
 
 def limit_in_words(one: dict[str, Any], figure: str = "quality") -> str:
-    """How far a sweep keeps 95 % of quality, or of what is beside it: 'up to 0.21'."""
+    """How far a sweep keeps 95 % of quality, or of the second measure: 'up to 0.21'."""
     found = one["tolerated"][figure]
     if found["lost"] == "within":
         return f"{'up to' if one['more_is_worse'] else 'from'} {found['value']:.2g}"
@@ -221,7 +221,7 @@ def _row(name: str, found: dict[str, Any], one: dict[str, Any]) -> str:
         name,
         with_interval(found["quality"], 3),
         with_interval(found["quality_share"], 1, 100),
-        with_interval(found["beside"], 1 if one["beside"] == "frechet" else 3),
+        with_interval(found["second"], 1 if one["second"] == "frechet" else 3),
         with_interval(found["heat_kT"], 0),
         with_interval(found["heat_ratio"], 1, 100),
         with_interval(found["work_kT"], 1),

@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
+from thermogen.computer import Computer
 from thermogen.generation import Samples, generate
-from thermogen.hardware import CircuitBench, PlatformRecord, figures, generate_in_circuit
+from thermogen.hardware import CircuitBench, Platform, PlatformRecord, figures, generate_in_circuit
 from thermogen.hardware.spice.ngspice import version
 from thermogen.hardware.spice.verify import ERRORS, Trace, ensembles, pathwise, random_computer, traces
 from thermogen.langevin import StochasticHeun
@@ -44,14 +46,15 @@ def verify_model(
     force: bool = False,
     stage: Stage = silent,
 ) -> dict[str, Any]:
-    """Everything about a circuit in ngspice into the folder `out`; the content of its results.json.
+    """Compare a circuit in ngspice with our own engine, into the folder `out`; the content of results.json.
 
     pathwise, deterministic: the same path in both engines, with and without noise. heat_kT, and the best
-    correlation with a prototype if the model carries them: means of `count` samples of each engine, which
-    share starts but not noise, and z of their difference. agrees: paths within their bounds, means within
-    four standard errors. The same call goes on where it was interrupted. `tolerance`: a sweep's folder whose
-    figures go into the report.
-    Raises InputError for fewer than two samples, a circuit too large for ngspice, and a folder in the way.
+    correlation with a prototype if the model has them: means of `count` samples of each engine, which share
+    starts but not noise, and z of their difference. agrees: paths within their bounds, means within four
+    standard errors. The same call continues after an interruption. tolerance: folder of a sweep whose figures
+    go into the report.
+    Raises InputError for fewer than two samples, a circuit too large for ngspice, and a folder with other
+    content.
     """
     check_size(circuit, count)
     if tolerance is not None:
@@ -61,34 +64,31 @@ def verify_model(
         "weights": digest(circuit.model.computer),
         "platform": asdict(circuit.physical.platform),
         "tolerance": None if tolerance is None else str(tolerance),
-        "count": count,
-        "seed": seed,
         "noise_step": noise_step,
         "dt": circuit.schedule.dt,
-        "version": versions()["thermogen"],
     }
-    folder = RunFolder(out, own, OUTPUTS)
-    finished = folder.claim(resume=not force, force=force)
+    folder, finished = _claimed(out, own, count, seed, force, OUTPUTS)
     if finished is not None:
         return finished
     bench = CircuitBench.at(folder.work / "decks", program)
     results, theirs, ours, trace = compare(circuit, bench, count, seed, noise_step, stage)
     results["versions"] = {**versions(), "ngspice": version(bench.program)}
-    np.savez_compressed(
-        out / "samples.npz",
-        allow_pickle=False,
-        x=theirs.x,
-        visible=theirs.visible,
-        heat_kT=theirs.heat_kT,
-        work_kT=theirs.work_kT,
-        film=theirs.film,
-        film_times=theirs.film_times,
-        image_shape=np.array(circuit.model.image_shape),
-    )
-    record = CircuitRecord(results, circuit.model.image_shape, theirs, ours, trace, tolerance)
-    write_circuit_report(out, record)
+    shape = circuit.model.image_shape
+    stored = ("x", "visible", "heat_kT", "work_kT", "film", "film_times")
+    arrays = {name: getattr(theirs, name) for name in stored}
+    np.savez_compressed(out / "samples.npz", allow_pickle=False, **arrays, image_shape=np.array(shape))
+    write_circuit_report(out, CircuitRecord(results, shape, theirs, ours, trace, tolerance))
     folder.finish(results)
     return results
+
+
+def _claimed(
+    out: Path, own: dict[str, Any], count: int, seed: int, force: bool, outputs: tuple[str, ...] = ()
+) -> tuple[RunFolder, dict[str, Any] | None]:
+    """The folder of a run, and its results if it is finished."""
+    identity = {**own, "count": count, "seed": seed, "version": versions()["thermogen"]}
+    folder = RunFolder(out, identity, outputs)
+    return folder, folder.claim(resume=not force, force=force)
 
 
 def compare(
@@ -99,22 +99,23 @@ def compare(
     noise_step: float,
     stage: Stage = silent,
 ) -> tuple[dict[str, Any], Samples, Samples, Trace]:
-    """What `verify_model` finds, with the samples of ngspice and our own, and one path in both engines."""
-    key, computer, platform = (stream(seed, "generation"), circuit.computer, circuit.physical.platform)
-    times: dict[str, Any] = {"noise_step": noise_step, "t_f": circuit.schedule.t_f}
+    """Results of `verify_model`, the samples of ngspice and our own, and one path in both engines."""
+    key, physical, schedule = stream(seed, "generation"), circuit.physical, circuit.schedule
+    given = (key, circuit.computer, physical.platform, bench)
+    times: dict[str, Any] = {"noise_step": noise_step, "t_f": schedule.t_f}
     with stage("path by path", 3) as tick:
-        path = pathwise(key, computer, platform, bench, **times)
+        path = pathwise(*given, **times)
         tick(1, f"{path['runs'][0]['difference']:.1e}")
-        still = pathwise(key, computer, platform, bench, noisy=False, **times)
+        still = pathwise(*given, noisy=False, **times)
         tick(2, f"{still['runs'][0]['difference']:.1e}")
-        trace = traces(key, computer, platform, bench, **times)
+        trace = traces(*given, **times)
     with stage("ngspice", count) as tick:
         theirs = generate_in_circuit(
             key,
-            computer,
-            circuit.physical,
+            circuit.computer,
+            physical,
             count,
-            circuit.schedule,
+            schedule,
             transient_of(circuit, noise_step),
             bench,
             progress=lambda done: tick(done, ""),
@@ -122,28 +123,28 @@ def compare(
     with stage("thermogen", count) as tick:
         ours = generate(
             key,
-            computer,
+            circuit.computer,
             count,
-            circuit.schedule,
+            schedule,
             integrator=StochasticHeun(),  # Euler's heat is 2 % low at dt = 5e-3
             progress=lambda done, of: tick(done * count // of, ""),
         )
-    found = figures(circuit.physical, circuit.schedule, float(theirs.heat_kT.mean()), circuit.record.active)
+    found = figures(physical, schedule, float(theirs.heat_kT.mean()), circuit.record.active)
     results: dict[str, Any] = {
-        "units": len(circuit.physical.bias),
+        "units": len(physical.bias),
         "pathwise": path,
         "deterministic": still,
         "heat_kT": agreement(theirs.heat_kT, ours.heat_kT),
-        "figures": {name: one._asdict() for name, one in found.items()},
+        "figures": {name: figure._asdict() for name, figure in found.items()},
         "platform": description(circuit.record),
     }
-    if circuit.model.prototypes is not None:
-        best = [prototype_scores(one.visible, circuit.model.prototypes).best for one in (theirs, ours)]
+    prototypes = circuit.model.prototypes
+    if prototypes is not None:
+        best = (prototype_scores(samples.visible, prototypes).best for samples in (theirs, ours))
         results["prototype_correlation"] = agreement(*best)
-    compared = [results[name] for name in ("heat_kT", "prototype_correlation") if name in results]
-    results["agrees"] = bool(
-        path["agrees"] and still["agrees"] and all(abs(one["z"]) < ERRORS for one in compared)
-    )
+    means = [results[name] for name in ("heat_kT", "prototype_correlation") if name in results]
+    close = all(abs(mean["z"]) < ERRORS for mean in means)
+    results["agrees"] = bool(path["agrees"] and still["agrees"] and close)
     return results, theirs, ours, trace
 
 
@@ -156,15 +157,12 @@ def agreement(theirs: np.ndarray, ours: np.ndarray) -> dict[str, Any]:
 
 
 def description(record: PlatformRecord) -> dict[str, Any]:
-    """A platform's record in words and numbers."""
-    return {
-        "name": record.name,
-        "title": record.title,
-        "elements": {
-            name: {"value": one.value, "unit": one.unit, "source": one.source}
-            for name, one in record.elements.items()
-        },
+    """The record of a platform as JSON."""
+    elements = {
+        name: {key: getattr(element, key) for key in ("value", "unit", "source")}
+        for name, element in record.elements.items()
     }
+    return {"name": record.name, "title": record.title, "elements": elements}
 
 
 def verify_random(
@@ -179,45 +177,31 @@ def verify_random(
 ) -> dict[str, Any]:
     """Random computers of 2, 16 and 96 units path by path, and 16 units in distribution over `count` paths.
 
-    Into the folder `out`: results.json. The same call goes on where it was interrupted.
+    Writes results.json into the folder `out`. The same call continues after an interruption.
     """
-    own = {
-        "platform": asdict(record.platform()),
-        "count": count,
-        "seed": seed,
-        "version": versions()["thermogen"],
-    }
-    folder = RunFolder(out, own, ())
-    finished = folder.claim(resume=not force, force=force)
+    folder, finished = _claimed(out, {"platform": asdict(record.platform())}, count, seed, force)
     if finished is not None:
         return finished
     bench, platform = CircuitBench.at(folder.work / "decks", program), record.platform()
+
+    def random(units: int) -> tuple[Key[Array, ""], Computer, Platform, CircuitBench]:
+        key = jax.random.fold_in(stream(seed, "circuit"), units)
+        return key, random_computer(key, units), platform, bench
+
     rows = []
     with stage("path by path", len(SIZES)) as tick:
         for number, units in enumerate(SIZES):
-            key = jax.random.fold_in(stream(seed, "circuit"), units)
-            computer = random_computer(key, units)
-            noisy = pathwise(key, computer, platform, bench)
-            rows.append(
-                {
-                    "units": units,
-                    "pathwise": noisy,
-                    "deterministic": pathwise(key, computer, platform, bench, noisy=False),
-                }
-            )
+            given = random(units)
+            noisy, still = pathwise(*given), pathwise(*given, noisy=False)
+            rows.append({"units": units, "pathwise": noisy, "deterministic": still})
             tick(number + 1, f"{units} units: {noisy['runs'][0]['difference']:.1e}")
-    key = jax.random.fold_in(stream(seed, "circuit"), AVERAGED)
     with stage("ngspice", count) as tick:
-        averages = ensembles(
-            key, random_computer(key, AVERAGED), platform, bench, count, progress=lambda n: tick(n, "")
-        )
-    agrees = averages["agrees"] and all(
-        row[kind]["agrees"] for row in rows for kind in ("pathwise", "deterministic")
-    )
+        averages = ensembles(*random(AVERAGED), count, progress=lambda n: tick(n, ""))
+    paths = (row[kind]["agrees"] for row in rows for kind in ("pathwise", "deterministic"))
     results = {
         "rows": rows,
         "averages": averages,
-        "agrees": bool(agrees),
+        "agrees": bool(averages["agrees"] and all(paths)),
         "versions": {**versions(), "ngspice": version(bench.program)},
     }
     folder.finish(results)

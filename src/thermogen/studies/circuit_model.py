@@ -1,4 +1,4 @@
-"""A stored model as a circuit: which of its computers is wired, on which platform, and its deck."""
+"""A stored model as a circuit: its computer, its platform and its deck."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thermogen.seeds import stream
 from thermogen.storage.model import Model
 
 DENSE = 300
-"""Units beyond which ngspice does not finish with couplings pair by pair (docs/hardware.md)."""
+"""Most units that ngspice can simulate with couplings pair by pair (docs/hardware.md)."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,26 @@ def make_circuit_model(
     segment: int | None = None,
     seed: int = 0,
 ) -> CircuitModel:
-    """The computer of a model that is to be wired, in the platform's units.
+    """One computer of a model in the units of a platform.
 
-    A model of several classes needs the label. If it has conditions, it gets that of sample 0 of `thermogen
-    sample --label` with this seed. One whose couplings change in time needs the number of the segment.
-    Raises InputError where these are missing or make no sense, and what `to_physical` and the record of the
-    platform refuse.
+    A model of several classes needs a label. A set of conditions then has the condition of sample 0 of
+    `thermogen sample --label` with this seed. Couplings that change in time need a segment.
+    Raises InputError for a missing or useless label or segment, and as `to_physical` and the record do.
     """
     control = model.computer
     if control.labels:
         require(
             label is not None,
-            f"this model draws classes {', '.join(map(str, control.labels))}: name one with --label",
+            f"this model generates classes {', '.join(map(str, control.labels))}: name one with --label",
         )
         labels = np.full(1, label)
         control = control.groups(labels, 1)[0].control
         control = control.select(control.draw(stream(seed, "generation"), np.zeros(1, int), labels))
     else:
-        require(label is None, f"label = {label}: this model draws all with one computer; leave --label out")
+        require(
+            label is None,
+            f"label = {label}: one computer generates all classes; leave --label out",
+        )
     schedule, count = model.schedule, control.segments
     if count > 1:
         require(
@@ -78,13 +80,11 @@ def make_circuit_model(
 
 
 def _single(computer: Any) -> Computer:
-    """Without the batch axis of a computer that was selected for one sample."""
-    bias = computer.bias
-    if bias.ndim > 1:
-        computer = eqx.tree_at(lambda c: c.bias, computer, bias[0])
+    """The computer of one sample without its batch axis."""
+    if computer.bias.ndim > 1:
+        computer = eqx.tree_at(lambda c: c.bias, computer, computer.bias[0])
     if computer.couplings.batch:
-        mixing = computer.couplings.mixing
-        computer = eqx.tree_at(lambda c: c.couplings.mixing, computer, mixing[0])
+        computer = eqx.tree_at(lambda c: c.couplings.mixing, computer, computer.couplings.mixing[0])
     return computer
 
 
@@ -98,8 +98,8 @@ def deck_of(
     meter: bool = False,
     raw: str = "states.raw",
 ) -> str:
-    """The netlist of `count` samples: starts in equilibrium, as `generate` draws them for this seed."""
-    require(count >= 1, f"count = {count}: ask for 1 sample or more")
+    """The netlist of `count` samples, with the starts of `generate` for this seed."""
+    require(count >= 1, f"count = {count}: give 1 sample or more")
     start = start_states(stream(seed, "generation"), circuit.computer, np.arange(count))
     seeds = np.arange(1, count + 1) if noisy else None
     title = f"thermogen: {len(circuit.physical.bias)} units on {circuit.record.name}"
@@ -133,7 +133,9 @@ def model_with_defects(
     dead: share of couplers; mismatch: s in J2, J4, mobility times exp(s z), all three of every unit.
     Raises InputError for shares that no device can have, and for a model of more than one set of couplings.
     """
-    wrong = Imperfections(dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch)
-    found = defect_map(stream(seed, "device"), model.computer, wrong)
+    imperfections = Imperfections(
+        dead=dead, mismatch_J2=mismatch, mismatch_J4=mismatch, mismatch_mobility=mismatch
+    )
+    defects = defect_map(stream(seed, "device"), model.computer, imperfections)
     assert isinstance(model.computer, Computer)  # or there is no map
-    return found, replace(model, computer=with_defects(model.computer, found), figures={})
+    return defects, replace(model, computer=with_defects(model.computer, defects), figures={})

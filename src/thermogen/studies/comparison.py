@@ -1,4 +1,4 @@
-"""The generator and its baselines by the same measures: quality, time, operations and energy of each."""
+"""The generator and its baselines by the same measures: quality, time, operations and energy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTPUTS = ("comparison.json", "comparison.md", "quality-energy.png", "quality-ti
 _SIMULATED, _MODELLED = "heat at 300 K, simulated", "multiply-adds at 1 pJ, modelled"
 _TIMES = (0.5, 2.5, 10.0, 25.0, 100.0, 400.0, 1600.0)
 MATCH = 0.3
-"""Share of the data's variance that the matched generator is asked for."""
+"""Share of the variance of the data that the matched generator has."""
 _IN_TIME = 250  # samples followed in time
 
 Fit = Callable[[Any, Images], Baseline]
@@ -48,18 +48,14 @@ def _denoiser(steps: int, conditional: bool) -> Fit:
 
 
 BASELINES: dict[str, Fit] = {
-    "denoiser-10": _denoiser(10, True),
-    "denoiser-100": _denoiser(100, True),
-    "denoiser-1000": _denoiser(1000, True),
-    "denoiser-10-free": _denoiser(10, False),
-    "denoiser-100-free": _denoiser(100, False),
-    "denoiser-1000-free": _denoiser(1000, False),
+    **{f"denoiser-{steps}": _denoiser(steps, True) for steps in (10, 100, 1000)},
+    **{f"denoiser-{steps}-free": _denoiser(steps, False) for steps in (10, 100, 1000)},
     "boltzmann": lambda key, images: fit_boltzmann(key, images.grey(), images.labels),
     "rbm": lambda key, images: fit_bernoulli(key, images.grey(), images.labels),
     "gaussians": lambda key, images: fit_mixture(images.grey(), images.labels, components=1),
     "mixtures-20": lambda key, images: fit_mixture(images.grey(), images.labels, components=20),
 }
-"""Baselines by name. 'free' denoisers are not told the class."""
+"""Baselines by name. 'free' denoisers are not conditional on the class."""
 
 
 def compare_generators(
@@ -75,25 +71,19 @@ def compare_generators(
     force: bool = False,
     stage: Stage = silent,
 ) -> dict[str, Any]:
-    """Train and judge each generator with `count` samples into the folder `out`; return comparison.json.
+    """Train and evaluate all generators with `count` samples into the folder `out`; return comparison.json.
 
-    dt: time step of generation, see `at_step`. Each finished generator is kept, so that an interrupted run
-    goes on with `resume`. Raises InputError for an unknown baseline, too few samples, or a folder in the way.
+    dt: time step of generation, see `at_step`. Finished generators are kept: with `resume` an interrupted run
+    continues. Raises InputError for an unknown baseline, too few samples, or a folder with other content.
     """
     chosen = list(BASELINES) if baselines == "all" else [name for name in baselines.split(",") if name]
     for name in chosen:
         if name not in BASELINES:
             raise InputError(f"unknown baseline {name!r}: choose among {', '.join(BASELINES)}, or all")
-    require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to judge by")
+    require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to evaluate")
     reference = reference_of(split, classifier)
-    identity = {
-        **asdict(settings),
-        "count": count,
-        "data": split.training.sha256,
-        "baselines": chosen,
-        "generation_dt": dt,
-    }
-    folder = RunFolder(out, {**identity, "classifier": classifier.sha256}, OUTPUTS)
+    run = {"count": count, "data": split.training.sha256, "baselines": chosen, "generation_dt": dt}
+    folder = RunFolder(out, {**asdict(settings), **run, "classifier": classifier.sha256}, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
         return finished
@@ -107,28 +97,27 @@ def compare_generators(
 
         return cache.result(name, {**folder.identity, "row": name}, timed)
 
-    rows = kept(
-        "thermodynamic", lambda: _own("thermodynamic", split, settings, count, out, reference, stage, dt)
-    )
-    matched = ConditionalSettings.of(
-        match=MATCH, clusters=settings.clusters, modes=settings.modes, dt=settings.dt, seed=settings.seed
-    )
-    others = kept(
-        "matched", lambda: _own("thermodynamic, matched", split, matched, count, out, reference, stage, dt)
-    )
+    shared = {name: getattr(settings, name) for name in ("clusters", "modes", "dt", "seed")}
+    matched = ConditionalSettings.of(match=MATCH, **shared)
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, Any] = {}
+    for name, title, own in (
+        ("thermodynamic", "thermodynamic", settings), ("matched", "thermodynamic, matched", matched)
+    ):  # fmt: skip
+        figures = kept(name, lambda t=title, s=own: _own(t, split, s, count, out, reference, stage, dt))
+        rows += figures["rows"]
+        curves[name] = figures["in_time"]
     ceiling = kept("real", lambda: controls(reference, min(count, len(reference.held_out))))
-    every = rows["rows"] + others["rows"]
-    curves: dict[str, Any] = {"thermodynamic": rows["in_time"], "matched": others["in_time"]}
     for name in chosen:
         key = jax.random.fold_in(stream(settings.seed, "baselines"), list(BASELINES).index(name))
         with stage(name, 1):
-            found = kept(name, lambda n=name, k=key: _baseline(n, k, split, count, out, reference))
-        every.append(found["row"])
-        if "in_time" in found:
-            curves[name] = found["in_time"]
+            figures = kept(name, lambda n=name, k=key: _baseline(n, k, split, count, out, reference))
+        rows.append(figures["row"])
+        if "in_time" in figures:
+            curves[name] = figures["in_time"]
     results = {
         "count": count,
-        "rows": every,
+        "rows": rows,
         "controls": ceiling,
         "in_time": curves,
         "settings": asdict(settings),
@@ -161,39 +150,36 @@ def _own(
     model = conditional_model(split.training, settings, result)
     model.save_pretrained(out / ("matched" if settings.match is not None else "model"), force=True)
     model = at_step(model, dt, settings.seed)
-    samples, drawing = draw(model, count, settings.seed, stage)
-    judged = evaluate_samples(samples, reference)
+    samples, generating = draw(model, count, settings.seed, stage)
+    quality = evaluate_samples(samples, reference)
     write_png_grid(out / "grids" / f"{name.replace(', ', '-')}.png", samples.visible[:100], model.image_shape)
     assert isinstance(result.control, ModeTable)
-    joules = joules_of_kT(judged["heat_kT"]["mean"])
     shared = {
         "training_seconds": seconds,
         "operations": None,
         "parameters": result.control.parameters,
-        "seconds_per_sample": drawing / count,
-        "joules": joules,
+        "seconds_per_sample": generating / count,
+        "joules": joules_of_kT(quality["heat_kT"]["mean"]),
         "evidence": _SIMULATED,
-        "heat_kT": judged["heat_kT"],
+        "heat_kT": quality["heat_kT"],
     }
-    rows = [
-        {"name": f"{name}, {reading}", "quality": judged[reading], **shared}
-        for reading in ("raw", "averaged")
-    ]
+    rows = [{"name": f"{name}, {kind}", "quality": quality[kind], **shared} for kind in ("raw", "averaged")]
     return {"rows": rows, "in_time": quality_in_time(model, reference, min(count, _IN_TIME), settings.seed)}
 
 
 def _baseline(
     name: str, key: Any, split: Split, count: int, out: Path, reference: Reference
 ) -> dict[str, Any]:
-    """One baseline, trained, drawn from and evaluated."""
+    """One baseline, trained and evaluated."""
     fit_key, draw_key = jax.random.split(key)
     baseline = BASELINES[name](fit_key, split.training)
-    labels = np.resize(np.asarray(reference.classes), count)
+    classes = np.asarray(reference.classes)
+    labels = np.resize(classes, count)
     begun = time.perf_counter()
     images = np.asarray(baseline.draw(draw_key, labels))
     seconds = time.perf_counter() - begun
     write_png_grid(out / "grids" / f"{name}.png", images[:100], split.training.shape)
-    heat = baseline.heat_kT(draw_key, np.resize(np.asarray(reference.classes), 100))
+    heat = baseline.heat_kT(draw_key, np.resize(classes, 100))
     digital = baseline.operations * DigitalDenoiser().joules_per_mac
     row = {
         "name": baseline.name,
@@ -205,14 +191,12 @@ def _baseline(
         "joules": digital if heat is None else joules_of_kT(float(heat.mean())),
         "evidence": _MODELLED if heat is None else _SIMULATED,
     }
-    found: dict[str, Any] = {"row": row}
-    asked = np.resize(np.asarray(reference.classes), min(count, _IN_TIME))
-    states = baseline.draw_at(draw_key, asked, _TIMES)
-    if states is not None:
-        found["in_time"] = [
-            {"t": t, **brief(np.asarray(x), reference, asked)} for t, x in zip(_TIMES, states, strict=True)
-        ]
-    return found
+    labels = np.resize(classes, min(count, _IN_TIME))
+    states = baseline.draw_at(draw_key, labels, _TIMES)
+    if states is None:
+        return {"row": row}
+    curve = [{"t": t, **brief(np.asarray(x), reference, labels)} for t, x in zip(_TIMES, states, strict=True)]
+    return {"row": row, "in_time": curve}
 
 
 def model_of(out: Path) -> Model:

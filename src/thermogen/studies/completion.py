@@ -1,8 +1,7 @@
-"""Half an image is shown on clamped units; the computer finishes it, and what it finished is read.
+"""Completion: clamped units show half an image, and the computer generates the other half.
 
-The control knows which condition to set from the clamped units alone: the most probable one, conditions
-being Gaussian in the modes, with the mean of each and the covariance within its class that the computer
-itself generates.
+The control has the most probable condition given the clamped units. Conditions are Gaussian in the modes,
+with the mean of each condition and the covariance within its class, both of generated samples.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from thermogen.quality import Classifier
 from thermogen.quality.evaluation import share
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
+from thermogen.studies.measures import check_shape, mean_by_class
 from thermogen.studies.progress import Stage, silent
 
 _SURVEY = 6
@@ -30,9 +30,9 @@ _SURVEY = 6
 
 @dataclass(frozen=True)
 class Survey:
-    """What a conditioned computer draws: mean of every condition, (K, visible), and per class the modes.
+    """Generated means (K, visible) of all conditions, and for each class the factors (visible, r).
 
-    factors: per class (visible, r), with covariance factors factors^T + noise within conditions.
+    The covariance within conditions is factors factors^T + noise.
     """
 
     means: Float[np.ndarray, "K visible"]
@@ -47,14 +47,14 @@ def survey(
     schedule: Schedule | None = None,
     integrator: Integrator | None = None,
 ) -> Survey:
-    """Draw every condition a few times and keep its mean and the covariances. Cost: 6 samples each.
+    """Mean and covariances of generated samples of every condition. Cost: 6 samples of each.
 
-    By the model's own schedule and Euler–Maruyama, or as told.
+    Default: the schedule of the model, and Euler–Maruyama.
     """
     control = _conditioned(model)
     conditions = np.tile(np.arange(len(control.classes)), _SURVEY)
     with stage("survey", len(conditions)) as tick:
-        drawn = generate(
+        samples = generate(
             stream(seed, "survey"),
             control,
             len(conditions),
@@ -65,51 +65,51 @@ def survey(
             film_samples=1,
             progress=lambda done, total: tick(done * len(conditions) // total, ""),
         )
-    x = drawn.x[:, control.units.slice("visible")].reshape(_SURVEY, len(control.classes), -1)
+    x = samples.x[:, control.units.slice("visible")].reshape(_SURVEY, len(control.classes), -1)
     means = x.mean(0)
-    rest = (x - means) * np.sqrt(_SURVEY / (_SURVEY - 1))
+    deviations = (x - means) * np.sqrt(_SURVEY / (_SURVEY - 1))
     classes = np.asarray(control.classes)
     rank = min(128, x.shape[-1] - 1)
-    factors, left = {}, []
+    factors, remainders = {}, []
     for label in control.labels:
-        own = rest[:, classes == label].reshape(-1, x.shape[-1]).astype(float)
-        size, vectors = np.linalg.eigh(own.T @ own / len(own))
-        factors[label] = vectors[:, -rank:] * np.sqrt(np.maximum(size[-rank:], 0))
-        left.append(size[:-rank].mean())
-    # Six samples cannot tell a mean better than this; it counts as uncertainty of every pixel.
-    return Survey(means, factors, float(np.mean(left)) + float(rest.var()) / _SURVEY)
+        own = deviations[:, classes == label].reshape(-1, x.shape[-1]).astype(float)
+        variances, vectors = np.linalg.eigh(own.T @ own / len(own))
+        factors[label] = vectors[:, -rank:] * np.sqrt(np.maximum(variances[-rank:], 0))
+        remainders.append(variances[:-rank].mean())
+    # The mean of six samples has this error: it counts as uncertainty of every pixel.
+    return Survey(means, factors, float(np.mean(remainders)) + float(deviations.var()) / _SURVEY)
 
 
 def likely_conditions(
-    known: Survey,
+    surveyed: Survey,
     control: ConditionSet,
     pixels: Bool[np.ndarray, " visible"],
     values: dict[int, Float[np.ndarray, "n visible"]],
 ) -> Int[np.ndarray, " n"]:
     """The most probable condition given the values of some pixels, by weight and Gaussian density.
 
-    `values`: where the units would stand if the image were of a class.
+    values: for each class, the values of the units if the image has this class.
     """
     classes = np.asarray(control.classes)
     scores = np.full((len(next(iter(values.values()))), len(classes)), -np.inf)
     prior = np.log(np.asarray(control.weights, float))
-    for label, factors in known.factors.items():
-        mine = np.flatnonzero(classes == label)
+    for label, factors in surveyed.factors.items():
+        own = np.flatnonzero(classes == label)
         shown = factors[pixels]
-        covariance = shown @ shown.T + known.noise * np.eye(len(shown))
+        covariance = shown @ shown.T + surveyed.noise * np.eye(len(shown))
         _, logdet = np.linalg.slogdet(covariance)
         whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-        a, b = values[label][:, pixels] @ whiten.T, known.means[mine][:, pixels] @ whiten.T
+        a, b = values[label][:, pixels] @ whiten.T, surveyed.means[own][:, pixels] @ whiten.T
         distance = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
-        scores[:, mine] = prior[mine] - distance / 2 - logdet / 2
+        scores[:, own] = prior[own] - distance / 2 - logdet / 2
     return scores.argmax(1)
 
 
 def shown_values(model: Model, images: Images) -> dict[int, Float[np.ndarray, "n visible"]]:
-    """Where the visible units stand when they show images of a class: their mean in the field of each pixel.
+    """Values of the visible units that show images, by class: the mean in the field of each pixel.
 
     Pixels are scaled by the average mean and standard deviation of the training images of that class, since
-    those of an image of which half is hidden are not known.
+    half of the image is hidden.
     """
     training = model.training
     flat = images.images.reshape(len(images), -1).astype(float)
@@ -133,22 +133,17 @@ def complete(
     seed: int = 0,
     stage: Stage = silent,
 ) -> tuple[Samples, Float[np.ndarray, "n visible"]]:
-    """Clamp `pixels` of every image and let the rest run; the samples and the completed images.
+    """Clamp `pixels` of every image and generate the rest; the samples and the completed images.
 
     Raises InputError for a model without conditions, images of another size, or a clamp of all pixels.
     """
     control = _conditioned(model)
-    if images.shape != model.image_shape:
-        raise InputError(
-            f"images of {images.shape[0]} x {images.shape[1]} for a model of {model.image_shape[0]} x "
-            f"{model.image_shape[1]}: give images of its size"
-        )
+    check_shape(model, images)
     require(bool(pixels.any()), "no pixel is shown: clamp one row or more, or use 'thermogen sample'")
-    possible = shown_values(model, images)
-    conditions = likely_conditions(survey(model, seed, stage), control, pixels, possible)
-    chosen = np.asarray(control.classes)[conditions]
-    values = np.stack([possible[int(label)][row] for row, label in enumerate(chosen)])
-    hold = Clamp.visible(control.units, pixels, values)
+    values = shown_values(model, images)
+    conditions = likely_conditions(survey(model, seed, stage), control, pixels, values)
+    labels = np.asarray(control.classes)[conditions]
+    clamped = np.stack([values[int(label)][row] for row, label in enumerate(labels)])
     with stage("completing", len(images)) as tick:
         samples = generate(
             stream(seed, "generation"),
@@ -156,30 +151,27 @@ def complete(
             len(images),
             model.schedule,
             conditions=conditions,
-            hold=hold,
+            hold=Clamp.visible(control.units, pixels, clamped),
             progress=lambda done, total: tick(done * len(images) // total, ""),
         )
-    return samples, np.where(pixels, values, samples.visible)
+    return samples, np.where(pixels, clamped, samples.visible)
 
 
 def evaluate_completion(
     completed: np.ndarray, samples: Samples, images: Images, classifier: Classifier
 ) -> dict[str, Any]:
-    """Whether completed images show the class of the whole ones: by the classifier, and by the condition set.
+    """Shares of completed images with the right class, by the classifier and by the condition.
 
-    ceiling: the classifier on the whole images.
+    ceiling: the share of complete images, by the classifier.
     """
     flat = images.images.reshape(len(images), -1)
-    verdict = classifier.classify(completed)
+    right = classifier.classify(completed).label == images.labels
     return {
         "n": len(images),
-        "completed": share(verdict.label == images.labels),
+        "completed": share(right),
         "condition": share(samples.labels == images.labels),
         "ceiling": share(classifier.classify(flat).label == images.labels),
-        "by_class": {
-            str(label): float(np.mean(verdict.label[images.labels == label] == label))
-            for label in np.unique(images.labels)
-        },
+        "by_class": mean_by_class(right, images.labels),
     }
 
 

@@ -1,4 +1,4 @@
-"""All that decides a class-conditional generator, checked before any work. Importing it imports no jax."""
+"""Settings of a class-conditional generator, checked before any work. The import does not load JAX."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ if TYPE_CHECKING:
 LABEL_DEFAULTS = {"modes": 24}
 """One J for all conditions overshoots along the modes in which they differ: few modes suit it."""
 MATCHED_DEFAULTS = {"amplitude": 0.1, "kT": 3.125e-5, "readout": 0.05}
-"""Settings of moment matching, whose closed form is that of linear units.
+"""Settings of moment matching, which needs nearly linear units: smaller images, thermal noise in proportion.
 
-Images are smaller, with thermal noise in proportion. The read-out is short, since variances still grow.
+The read-out is short, since variances still grow.
 """
 
 
 @dataclass(frozen=True)
 class ConditionalSettings:
-    """All that decides a class-conditional generator. Energies in E0, times in 1 / (mobility E0).
+    """Settings of a class-conditional generator. Energies in E0, times in 1 / (mobility E0).
 
     clusters: at most one per five images. amplitude: field of a pixel one standard deviation above the mean
-    of its image. label_units: fields on label units select the condition. match: no reverse-path training;
-    mean and covariance match the data at t_f, with this share of the data's variance.
-    What each contributes is measured in docs/all-classes.md.
+    of its image. docs/all-classes.md measures the effect of each setting.
     """
 
     # fmt: off
@@ -59,7 +57,7 @@ class ConditionalSettings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        """Refuse what can be refused before any work."""
+        """Refuse values that cannot be used."""
         from thermogen.generation import check_segments
 
         check_bounds(self)
@@ -68,22 +66,20 @@ class ConditionalSettings:
             f"amplitude = {self.amplitude}: give a positive field in E0, e.g. 0.4",
         )
         check_segments(self.schedule, self.segments)
-        other = "label units" if self.label_units else None if self.match is None else "matched moments"
+        way = "label units" if self.label_units else None if self.match is None else "matched moments"
         for name in ("segments", "refine", "ridge", "pool", *(["match"] if self.label_units else [])):
             value = getattr(self, name)
             require(
-                other is None or value == type(self).__dataclass_fields__[name].default,
-                f"{name} = {value} with {other}: it belongs to another way of training, leave it out",
+                way is None or value == type(self).__dataclass_fields__[name].default,
+                f"{name} = {value} with {way}: it belongs to another way of training, leave it out",
             )
 
     @classmethod
     def of(cls, **given: Any) -> ConditionalSettings:
         """Settings with the defaults that suit `label_units` or `match` where `given` has None or nothing."""
         chosen = {name: value for name, value in given.items() if value is not None}
-        suited: dict[str, Any] = MATCHED_DEFAULTS if "match" in chosen else {}
-        if chosen.get("label_units"):
-            suited = LABEL_DEFAULTS
-        return cls(**(suited | chosen))
+        matched = MATCHED_DEFAULTS if "match" in chosen else {}
+        return cls(**{**(LABEL_DEFAULTS if chosen.get("label_units") else matched), **chosen})
 
     @property
     def schedule(self) -> Schedule:

@@ -17,6 +17,7 @@ from thermogen.langevin import mean_in_field
 from thermogen.seeds import stream
 from thermogen.storage.model import Model
 from thermogen.studies.conditional_settings import ConditionalSettings
+from thermogen.studies.measures import mean_by_class
 from thermogen.studies.progress import Stage, silent
 from thermogen.training import (
     Refinement,
@@ -34,7 +35,7 @@ from thermogen.training.conditional.label_units import check_size
 
 @dataclass(frozen=True)
 class ConditionalResult:
-    """The trained control, the condition of each training image, and what refinement found, if any."""
+    """The trained control, the condition of each training image, and the result of refinement, if any."""
 
     control: ModeTable | LabelFields
     conditions: Int[np.ndarray, " P"]
@@ -57,47 +58,46 @@ def conditions_of(
     """The condition of every image, and the class of every condition."""
     flat = images.images.reshape(len(images), -1)
     labels = np.unique(images.labels)
-    found, classes = np.zeros(len(images), int), []
+    conditions, classes = np.zeros(len(images), int), []
     with stage("clusters", len(labels)) as tick:
         for number, label in enumerate(labels):
-            mine = images.labels == label
-            kinds = clusters(flat[mine], settings.clusters, settings.seed)
-            found[mine] = len(classes) + kinds
+            own = images.labels == label
+            kinds = clusters(flat[own], settings.clusters, settings.seed)
+            conditions[own] = len(classes) + kinds
             classes += [int(label)] * (int(kinds.max()) + 1)
             tick(number + 1, "")
-    return found, np.array(classes)
+    return conditions, np.array(classes)
 
 
 def train_conditional(
     images: Images, settings: ConditionalSettings, stage: Stage = silent
 ) -> ConditionalResult:
-    """Train on all images exactly: cluster each class, project on the leading modes, solve each condition.
+    """Exact training on all images: cluster each class, project on the leading modes, solve each condition.
 
-    Raises InputError for less than two images a condition can be made of. Cost: 60,000 digits in 1,000
-    conditions of 128 modes take half a minute on two cores and 2.5 GB.
+    Raises InputError for a class of one image. Cost: 60,000 digits in 1,000 conditions of 128 modes take half
+    a minute on two cores and 2.5 GB.
     """
-    counts = {int(label): int(np.sum(images.labels == label)) for label in np.unique(images.labels)}
-    few = [label for label, count in counts.items() if count < 2]
-    require(
-        not few,
-        f"class {few[0] if few else ''} of {images.source} has 1 image: a condition needs two or more; "
-        "give labelled images with several of each class",
-    )
+    for label, count in zip(*np.unique(images.labels, return_counts=True), strict=True):
+        require(
+            bool(count > 1),
+            f"class {label} of {images.source} has 1 image: a condition needs two or more; give labelled "
+            "images with several of each class",
+        )
     units, schedule = conditional_units(images, settings), settings.schedule
     if settings.label_units:
         check_size(units.units)
-    found, classes = conditions_of(images, settings, stage)
+    conditions, classes = conditions_of(images, settings, stage)
     force = conditional_fields(images, settings)
     basis = mode_basis(force, min(settings.modes, force.shape[1]))
     if settings.match is not None:
         states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
-        matched = solve_matched(units, states, found, classes, basis, schedule.t_f, share=settings.match)
-        return ConditionalResult(matched, found)
+        matched = solve_matched(units, states, conditions, classes, basis, schedule.t_f, share=settings.match)
+        return ConditionalResult(matched, conditions)
     with stage("training", len(images)) as tick:
-        known = mode_statistics(
+        statistics = mode_statistics(
             units,
             force,
-            found,
+            conditions,
             schedule,
             basis,
             segments=settings.segments,
@@ -105,12 +105,12 @@ def train_conditional(
         )
     if settings.label_units:
         states = mean_in_field(force, *units.alike()[:2], kT=settings.kT)
-        shown = np.stack([states[found == number].mean(0) for number in range(len(classes))])
-        return ConditionalResult(solve_label_fields(units, known, basis, classes, shown), found)
-    control = solve_modes(units, known, basis, classes, ridge=settings.ridge, pool=settings.pool)
+        shown = np.stack([states[conditions == number].mean(0) for number in range(len(classes))])
+        return ConditionalResult(solve_label_fields(units, statistics, basis, classes, shown), conditions)
+    control = solve_modes(units, statistics, basis, classes, ridge=settings.ridge, pool=settings.pool)
     if not settings.refine:
-        return ConditionalResult(control, found)
-    target = target_moments(control, force, found, schedule)
+        return ConditionalResult(control, conditions)
+    target = target_moments(control, force, conditions, schedule)
     with stage("refining", settings.refine + 1) as tick:
         refined = refine_moments(
             stream(settings.seed, "refinement"),
@@ -121,7 +121,7 @@ def train_conditional(
             samples=max(4000, 2 * len(classes)),
             progress=lambda number: tick(number + 1, ""),
         )
-    return ConditionalResult(refined.control, found, refined)
+    return ConditionalResult(refined.control, conditions, refined)
 
 
 def conditional_model(
@@ -130,15 +130,15 @@ def conditional_model(
     result: ConditionalResult,
     figures: dict[str, Any] | None = None,
 ) -> Model:
-    """The model folder's content: control, schedule, where the images came from, settings."""
-    standard = images.images.reshape(len(images), -1)
+    """The content of the model folder: control, schedule, source of the images, settings."""
+    flat = images.images.reshape(len(images), -1)
     training = {
         "trainer": "modes",
         "imprint": "visible",
         **asdict(settings),
-        "image_span": [float(standard.min()), float(standard.max())],
-        "image_mean": _by_class(standard.mean(1), images.labels),
-        "image_std": _by_class(standard.std(1), images.labels),
+        "image_span": [float(flat.min()), float(flat.max())],
+        "image_mean": mean_by_class(flat.mean(1), images.labels),
+        "image_std": mean_by_class(flat.std(1), images.labels),
     }
     data = {
         "source": images.source,
@@ -147,7 +147,3 @@ def conditional_model(
         "prototypes": len(images),
     }
     return Model(result.control, settings.schedule, images.shape, data, training, figures or {})
-
-
-def _by_class(values: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {str(label): float(values[labels == label].mean()) for label in np.unique(labels)}

@@ -1,4 +1,4 @@
-"""A trained computer judged as image generators are: both read-outs, nulls and ceiling beside them."""
+"""Evaluation of a trained computer as an image generator: both read-outs, nulls and ceiling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from thermogen.control import ConditionSet, Control
 from thermogen.data import Split
-from thermogen.errors import require
+from thermogen.errors import InputError, require
 from thermogen.generation import BATCH, Samples, generate
 from thermogen.langevin import Snapshots, sample_uncoupled, simulate
 from thermogen.noising import Schedule
@@ -22,18 +22,18 @@ from thermogen.studies.measures import distribution, entropy_measures, summary
 from thermogen.studies.progress import Stage, silent
 
 FEWEST = 100
-"""Samples below which a judgement says too little."""
+"""Fewest samples of an evaluation."""
 
 
 def reference_of(split: Split, classifier: Classifier) -> Reference:
-    """The images to compare with; InputError if the classifier knows another image size."""
+    """The images to compare with; InputError for a classifier of another image size."""
     return Reference.of(classifier, split.training.grey(), split.held_out.grey(), split.held_out.labels)
 
 
 def draw(
     model: Model, count: int, seed: int, stage: Stage = silent, checkpoint: Path | None = None
 ) -> tuple[Samples, float]:
-    """Samples of all classes in turn, and the seconds it took."""
+    """Samples of all classes in turn, and the seconds of the generation."""
     begun = time.perf_counter()
     with stage("generating", count) as tick:
         samples = generate(
@@ -67,31 +67,40 @@ def evaluate_model(
     stage: Stage = silent,
     checkpoint: Path | None = None,
 ) -> tuple[dict[str, Any], Samples]:
-    """All measures of a model: images with nulls and ceiling, heat, entropy production, drawing unasked.
+    """All measures of a model: images with nulls and ceiling, heat, entropy production, no requested class.
 
     Raises InputError for less than `FEWEST` samples and for a classifier of another image size.
     """
-    require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to judge by")
+    require(count >= FEWEST, f"count = {count}: give {FEWEST} samples or more to evaluate")
     samples, seconds = draw(model, count, seed, stage, checkpoint)
-    with stage("judging", 3) as tick:
+    with stage("evaluating", 3) as tick:
         results = {
             **evaluate_samples(samples, reference),
             "entropy": entropy_measures(samples, model.computer.uncoupled()),
             "seconds_per_sample": seconds / count,
         }
         tick(1, "")
-        free = unconditional(model.computer, model.schedule, max(FEWEST, count // 5), seed)
-        if free is not None:
-            found = evaluate(free.visible, reference)
-            results["unconditional"] = {name: found[name] for name in ("n", "classes", "entropy", "frechet")}
+        if isinstance(model.computer, ConditionSet):
+            results["unconditional"] = evaluate_unconditional(model, reference, count, seed)
         tick(2, "")
-        results["controls"] = controls(reference, count, lambda n: _untrained(model, n, seed))
+        key, idle, times = stream(seed, "generation"), model.computer.uncoupled(), model.schedule
+        results["controls"] = controls(
+            reference, count, lambda n: generate(key, idle, n, times, film_frames=1, film_samples=1).visible
+        )
         tick(3, "")
     return results, samples
 
 
+def evaluate_unconditional(model: Model, reference: Reference, count: int, seed: int) -> dict[str, Any]:
+    """Classes, their entropy and Fréchet distance of count / 5 samples without a requested class."""
+    samples = unconditional(model.computer, model.schedule, max(FEWEST, count // 5), seed)
+    assert samples is not None
+    figures = evaluate(samples.visible, reference)
+    return {name: figures[name] for name in ("n", "classes", "entropy", "frechet")}
+
+
 def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -> Samples | None:
-    """Samples of which no class was asked for: conditions come by weight. None if there are no conditions."""
+    """Samples without a requested class: conditions come by weight. None if there are no conditions."""
     if not isinstance(control, ConditionSet):
         return None
     key = stream(seed, "unconditional")
@@ -99,32 +108,22 @@ def unconditional(control: Control, schedule: Schedule, count: int, seed: int) -
     return generate(key, control, count, schedule, conditions=drawn, film_frames=1, film_samples=1)
 
 
-def _untrained(model: Model, count: int, seed: int) -> np.ndarray:
-    """What the same units give without couplings."""
-    key = stream(seed, "generation")
-    drawn = generate(key, model.computer.uncoupled(), count, model.schedule, film_frames=1, film_samples=1)
-    return drawn.visible
-
-
 def quality_in_time(
     model: Model, reference: Reference, count: int, seed: int = 0, points: int = 10
 ) -> list[dict[str, float]]:
-    """Accuracy and Fréchet distance of states on the way: t, accuracy, frechet. For conditioned controls.
+    """Accuracy and Fréchet distance of the states in time: t, accuracy, frechet.
 
-    The runs go on to 2 t_f under the couplings in force at t_f, to show what waiting would bring.
+    The runs continue to 2 t_f with the couplings of t_f. Raises InputError for a model without conditions.
     """
-    control = model.computer
-    require(
-        isinstance(control, ConditionSet),
-        "quality in time needs conditions: see train-conditional",
-    )
-    assert isinstance(control, ConditionSet)
-    schedule = model.schedule
+    control, schedule = model.computer, model.schedule
+    if not isinstance(control, ConditionSet):
+        raise InputError("quality in time needs conditions: see train-conditional")
     labels = np.resize(control.labels, count)
     key = stream(seed, "generation")
     start_key, path_key = jax.random.split(key)
     chosen = control.draw(key, np.arange(count), labels)
     every = max(1, schedule.steps // points)
+    visible = control.units.slice("visible")
     states: list[np.ndarray] = []
     for first in range(0, count, BATCH):
         numbers = np.arange(first, min(first + BATCH, count))
@@ -138,18 +137,15 @@ def quality_in_time(
             every=every,
             samples=jax.numpy.asarray(numbers),
         ).records["film"]
-        states.append(np.asarray(film[..., control.units.slice("visible")]))
-    whole = np.concatenate(states, 1)
+        states.append(np.asarray(film[..., visible]))
     return [
         {"t": float(number * every * schedule.dt), **brief(x, reference, labels)}
-        for number, x in enumerate(whole)
+        for number, x in enumerate(np.concatenate(states, 1))
     ]
 
 
-def brief(images: np.ndarray, reference: Reference, asked: np.ndarray) -> dict[str, float]:
-    """Accuracy and Fréchet distance alone."""
-    verdict = reference.classifier.classify(images)
-    return {
-        "accuracy": float(np.mean(verdict.label == asked)),
-        "frechet": frechet(verdict.features, reference.features),
-    }
+def brief(images: np.ndarray, reference: Reference, labels: np.ndarray) -> dict[str, float]:
+    """Accuracy and Fréchet distance alone. labels: the requested classes."""
+    seen = reference.classifier.classify(images)
+    accuracy = float(np.mean(seen.label == labels))
+    return {"accuracy": accuracy, "frechet": frechet(seen.features, reference.features)}

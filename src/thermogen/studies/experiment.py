@@ -46,7 +46,7 @@ _FEW = 100  # prototypes up to this number travel with the model
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings turned into what training needs; building it finds every error in them.
+    """Everything that training needs, from its settings; `prepare` finds every error in them.
 
     defect_map: file and checksum of the defect map of the device that is trained for, if it is not perfect.
     """
@@ -60,54 +60,48 @@ class Experiment:
     defect_map: dict[str, Any] | None = None
 
     def train(self, checkpoint: Path | None = None, stage: Stage = silent) -> TrainingResult:
-        """Train, with progress, going on from `checkpoint` if that file exists.
+        """Train with progress; continue from `checkpoint` if that file exists.
 
-        Several processes share the sums of exact training; other rules are followed by process 0 alone.
+        Several processes share the sums of exact training. Process 0 alone runs the other rules.
         """
-        if self.settings.trainer == "exact":
-            settings = self.settings
+        settings, key = self.settings, stream(self.settings.seed, "training")
+        given = (key, self.computer, self.fields, self.schedule)
+        kept: dict[str, Any] = {"checkpoint": checkpoint, "settings": fingerprint(self)}
+        if settings.trainer == "exact":
             with stage("training", 100) as tick:
                 return train_exact(
-                    stream(settings.seed, "training"),
-                    self.computer,
-                    self.fields,
-                    self.schedule,
+                    *given,
                     labels=self.images.labels if settings.per_class else None,
                     segments=settings.segments,
                     visible_biases=self.rule.visible_biases,
                     ridge=settings.ridge,
                     compression=settings.compress,
-                    checkpoint=checkpoint,
-                    settings=fingerprint(self),
                     progress=lambda fraction, note: tick(int(100 * fraction), note),
+                    **kept,
                 )
 
-        def follow() -> TrainingResult:
-            with stage("training", self.settings.cycles) as tick:
+        def run_cycles() -> TrainingResult:
+            with stage("training", settings.cycles) as tick:
                 return train(
-                    stream(self.settings.seed, "training"),
-                    self.computer,
-                    self.fields,
-                    self.schedule,
+                    *given,
                     self.rule,
-                    cycles=self.settings.cycles,
-                    checkpoint=checkpoint,
-                    settings=fingerprint(self),
+                    cycles=settings.cycles,
                     progress=lambda p: tick(p.done, f"loss {p.loss:.3f}"),
+                    **kept,
                 )
 
-        # A cycle waits for the one before: process 0 follows them, the others wait for what it has learnt.
+        # A cycle needs the result of the cycle before: process 0 runs them, and the others wait.
         like = TrainingResult(self.computer, np.zeros(0), np.zeros((0, 3)), 0.0)
-        return from_first("training", follow, like)
+        return from_first("training", run_cycles, like)
 
     def model(self, result: TrainingResult, figures: dict[str, Any] | None = None) -> Model:
         """The trained computer with its card."""
-        last = result.validation[-1].tolist() if len(result.validation) else None
+        last = None
+        if len(result.validation):
+            last = dict(zip(("cycle", "loss", "change_sem"), result.validation[-1].tolist(), strict=True))
         training = {
             **asdict(self.settings),
-            "validation_loss": None
-            if last is None
-            else {"cycle": last[0], "loss": last[1], "change_sem": last[2]},
+            "validation_loss": last,
             **({} if result.exact is None else {"exact": result.exact}),
             **({} if self.defect_map is None else {"defect_map": self.defect_map}),
         }
@@ -124,17 +118,17 @@ class Experiment:
 
 
 def fingerprint(experiment: Experiment) -> dict[str, Any]:
-    """What must be equal for one run to continue another."""
-    found = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
+    """Everything that must be equal for one run to continue another."""
+    identity = {**asdict(experiment.settings), "data_sha256": experiment.images.sha256}
     defects = experiment.defect_map
-    return found if defects is None else {**found, "defect_map_sha256": defects["sha256"]}
+    return identity if defects is None else {**identity, "defect_map_sha256": defects["sha256"]}
 
 
 def prepare(settings: Settings, defect_map: Path | None = None, images: Images | None = None) -> Experiment:
-    """Read the images and build everything; InputError, before any work, for whatever cannot be used.
+    """Read the images and build the experiment; InputError, before any work, for every error in the settings.
 
     defect_map: the map (`read_defect_map`) of the device to train for: its units, its dead couplers left out.
-    images: what is learnt, all of it, where it does not come from a file.
+    images: the training images, if they do not come from a file.
     """
     if images is not None:
         require(settings.images is None and not settings.digits, "images are given twice: leave one out")
@@ -171,14 +165,14 @@ def prepare(settings: Settings, defect_map: Path | None = None, images: Images |
         key=stream(settings.seed, "imprint"),
     )
     values: dict[str, Any] = {}
-    known = None
+    origin = None
     if defect_map is not None:
         values = read_defect_map(defect_map, units)
         dead = values.pop("dead")
         couplings = from_mask(units, np.asarray(as_pairs(couplings).mask()) & ~dead)
-        known = {"file": defect_map.name, "sha256": hashlib.sha256(defect_map.read_bytes()).hexdigest()}
+        origin = {"file": defect_map.name, "sha256": hashlib.sha256(defect_map.read_bytes()).hexdigest()}
     computer = make_computer(couplings, kT=settings.kT, **values)
-    return Experiment(settings, images, computer, force, schedule, rule, known)
+    return Experiment(settings, images, computer, force, schedule, rule, origin)
 
 
 def wiring(topology: str, units: Units, image_shape: tuple[int, int]) -> Couplings:
@@ -213,9 +207,9 @@ def _number(topology: str, kind: type) -> Any:
     try:
         return kind(number)
     except ValueError as error:
-        whole = "" if kind is float else "whole "
+        integer = "" if kind is float else "whole "
         raise InputError(
-            f"topology {topology!r}: give a {whole}number after '{name}:', e.g. {name}:3"
+            f"topology {topology!r}: give a {integer}number after '{name}:', e.g. {name}:3"
         ) from error
 
 

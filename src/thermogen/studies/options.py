@@ -1,4 +1,4 @@
-"""Command-line options as annotations of settings: an option is written once, beside its field."""
+"""Command-line options as annotations of the fields of settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thermogen.errors import require
 
 @dataclass(frozen=True)
 class Option:
-    """What the command line says of the field that it annotates; this module imports nothing heavy.
+    """Text and bounds of a field on the command line. This module loads no JAX.
 
         hidden: Annotated[int, Option("Number of hidden units.", COMPUTER, least=0)] = 512
 

@@ -1,10 +1,10 @@
-"""The main job: train, generate, measure, and compare every published figure with our own."""
+"""The main job: train, generate, measure, and compare the figures with the published ones."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,10 +35,7 @@ OUTPUTS = ("report.html", "samples.npz", "samples.gif", "figures", "model")
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured: number of samples and of noising paths, and how to integrate.
-
-    generation_dt: time step of generation, see `at_step`.
-    """
+    """Number of samples and of noising paths, and the method. generation_dt: see `at_step`."""
 
     samples: int = 1000
     paths: int = 30
@@ -47,7 +44,7 @@ class Measures:
     batch: int = BATCH
 
     def __post_init__(self) -> None:
-        """Refuse counts that measure nothing."""
+        """Refuse counts below 1 and an unknown integrator."""
         require(self.samples >= 1, f"samples = {self.samples}: ask for 1 sample or more")
         require(self.paths >= 1, f"paths = {self.paths}: ask for 1 noising path or more")
         require(self.batch >= 1, f"batch = {self.batch}: give 1 sample or more")
@@ -67,89 +64,77 @@ def reproduce(
     """Run the whole job into the folder `out` and return the content of its results.json.
 
     Trains, generates, measures the path ratio, writes report.html, results.json, samples.npz, samples.gif,
-    figures/ and model/. Interrupted at any moment, the same call with `resume` goes on from the last
+    figures/ and model/. After an interruption, the same call with `resume` continues from the last
     checkpoint and ends with the same numbers. An older run in `out` is kept unless `force`.
 
-    `second_trainer`: with its own defaults, on the same images and units, it trains and draws as many
-    samples, and the report compares the two.
+    second_trainer: trained with its own defaults on the same images and units; it generates as many samples,
+    and the report compares the two (`second` in the results).
 
     Raises InputError for settings that cannot be used and for a folder in the way.
     """
-    experiment = prepare(settings)
-    other = None if second_trainer is None else prepare(settings_beside(settings, second_trainer))
+    experiments = [prepare(settings)]
+    if second_trainer is not None:
+        experiments.append(prepare(settings_second(settings, second_trainer)))
+    experiment = experiments[0]
     identity = {**fingerprint(experiment), **asdict(measures), "version": versions()["thermogen"]}
-    if other is not None:
-        identity["second_trainer"] = fingerprint(other)
+    if second_trainer is not None:
+        identity["second_trainer"] = fingerprint(experiments[1])
     folder = RunFolder(out, identity, OUTPUTS)
     finished = folder.claim(resume=resume, force=force)
     if finished is not None:
         return finished
-    try:
-        with folder.clock("train"):
-            result = experiment.train(folder.work / "training.safetensors", stage)
-        computer = result.computer
+
+    def path_ratio() -> dict[str, Any]:
         assert isinstance(computer, Computer | Segments)
-        with folder.clock("sample"):
-            samples, schedule = _sample(experiment, result, measures, folder.work / "samples", stage)
-        second = trained = second_schedule = None
-        if other is not None:
-            with folder.clock("train beside"):
-                trained = other.train(folder.work / "beside.safetensors", stage)
-            with folder.clock("sample beside"):
-                second, second_schedule = _sample(
-                    other, trained, measures, folder.work / "samples beside", stage
+        with stage("path ratio", measures.paths) as tick:
+            return ratio_measures(
+                noising_path_ratio(
+                    stream(settings.seed, "path ratio"),
+                    computer,
+                    experiment.fields,
+                    measures.paths,
+                    experiment.schedule,
+                    progress=lambda done, _: tick(done, ""),
                 )
+            )
 
-        def measured() -> dict[str, Any]:
-            with stage("path ratio", measures.paths) as tick:
-                return ratio_measures(
-                    noising_path_ratio(
-                        stream(settings.seed, "path ratio"),
-                        computer,
-                        experiment.fields,
-                        measures.paths,
-                        experiment.schedule,
-                        progress=lambda done, _: tick(done, ""),
-                    )
-                )
-
+    try:
+        generators = [
+            _generate(experiment, measures, folder, name, stage)
+            for experiment, name in zip(experiments, ("", " second"), strict=False)
+        ]
+        first_generator, *second = generators
+        computer = first_generator.training.computer
         with folder.clock("path"):
-            ratio = first("the path ratio", measured)
+            ratio = first("the path ratio", path_ratio)
     except InputError:
         if not folder.progress_made():  # a run that could not start leaves nothing behind
             folder.clear()
         raise
-    prototypes, labels = experiment.images.standardised(), experiment.images.labels.tolist()
     results = {
-        "loss": loss_measures(
-            result.loss, result.validation, experiment.computer.units.total, VALIDATION_PATHS
-        ),
-        **sample_measures(samples, prototypes, labels, result.computer, schedule),
+        **first_generator.figures(),
         "path_ratio": ratio,
         "published": PUBLISHED,
         "seconds": folder.seconds(),
-        "settings": {**asdict(settings), **asdict(measures), "generation_dt": schedule.dt},
-        "exact": result.exact,
+        "settings": {**asdict(settings), **asdict(measures), "generation_dt": first_generator.schedule.dt},
+        "exact": first_generator.training.exact,
         "versions": versions(),
     }
-    if other and trained and second and second_schedule:
-        results["beside"] = {
-            **sample_measures(second, prototypes, labels, trained.computer, second_schedule),
-            "validation": loss_measures(
-                trained.loss, trained.validation, experiment.computer.units.total, VALIDATION_PATHS
-            )["validation"],
-            "settings": asdict(other.settings),
-        }
+    for generator in second:
+        figures = generator.figures()
+        validation = figures.pop("loss")["validation"]
+        settings_of_second = asdict(generator.experiment.settings)
+        results["second"] = {**figures, "validation": validation, "settings": settings_of_second}
     if is_first():
         with folder.clock("report"), stage("report", 1) as tick:
-            _write(out, experiment, result, samples, results, second)
+            _write(out, results, *generators)
             tick(1, "")
     results["seconds"] = folder.seconds()
     folder.finish(results)
     return results
 
 
-def settings_beside(settings: Settings, trainer: str) -> Settings:
+def settings_second(settings: Settings, trainer: str) -> Settings:
     """The defaults of another trainer on the same images and units."""
     shared = (
         "digits", "images", "cycles", "hidden", "output", "topology", "couplings", "kT", "t_f", "dt", "seed",
@@ -158,24 +143,46 @@ def settings_beside(settings: Settings, trainer: str) -> Settings:
     return Settings.of(trainer, **{name: getattr(settings, name) for name in shared})
 
 
-def _sample(
-    experiment: Experiment, result: TrainingResult, measures: Measures, checkpoint: Path, stage: Stage
-) -> tuple[Samples, Schedule]:
-    """The samples of a trained computer, and the schedule by which they came."""
+class _Generator(NamedTuple):
+    """A trained computer, its samples, and the schedule of their generation."""
+
+    experiment: Experiment
+    training: TrainingResult
+    samples: Samples
+    schedule: Schedule
+
+    def figures(self) -> dict[str, Any]:
+        """Loss and sample measures; prototypes are the images of the experiment."""
+        images, result = self.experiment.images, self.training
+        units = self.experiment.computer.units.total
+        return {
+            "loss": loss_measures(result.loss, result.validation, units, VALIDATION_PATHS),
+            **sample_measures(
+                self.samples, images.standardised(), images.labels.tolist(), result.computer, self.schedule
+            ),
+        }
+
+
+def _generate(
+    experiment: Experiment, measures: Measures, folder: RunFolder, name: str, stage: Stage
+) -> _Generator:
+    with folder.clock(f"train{name}"):
+        result = experiment.train(folder.work / f"training{name}.safetensors", stage)
     method = named_integrator(measures.integrator)
-    model = at_step(experiment.model(result), measures.generation_dt, experiment.settings.seed, method)
-    with stage("generating", measures.samples) as tick:
-        samples = generate(
-            stream(experiment.settings.seed, "generation"),
-            result.computer,
-            measures.samples,
-            model.schedule,
-            integrator=method,
-            batch=measures.batch,
-            checkpoint=checkpoint,
-            progress=lambda done, total: tick(done * measures.samples // total, ""),
-        )
-    return samples, model.schedule
+    with folder.clock(f"sample{name}"):
+        model = at_step(experiment.model(result), measures.generation_dt, experiment.settings.seed, method)
+        with stage("generating", measures.samples) as tick:
+            samples = generate(
+                stream(experiment.settings.seed, "generation"),
+                result.computer,
+                measures.samples,
+                model.schedule,
+                integrator=method,
+                batch=measures.batch,
+                checkpoint=folder.work / f"samples{name}",
+                progress=lambda done, total: tick(done * measures.samples // total, ""),
+            )
+    return _Generator(experiment, result, samples, model.schedule)
 
 
 def noising_film(experiment: Experiment, frames: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -207,13 +214,9 @@ def connection_fields(experiment: Experiment, result: TrainingResult, count: int
 
 
 def _write(
-    out: Path,
-    experiment: Experiment,
-    result: TrainingResult,
-    samples: Samples,
-    results: dict[str, Any],
-    second: Samples | None,
+    out: Path, results: dict[str, Any], generator: _Generator, second: _Generator | None = None
 ) -> None:
+    experiment, result, samples, _ = generator
     np.savez_compressed(
         out / "samples.npz", visible=samples.visible, heat_kT=samples.heat_kT, work_kT=samples.work_kT
     )
@@ -231,6 +234,6 @@ def _write(
         validation=result.validation,
         samples=samples,
         connection_fields=connection_fields(experiment, result),
-        beside=second,
+        second=None if second is None else second.samples,
     )
     write_report(out, record)

@@ -1,4 +1,4 @@
-"""All that decides a training run, checked before any work. Importing this module imports no jax."""
+"""Settings of a training run, checked before any work. The import does not load JAX."""
 
 from __future__ import annotations
 
@@ -29,20 +29,18 @@ EXACT_DEFAULTS: dict[str, Any] = {
     "readout": 0.4,
 }
 UNLABELLED_DEFAULTS: dict[str, Any] = {"train_visible_biases": False, "amplitude": 1.75}
-"""Settings of the exact trainer, and where they differ for imprints that do not use the label.
+"""Settings of the exact trainer, and their differences for imprints that do not use the label.
 
-What each contributes is measured in docs/exact-training.md.
+docs/exact-training.md measures the effect of each setting.
 """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides a training run. Defaults are the published setting (PRL 136, 037101); see also `of`.
+    """Settings of a training run. Defaults are the published setting (PRL 136, 037101); see also `of`.
 
-    Energies in E0, times in 1 / (mobility E0). learning_rate None means 1e-3 / t_f. topology: see `wiring`.
-    couplings: a .npy file with the (N, N) matrix to start from (default 0). For the exact trainer alone:
-    segments of time with couplings of their own, couplings per class, a ridge, and the force error to which
-    couplings are compressed (None: not).
+    Energies in E0, times in 1 / (mobility E0). topology: see `wiring`. segments, per_class, ridge and
+    compress are for the exact trainer alone.
     """
 
     # fmt: off
@@ -107,7 +105,7 @@ class Settings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        """Refuse what can be refused before any work."""
+        """Refuse values that cannot be used."""
         from thermogen.noising import IMPRINTS
 
         check_bounds(self)

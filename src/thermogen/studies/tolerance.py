@@ -1,4 +1,4 @@
-"""How much imperfection a trained computer tolerates: sweeps of one imperfection over several devices."""
+"""Tolerance of a trained computer: sweeps of one imperfection over several devices."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from thermogen.hardware.imperfect.imperfections import Imperfections
 from thermogen.hardware.imperfect.run import DeviceSamples, run_device
 from thermogen.noising import Schedule
 from thermogen.parallel import jobs
-from thermogen.quality import Reference, frechet, prototype_scores
+from thermogen.quality import Reference, prototype_scores
 from thermogen.quality.measures import entropy
 from thermogen.seeds import check_seed, stream
 from thermogen.storage.arrays import digest
 from thermogen.storage.cache import ResultCache
 from thermogen.storage.model import Model, versions
+from thermogen.studies.evaluation import brief
 from thermogen.studies.measures import interval
 from thermogen.studies.progress import Stage, silent
 
 
-class Flaw(NamedTuple):
-    """An imperfection as it is swept: what it is called, its unit, default values, and which end is bad.
+class SweptImperfection(NamedTuple):
+    """An imperfection in a sweep: label, unit, default values, and which end is worse.
 
-    Default values of flaws with a `scale` are in thermal widths sqrt(kT / 2 J2) ('width') or in sqrt(kT) E0
-    ('force') and are turned into numbers for a computer by `default_values`.
+    scale: default values are in thermal widths sqrt(kT / 2 J2) ('width') or in sqrt(kT) E0 ('force').
     """
 
     label: str
@@ -43,101 +43,91 @@ class Flaw(NamedTuple):
 
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
-FLAWS: dict[str, Flaw] = {
-    "bits": Flaw("bits a coupling", "", (2, 3, 4, 5, 6, 8), False),
-    "bias_bits": Flaw("bits a bias", "", (2, 3, 4, 5, 6, 8), False),
-    "coupling_limit": Flaw("coupling limit", "of the largest", (0.1, 0.3, 0.5, 0.7, 0.9), False),
-    "coupling_error": Flaw("error of couplers", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
-    "asymmetry": Flaw("asymmetry", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
-    "dead": Flaw("dead couplers", "share", (0.01, 0.03, 0.1, 0.2, 0.4)),
-    "linear_range": Flaw("linear range", "x", _WIDTHS, False, "width"),
-    "mismatch_J2": Flaw("mismatch of $J_2$", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
-    "mismatch_J4": Flaw("mismatch of $J_4$", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
-    "mismatch_mobility": Flaw("mismatch of mobility", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
-    "offset": Flaw("offset of units", "$E_0$", (0.1, 0.3, 1.0, 3.0, 10.0), True, "force"),
-    "temperature_gradient": Flaw("temperature gradient", "relative", (0.1, 0.3, 0.5, 0.7, 0.9)),
-    "excess_noise": Flaw("excess noise", "of thermal", (0.1, 0.3, 1.0, 3.0, 10.0)),
-    "noise_time": Flaw("correlated noise", r"$1/\mu E_0$", (0.01, 0.03, 0.1, 0.3, 1.0)),
-    "readout_noise": Flaw("read-out noise", "x", _WIDTHS, True, "width"),
-    "readout_time": Flaw("read-out time", r"$1/\mu E_0$", (0.03, 0.1, 0.3, 1.0, 3.0)),
-    "switching_time": Flaw("switching time", r"$1/\mu E_0$", (0.03, 0.1, 0.3, 1.0, 3.0)),
+SWEPT: dict[str, SweptImperfection] = {
+    "bits": SweptImperfection("bits a coupling", "", (2, 3, 4, 5, 6, 8), False),
+    "bias_bits": SweptImperfection("bits a bias", "", (2, 3, 4, 5, 6, 8), False),
+    "coupling_limit": SweptImperfection("coupling limit", "of the largest", (0.1, 0.3, 0.5, 0.7, 0.9), False),
+    "coupling_error": SweptImperfection("error of couplers", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "asymmetry": SweptImperfection("asymmetry", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "dead": SweptImperfection("dead couplers", "share", (0.01, 0.03, 0.1, 0.2, 0.4)),
+    "linear_range": SweptImperfection("linear range", "x", _WIDTHS, False, "width"),
+    "mismatch_J2": SweptImperfection("mismatch of $J_2$", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "mismatch_J4": SweptImperfection("mismatch of $J_4$", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "mismatch_mobility": SweptImperfection("mismatch of mobility", "relative", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "offset": SweptImperfection("offset of units", "$E_0$", (0.1, 0.3, 1.0, 3.0, 10.0), True, "force"),
+    "temperature_gradient": SweptImperfection("temperature gradient", "relative", (0.1, 0.3, 0.5, 0.7, 0.9)),
+    "excess_noise": SweptImperfection("excess noise", "of thermal", (0.1, 0.3, 1.0, 3.0, 10.0)),
+    "noise_time": SweptImperfection("correlated noise", r"$1/\mu E_0$", (0.01, 0.03, 0.1, 0.3, 1.0)),
+    "readout_noise": SweptImperfection("read-out noise", "x", _WIDTHS, True, "width"),
+    "readout_time": SweptImperfection("read-out time", r"$1/\mu E_0$", (0.03, 0.1, 0.3, 1.0, 3.0)),
+    "switching_time": SweptImperfection("switching time", r"$1/\mu E_0$", (0.03, 0.1, 0.3, 1.0, 3.0)),
 }
 """All imperfections that can be swept, in the order of tables and figures."""
 
 
 def default_values(name: str, control: Control) -> list[float]:
-    """Values at which a flaw is swept unless others are asked for; InputError for an unknown name."""
-    flaw = check_flaw(name)
+    """Default values of an imperfection for these units; InputError for an unknown name."""
+    imperfection = swept_imperfection(name)
     kT = float(control.kT)
-    idle = control.uncoupled()
-    unit = {"": 1.0, "width": math.sqrt(kT / (2 * abs(float(np.mean(idle.J2))) + kT)), "force": math.sqrt(kT)}
-    return [float(f"{value * unit[flaw.scale]:.2g}") for value in flaw.values]
+    J2 = abs(float(np.mean(control.uncoupled().J2)))
+    unit = {"": 1.0, "width": math.sqrt(kT / (2 * J2 + kT)), "force": math.sqrt(kT)}[imperfection.scale]
+    return [float(f"{value * unit:.2g}") for value in imperfection.values]
 
 
-def check_flaw(name: str) -> Flaw:
+def swept_imperfection(name: str) -> SweptImperfection:
     """The imperfection of that name; InputError for an unknown one."""
-    if name not in FLAWS:
-        raise InputError(f"unknown imperfection {name!r}: choose among {', '.join(FLAWS)}")
-    return FLAWS[name]
+    if name not in SWEPT:
+        raise InputError(f"unknown imperfection {name!r}: choose among {', '.join(SWEPT)}")
+    return SWEPT[name]
 
 
-class _Judge(NamedTuple):
-    """How samples are judged: the figure that counts, one beside it, the identity of the judge."""
+class _Measures(NamedTuple):
+    """The measure of quality, a second measure, the identity of the classifier, and how to compute both."""
 
-    measure: str
-    beside: str
+    quality: str
+    second: str
     identity: dict[str, Any]
     figures: Callable[[DeviceSamples, Model], dict[str, float]]
 
 
-def _judge_of(model: Model, reference: Reference | None) -> _Judge:
+def _measures_of(model: Model, reference: Reference | None) -> _Measures:
     if isinstance(model.computer, ConditionSet):
         if reference is None:
-            raise InputError("this model draws classes on demand: give images to judge its samples by")
-        known = reference
+            raise InputError("this model generates a requested class: give images to evaluate its samples")
 
         def classified(samples: DeviceSamples, model: Model) -> dict[str, float]:
-            verdict = known.classifier.classify(samples.visible)
-            return {
-                "accuracy": float(np.mean(verdict.label == samples.labels)),
-                "frechet": frechet(verdict.features, known.features),
-            }
+            return brief(samples.visible, reference, np.asarray(samples.labels))
 
-        return _Judge(
-            "accuracy",
-            "frechet",
-            {"classifier": known.classifier.sha256, "held_out": len(known.held_out)},
-            classified,
-        )
+        identity = {"classifier": reference.classifier.sha256, "held_out": len(reference.held_out)}
+        return _Measures("accuracy", "frechet", identity, classified)
     if model.prototypes is None:
         raise InputError(
-            f"the model learnt {model.data.get('prototypes')} images and carries none to judge by: train "
+            f"the model learnt {model.data.get('prototypes')} images and stores none to evaluate with: train "
             "with fewer, or in modes"
         )
 
-    def resemblance(samples: DeviceSamples, model: Model) -> dict[str, float]:
+    def correlated(samples: DeviceSamples, model: Model) -> dict[str, float]:
         assert model.prototypes is not None
-        scores = prototype_scores(samples.visible, model.prototypes)
-        kinds = len(model.prototypes)
-        even = entropy(scores.nearest, kinds) / math.log(kinds) if kinds > 1 else 1.0
-        return {"correlation": float(scores.best.mean()), "balance": even}
+        scores, kinds = prototype_scores(samples.visible, model.prototypes), len(model.prototypes)
+        balance = entropy(scores.nearest, kinds) / math.log(kinds) if kinds > 1 else 1.0
+        return {"correlation": float(scores.best.mean()), "balance": balance}
 
-    return _Judge("correlation", "balance", {}, resemblance)
+    return _Measures("correlation", "balance", {}, correlated)
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """Devices on the bench: device d is made of model d mod their number, with its schedule."""
+class _Devices:
+    """The devices of a sweep: device d has model d mod their number, with its schedule."""
 
     models: Sequence[Model]
     schedules: Sequence[Schedule]
     weights: Sequence[str]
-    judge: _Judge
+    measures: _Measures
     count: int
     seed: int
 
     def place(self, imperfections: Imperfections, device: int) -> tuple[str, dict[str, Any]]:
-        """Where the figures of a device are kept: name and identity."""
+        """Name and identity of the figures of a device in the cache."""
         number = device % len(self.models)
         words = "-".join(f"{name}-{value:g}" for name, value in imperfections.present().items()) or "perfect"
         return f"{words[:80]}-device-{device}", {
@@ -147,34 +137,30 @@ class _Bench:
             "count": self.count,
             "schedule": asdict(self.schedules[number]),
             "weights": self.weights[number],
-            "judge": self.judge.identity,
+            "measures": self.measures.identity,
             "thermogen": versions()["thermogen"],
         }
 
-    def measured(self, imperfections: Imperfections, device: int) -> dict[str, float]:
-        """Figures of one device. One that leaves all scales is `diverged`."""
+    def figures(self, imperfections: Imperfections, device: int) -> dict[str, float]:
+        """Figures of one device; a device that diverges twice is `diverged`."""
         number = device % len(self.models)
         model, schedule = self.models[number], self.schedules[number]
-        build, noise = stream(self.seed, "device"), stream(self.seed, "device noise")
-        built = make_device(
-            jax.random.fold_in(build, device), model.computer, imperfections, image_shape=model.image_shape
+        build, noise = (
+            jax.random.fold_in(stream(self.seed, use), device) for use in ("device", "device noise")
         )
-        found: dict[str, float] = {}
-        try:
-            samples = run_device(jax.random.fold_in(noise, device), built, self.count, schedule)
-        except DivergenceError:  # some unit is too fast for the step: a matter of the integration
-            finer = replace(schedule, dt=schedule.dt / 10)
-            found["dt"] = finer.dt
+        built = make_device(build, model.computer, imperfections, image_shape=model.image_shape)
+        for finer in ({}, {"dt": schedule.dt / 10}):  # some unit can be too fast for the step
             try:
-                samples = run_device(jax.random.fold_in(noise, device), built, self.count, finer)
+                samples = run_device(noise, built, self.count, replace(schedule, **finer))
             except DivergenceError:
-                return {self.judge.measure: 0.0, "diverged": 1.0}
-        return {
-            **found,
-            **self.judge.figures(samples, model),
-            "heat_kT": float(samples.heat_kT.mean(dtype=float)),
-            "work_kT": float(samples.work_kT.mean(dtype=float)),
-        }
+                continue
+            return {
+                **finer,
+                **self.measures.figures(samples, model),
+                "heat_kT": float(samples.heat_kT.mean(dtype=float)),
+                "work_kT": float(samples.work_kT.mean(dtype=float)),
+            }
+        return {self.measures.quality: 0.0, "diverged": 1.0}
 
 
 def sweep(
@@ -191,131 +177,134 @@ def sweep(
     folder: Path | None = None,
     stage: Stage = silent,
 ) -> dict[str, Any]:
-    """Quality and heat of `devices` independent devices at every value of one imperfection.
+    """Quality and heat of independent devices at every value of one imperfection.
 
-    Device d is drawn from (seed, d); at every value it is the same device with more or less of the same
-    errors, and it draws `count` samples from the noise with which the perfect device d draws its own, so that
-    changes are paired. `model`: one, or several of which device d takes number d (mod their number). `base`:
-    imperfections that every device has besides. `folder`: where every finished device is kept.
+        model       one, or several: device d has number d (mod their number)
+        values      of the imperfection; `default_values` if None
+        devices     number of devices; device d comes from (seed, d), with more or less of the same errors
+        count       samples of a device, with the noise of the perfect device d: changes are paired
+        base        imperfections that every device also has
+        reference   images and classifier, for controls with conditions
+        folder      where the figures of every finished device are kept
 
-    Quality is the mean correlation with the nearest prototype, and beside it `balance`, how evenly prototypes
-    are drawn: the entropy of their counts, 1 if all are drawn alike. For controls with conditions it is the
-    `accuracy`, the share of samples of the class asked for by the classifier of `reference`, and beside it
-    the Fréchet distance `frechet` (biased upwards for few samples: compare within one count).
+    Quality is the mean correlation with the nearest prototype, and the second measure is the `balance`: the
+    entropy of the counts of prototypes, 1 for equal counts. For controls with conditions quality is the
+    `accuracy`, the share of samples of the requested class by the classifier of `reference`, and the second
+    measure is the Fréchet distance `frechet` (biased upwards for few samples: compare within one count).
 
-    Returns `measure`, `beside`, `perfect` and `rows`: for each value intervals over devices
-    (`studies.measures.interval`) of quality, of what is beside it, of heat_kT and work_kT, and with respect
-    to the perfect device of `quality_share`, `beside_share` (Fréchet: perfect over found) and `heat_ratio`;
-    the figures of every device as `runs`. A device that diverges is run with dt / 10 (noise of its own); one
-    that diverges again has quality 0 and no other figure. `tolerated`: for quality and what is beside it, the
-    value at which 95 % are kept, and where they are lost: within, never or everywhere.
-    The processes of `thermogen.parallel.join_processes` share the devices.
-    Raises InputError for an unknown imperfection, a value it cannot have, fewer than 2 devices, a model that
-    nothing can judge. Cost: devices x (values + 1) generations.
+    Returns the names `measure` and `second`; `perfect` and `rows`: for each value intervals over devices
+    (`studies.measures.interval`) of `quality`, `second`, `heat_kT`, `work_kT`, and relative to the perfect
+    device of `quality_share`, `second_share` (Fréchet: perfect over measured) and `heat_ratio`, with the
+    figures of every device in `runs`; `tolerated`: of both measures, the value that keeps 95 %, and whether
+    they are lost within the values, never or everywhere. A device that diverges runs with dt / 10 (noise of
+    its own); if it diverges again, it has quality 0 and no other figure. Processes share the devices.
+    Raises InputError for an unknown imperfection, a value it cannot have, fewer than 2 devices, a model
+    without a measure of quality. Cost: devices x (values + 1) generations.
     """
     models = [model] if isinstance(model, Model) else list(model)
     require(len(models) > 0, "no model given: give one or more")
     require(devices >= 2, f"devices = {devices}: an interval needs 2 independent ones or more")
     require(count >= 2, f"count = {count}: give 2 samples or more")
     check_seed(seed)
-    flaw, base = check_flaw(name), base or Imperfections()
-    chosen = default_values(name, models[0].computer) if values is None else [float(one) for one in values]
-    require(len(chosen) > 0, f"no value of {name} given: give one or more, e.g. {flaw.values[0]:g}")
-    chosen = sorted(set(chosen), reverse=not flaw.more_is_worse)
-    tried = [Imperfections.named(name, value, base) for value in chosen]
-    judge = _judge_of(models[0], reference)
-    schedules = [one.schedule if dt is None else replace(one.schedule, dt=dt) for one in models]
-    weights = [digest(one.computer) if folder else "" for one in models]
-    bench, cache = _Bench(models, schedules, weights, judge, count, seed), ResultCache(folder)
-    each = [(wrong, device) for wrong in (Imperfections(), *tried) for device in range(devices)]
-    places = [bench.place(*pair) for pair in each]
+    swept, base = swept_imperfection(name), base or Imperfections()
+    chosen = default_values(name, models[0].computer) if values is None else [float(v) for v in values]
+    require(len(chosen) > 0, f"no value of {name} given: give one or more, e.g. {swept.values[0]:g}")
+    chosen = sorted(set(chosen), reverse=not swept.more_is_worse)
+    kinds = [Imperfections(), *(Imperfections.named(name, value, base) for value in chosen)]
+    measures = _measures_of(models[0], reference)
+    schedules = [m.schedule if dt is None else replace(m.schedule, dt=dt) for m in models]
+    weights = [digest(m.computer) if folder else "" for m in models]
+    tested, cache = _Devices(models, schedules, weights, measures, count, seed), ResultCache(folder)
+    tasks = [(kind, device) for kind in kinds for device in range(devices)]
+    places = [tested.place(*task) for task in tasks]
     notes = ["perfect", *(f"{value:g}" for value in chosen)]
-    with stage(name, len(each)) as tick:
-        found = jobs(
+    with stage(name, len(tasks)) as tick:
+        runs = jobs(
             name,
-            len(each),
-            lambda number: cache.result(*places[number], lambda: bench.measured(*each[number])),
+            len(tasks),
+            lambda number: cache.result(*places[number], lambda: tested.figures(*tasks[number])),
             finished=lambda number: cache.kept(*places[number]) is not None,
             progress=lambda done, number: tick(done, notes[number // devices]),
         )
-    perfect, *swept = (found[start : start + devices] for start in range(0, len(each), devices))
+    perfect, *rows = (runs[start : start + devices] for start in range(0, len(runs), devices))
     require(
-        all("diverged" not in one for one in perfect),
-        f"the perfect device diverges with dt = {bench.schedules[0].dt:g}: give less",
+        all("diverged" not in run for run in perfect),
+        f"the perfect device diverges with dt = {schedules[0].dt:g}: give less",
     )
-    low = min(one[judge.measure] for one in perfect)
+    low = min(run[measures.quality] for run in perfect)
     require(
-        low > 0, f"a perfect device has {judge.measure} {low:.2g}: nothing to lose; train the model longer"
+        low > 0, f"a perfect device has {measures.quality} {low:.2g}: nothing to lose; train the model longer"
     )
     result = {
-        "flaw": name,
-        "label": flaw.label,
-        "unit": flaw.unit,
-        "more_is_worse": flaw.more_is_worse,
-        "measure": judge.measure,
-        "beside": judge.beside,
+        "imperfection": name,
+        **{name: getattr(swept, name) for name in ("label", "unit", "more_is_worse")},
+        "measure": measures.quality,
+        "second": measures.second,
         "base": base.present(),
         "devices": devices,
         "models": len(models),
         "count": count,
         "seed": seed,
         "dt": schedules[0].dt,
-        "perfect": _summary(perfect, perfect, judge),
+        "perfect": _summary(perfect, perfect, measures),
         "rows": [
-            {"value": value, **_summary(runs, perfect, judge)}
-            for value, runs in zip(chosen, swept, strict=True)
+            {"value": value, **_summary(row, perfect, measures)}
+            for value, row in zip(chosen, rows, strict=True)
         ],
     }
-    limits = {name: _told(tolerated(result, figure=name)) for name in ("quality", "beside")}
-    return {**result, "tolerated": limits}
+    return {**result, "tolerated": {name: _limit(result, name) for name in ("quality", "second")}}
 
 
-def _told(value: float | None) -> dict[str, Any]:
-    """A tolerance for JSON, which knows no infinity: value (None if there is none), and where it is lost."""
+def _limit(result: dict[str, Any], figure: str) -> dict[str, Any]:
+    """A tolerance for JSON, which has no infinity: the value, or None, and where quality is lost."""
+    value = tolerated(result, figure=figure)
     if value is None:
         return {"value": None, "lost": "never"}
     everywhere = value in (0, math.inf)
     return {"value": None if everywhere else value, "lost": "everywhere" if everywhere else "within"}
 
 
-def _summary(runs: list[dict[str, float]], perfect: list[dict[str, float]], judge: _Judge) -> dict[str, Any]:
+def _summary(
+    runs: list[dict[str, float]], perfect: list[dict[str, float]], measures: _Measures
+) -> dict[str, Any]:
     """Intervals over devices; a device that diverged has no figure but its quality of 0."""
     pairs = list(zip(runs, perfect, strict=True))
-    whole = [(one, free) for one, free in pairs if "heat_kT" in one and "heat_kT" in free]
+    quality, second = measures.quality, measures.second
+    complete = [(run, free) for run, free in pairs if "heat_kT" in run and "heat_kT" in free]
 
     def over(values: list[float]) -> dict[str, Any] | None:
         return interval(values) if len(values) > 1 else None
 
-    def share(one: dict[str, float], free: dict[str, float]) -> float:
-        if judge.beside == "frechet":
-            one, free = free, one  # of a distance less is better
-        return one[judge.beside] / free[judge.beside] if free[judge.beside] else 1.0
+    def share(run: dict[str, float], free: dict[str, float]) -> float:
+        if second == "frechet":
+            run, free = free, run  # a smaller distance is better
+        return run[second] / free[second] if free[second] else 1.0
 
     return {
-        "quality": interval([one[judge.measure] for one in runs]),
-        "quality_share": interval([one[judge.measure] / free[judge.measure] for one, free in pairs]),
-        "beside": over([one[judge.beside] for one, _ in whole]),
-        "beside_share": over([share(one, free) for one, free in whole]),
-        "heat_kT": over([one["heat_kT"] for one, _ in whole]),
-        "heat_ratio": over([one["heat_kT"] / free["heat_kT"] for one, free in whole]),
-        "work_kT": over([one["work_kT"] for one, _ in whole]),
-        "diverged": sum("diverged" in one for one in runs),
+        "quality": interval([run[quality] for run in runs]),
+        "quality_share": interval([run[quality] / free[quality] for run, free in pairs]),
+        "second": over([run[second] for run, _ in complete]),
+        "second_share": over([share(run, free) for run, free in complete]),
+        "heat_kT": over([run["heat_kT"] for run, _ in complete]),
+        "heat_ratio": over([run["heat_kT"] / free["heat_kT"] for run, free in complete]),
+        "work_kT": over([run["work_kT"] for run, _ in complete]),
+        "diverged": sum("diverged" in run for run in runs),
         "runs": runs,
     }
 
 
 def tolerated(result: dict[str, Any], share: float = 0.95, figure: str = "quality") -> float | None:
-    """The worst value at which quality keeps at least `share` of the perfect one's; None if it is never lost.
+    """The worst value that keeps at least `share` of the perfect quality; None if no value loses it.
 
-    result: what `sweep` returned; figure: 'quality', or 'beside' for what stands beside it. Between the last
-    value that keeps it and the first that does not, the mean over devices is interpolated linearly; where
-    more is worse and nothing else is wrong, from 0, at which all is kept. If it is lost at the mildest value:
-    0 where more is worse, infinity where less is.
+    result: of `sweep`; figure: 'quality', or 'second' for the second measure. The mean over devices is
+    interpolated linearly between the last value that keeps it and the first that does not; from 0 where more
+    is worse and the devices have no other imperfection. If the mildest value loses it: 0 where more is worse,
+    else infinity.
     Raises InputError for a share that is not between 0 and 1.
     """
     require(0 < share < 1, f"share = {share}: give a number between 0 and 1, e.g. 0.95")
-    rows = [(row["value"], row[f"{figure}_share"]) for row in result["rows"]]
-    points = [(value, found["mean"] if found else 0.0) for value, found in rows]
+    shares = [(row["value"], row[f"{figure}_share"]) for row in result["rows"]]
+    points = [(value, kept["mean"] if kept else 0.0) for value, kept in shares]
     if result["more_is_worse"] and not result["base"] and points[0][0] != 0:
         points.insert(0, (0.0, 1.0))
     before = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -21,18 +20,21 @@ from thermogen.ledger import (
     workload_of,
 )
 from thermogen.seeds import stream
-from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figures, Finding, Lab, Plan, Run
+from thermogen.storage.cache import ResultCache
+from thermogen.studies.claims.base import CONDITION, FAILS, Claim, Figures, Finding, Plan, Run, grade
 from thermogen.studies.claims.runs import (
     drawing,
     exact,
     loss_of,
     over,
     published,
+    repeated,
+    rows_of,
     sampled,
     say,
-    seeds,
     trained,
 )
+from thermogen.studies.experiment import Experiment
 from thermogen.studies.measures import interval
 from thermogen.thermodynamics import noising_path_ratio
 
@@ -43,32 +45,26 @@ SCALE = 1.7
 LEARNING = (0, 10, 30, 100, 300)
 """Cycles at which heat and loss are followed along training."""
 STRETCHES = (0.8, 0.9, 1.0, 1.1)
-"""Factors by which all trained parameters are multiplied to see whether heat has a minimum at 1."""
+"""Factors of all trained parameters, to test whether the heat has its minimum at 1."""
+PATH_RATIO = ("total", "heat_part", "force_part")
+"""The log path ratio and its contributions."""
 
 
 # --- 1: heat of generation --------------------------------------------------------------------------------
 
 
 def _scaled(plan: Plan, seed: int, scale: float) -> Run:
-    settings = published(plan, seed, amplitude=2.0 * scale)
-    return drawing(plan, "published", settings)
-
-
-def _heat_runs(plan: Plan) -> list[Run]:
-    return [_scaled(plan, seed, scale) for scale in (1.0, SCALE) for seed in seeds(plan.seeds)]
+    return drawing(plan, "published", published(plan, seed, amplitude=2.0 * scale))
 
 
 def _heat(plan: Plan, results: dict[str, Figures]) -> Finding:
-    unit, large = (
-        over(results, [_scaled(plan, seed, scale).key for seed in seeds(plan.seeds)], "heat_kT")
-        for scale in (1.0, SCALE)
-    )
-    spread = over(results, [_scaled(plan, seed, SCALE).key for seed in seeds(plan.seeds)], "heat_sd")
+    unit_rows, large_rows = (rows_of(results, repeated(plan, _scaled, scale)) for scale in (1.0, SCALE))
+    unit, large = over(unit_rows, "heat_kT"), over(large_rows, "heat_kT")
+    spread = over(large_rows, "heat_sd")
     figures = {"unit_variance": unit, f"norm_{SCALE}": large, "sd_between_samples": spread}
-    at_unit = unit["low"] <= PAPER_HEAT <= unit["high"]
     at_large = large["low"] <= PAPER_HEAT <= large["high"]
     return Finding(
-        HOLDS if at_unit else CONDITION if at_large else FAILS,
+        grade(unit["low"] <= PAPER_HEAT <= unit["high"], at_large),
         f"{say(unit, unit='kT')} (images of unit variance); {say(large, unit='kT')}, sd {spread['mean']:.0f} "
         f"(of norm {SCALE})",
         figures,
@@ -83,52 +79,42 @@ def _heat(plan: Plan, results: dict[str, Figures]) -> Finding:
 
 
 def _denoiser(plan: Plan, results: dict[str, Figures]) -> Finding:
-    rival = DigitalDenoiser()
-    kT = rival.joules / joules_of_kT(1.0)
-    figures = {"macs_per_step": rival.macs_per_step, "joules": rival.joules, "kT": kT}
-    close = abs(kT / 5e14 - 1) < 0.1
+    denoiser = DigitalDenoiser()
+    kT = denoiser.joules / joules_of_kT(1.0)
     return Finding(
-        HOLDS if close else FAILS,
-        f"{kT:.3g} kT = {rival.joules:.3g} J (exact arithmetic)",
-        figures,
-        f"{rival.macs_per_step:,} multiply–accumulates a pass, {rival.steps} passes, 1 pJ each, at 300 K. "
-        "Only arithmetic is counted, without memory traffic. Image quality is not matched.",
+        grade(abs(kT / 5e14 - 1) < 0.1),
+        f"{kT:.3g} kT = {denoiser.joules:.3g} J (exact arithmetic)",
+        {"macs_per_step": denoiser.macs_per_step, "joules": denoiser.joules, "kT": kT},
+        f"{denoiser.macs_per_step:,} multiply–accumulates a pass, {denoiser.steps} passes, 1 pJ each, at "
+        "300 K. Only arithmetic is counted, without memory traffic. Image quality is not matched.",
     )
 
 
 def _ledger(plan: Plan, seed: int, scale: float) -> Run:
     settings = published(plan, seed, amplitude=2.0 * scale)
 
-    def work(lab: Lab) -> Figures:
-        experiment, computer = trained(lab, settings)
+    def work(cache: ResultCache) -> Figures:
+        experiment, computer = trained(cache, settings)
         samples, _ = sampled(experiment, computer, plan.samples)
         workload = workload_of(computer, samples, experiment.schedule)
         return {"ratios": make_ledger(workload, load_parameters()).ratios}
 
-    own = {
-        "settings": asdict(settings),
-        "samples": plan.samples,
-        "prices": sha256(default_text().encode()).hexdigest(),
-    }
-    return Run(f"ledger-{seed}", own, work)
-
-
-def _ratio_runs(plan: Plan) -> list[Run]:
-    return [_ledger(plan, seed, scale) for scale in (1.0, SCALE) for seed in seeds(plan.seeds)]
+    prices = sha256(default_text().encode()).hexdigest()
+    identity = {"settings": asdict(settings), "samples": plan.samples, "prices": prices}
+    return Run(f"ledger-{seed}", identity, work)
 
 
 def _ratio(plan: Plan, results: dict[str, Figures]) -> Finding:
     logs = {}
     for scale in (1.0, SCALE):
-        rows = [results[_ledger(plan, seed, scale).key]["ratios"] for seed in seeds(plan.seeds)]
+        rows = [row["ratios"] for row in rows_of(results, repeated(plan, _ledger, scale))]
         logs[scale] = {name: interval([np.log10(row[name]) for row in rows]) for name in rows[0]}
     unit, large = (next(iter(logs[scale].values())) for scale in (1.0, SCALE))
-    whole = list(logs[1.0].values())[-1]
-    holds = min(unit["low"], large["low"]) > 11
+    device = list(logs[1.0].values())[-1]
     return Finding(
-        CONDITION if holds else FAILS,
+        grade(False, min(unit["low"], large["low"]) > 11),
         f"heat alone 10^{say(unit)} (unit variance), 10^{say(large)} (norm {SCALE}); whole device "
-        f"10^{say(whole)}",
+        f"10^{say(device)}",
         {"log10_ratio": logs[1.0], f"log10_ratio_norm_{SCALE}": logs[SCALE]},
         "The ratio exceeds 1e11 if only heat counts on one side and only arithmetic on the other. The other "
         "energy of a device dominates. energy.md has every line of the ledger, with its price and source. "
@@ -143,34 +129,26 @@ def _path_run(plan: Plan, seed: int) -> Run:
     settings = published(plan, seed)
     count = 10 if plan.quick else 30
 
-    def work(lab: Lab) -> Figures:
-        experiment, computer = trained(lab, settings)
+    def work(cache: ResultCache) -> Figures:
+        experiment, computer = trained(cache, settings)
         ratio = noising_path_ratio(
             stream(settings.seed, "path ratio"), computer, experiment.fields, count, experiment.schedule
         )
-        return {
-            "total": float(np.mean(ratio.total)),
-            "heat_part": float(np.mean(ratio.heat_part)),
-            "force_part": float(np.mean(ratio.force_part)),
-            "residual": float(np.abs(ratio.identity_residual).max()),
-        }
+        means = {name: float(np.mean(getattr(ratio, name))) for name in PATH_RATIO}
+        return {**means, "residual": float(np.abs(ratio.identity_residual).max())}
 
     return Run(f"path-{seed}", {"cycles": plan.cycles, "dt": plan.dt, "paths": count}, work)
 
 
-def _path_runs(plan: Plan) -> list[Run]:
-    return [_path_run(plan, seed) for seed in seeds(plan.seeds)]
-
-
 def _path(plan: Plan, results: dict[str, Figures]) -> Finding:
-    names = [run.key for run in _path_runs(plan)]
-    total, heat, force = (over(results, names, part) for part in ("total", "heat_part", "force_part"))
-    residual = max(results[name]["residual"] for name in names)
-    silent = force["low"] <= 0 <= force["high"]
+    rows = rows_of(results, repeated(plan, _path_run))
+    figures = {name: over(rows, name) for name in PATH_RATIO}
+    total, heat, force = figures.values()
+    residual = max(row["residual"] for row in rows)
     return Finding(
-        HOLDS if silent else FAILS,
+        grade(force["low"] <= 0 <= force["high"]),
         f"ln ratio {say(total, 3)} = heat part {say(heat, 3)} + force part {say(force, 3)}",
-        {"total": total, "heat_part": heat, "force_part": force, "largest_identity_residual": residual},
+        {**figures, "largest_identity_residual": residual},
         f"The statement omits the force part. Its size is {abs(force['mean'] / heat['mean']):.2f} times the "
         "heat part. It vanishes only if both processes have the same potential. With it the identity is "
         f"exact (largest violation {residual:.0e}).",
@@ -180,34 +158,28 @@ def _path(plan: Plan, results: dict[str, Figures]) -> Finding:
 # --- 6: does training minimise heat? ---------------------------------------------------------------------
 
 
+def _point(plan: Plan, experiment: Experiment, computer: Computer, **place: float) -> Figures:
+    samples, _ = sampled(experiment, computer, plan.samples)
+    return {**place, "heat_kT": float(samples.heat_kT.mean()), "loss": loss_of(experiment, computer)}
+
+
 def _learning(plan: Plan, seed: int) -> Run:
     points = LEARNING[:-1] if plan.quick else LEARNING
 
-    def work(lab: Lab) -> Figures:
-        rows = []
-        for cycles in points:
-            experiment, computer = trained(lab, published(plan, seed, cycles=cycles))
-            samples, _ = sampled(experiment, computer, plan.samples)
-            loss = loss_of(experiment, computer)
-            rows.append({"cycles": cycles, "heat_kT": float(samples.heat_kT.mean()), "loss": loss})
-        return {"along": rows}
+    def work(cache: ResultCache) -> Figures:
+        computers = ((n, trained(cache, published(plan, seed, cycles=n))) for n in points)
+        return {"along": [_point(plan, *computer, cycles=n) for n, computer in computers]}
 
     return Run(f"learning-{seed}", {"points": points, "dt": plan.dt, "samples": plan.samples}, work)
 
 
 def _stretching(plan: Plan, seed: int) -> Run:
-    def work(lab: Lab) -> Figures:
-        experiment, computer = trained(lab, exact(plan, seed))
-        rows = []
-        for factor in STRETCHES:
-            changed = stretched(computer, factor)
-            samples, _ = sampled(experiment, changed, plan.samples)
-            loss = loss_of(experiment, changed)
-            rows.append({"factor": factor, "heat_kT": float(samples.heat_kT.mean()), "loss": loss})
-        return {"along": rows}
+    def work(cache: ResultCache) -> Figures:
+        experiment, computer = trained(cache, exact(plan, seed))
+        factors = {factor: stretched(computer, factor) for factor in STRETCHES}
+        return {"along": [_point(plan, experiment, c, factor=factor) for factor, c in factors.items()]}
 
-    settings: dict[str, Any] = {"factors": STRETCHES, "dt": plan.dt, "samples": plan.samples}
-    return Run(f"stretching-{seed}", settings, work)
+    return Run(f"stretching-{seed}", {"factors": STRETCHES, "dt": plan.dt, "samples": plan.samples}, work)
 
 
 def stretched(computer: Computer, factor: float) -> Computer:
@@ -222,18 +194,15 @@ def stretched(computer: Computer, factor: float) -> Computer:
     )
 
 
-def _minimal_runs(plan: Plan) -> list[Run]:
-    return [make(plan, seed) for make in (_learning, _stretching) for seed in seeds(plan.seeds)]
-
-
 def _minimal(plan: Plan, results: dict[str, Figures]) -> Finding:
-    along = [results[_learning(plan, seed).key]["along"] for seed in seeds(plan.seeds)]
+    along = [row["along"] for row in rows_of(results, repeated(plan, _learning))]
     ranks = [_rank_correlation(rows) for rows in along]
-    at = [results[_stretching(plan, seed).key]["along"] for seed in seeds(plan.seeds)]
-    rows = [{row["factor"]: row for row in one} for one in at]
-    cooler = interval([100 * (1 - one[0.9]["heat_kT"] / one[1.0]["heat_kT"]) for one in rows])
-    worse = interval([one[0.9]["loss"] - one[1.0]["loss"] for one in rows])
-    first, last = (interval([rows[place]["heat_kT"] for rows in along]) for place in (0, -1))
+    at = [row["along"] for row in rows_of(results, repeated(plan, _stretching))]
+    weak, optimum = ([row for rows in at for row in rows if row["factor"] == f] for f in (0.9, 1.0))
+    pairs = list(zip(weak, optimum, strict=True))
+    cooler = interval([100 * (1 - less["heat_kT"] / best["heat_kT"]) for less, best in pairs])
+    worse = interval([less["loss"] - best["loss"] for less, best in pairs])
+    first, last = (over([rows[place] for rows in along], "heat_kT") for place in (0, -1))
     figures = {
         "rank_correlation_of_heat_and_loss": ranks,
         "heat_untrained": first,
@@ -268,16 +237,13 @@ def _rank_correlation(rows: list[Figures]) -> float:
 
 
 CLAIMS = (
-    Claim(1, "Heat of generation", "2.9e3 ± 3.5e2 kT (sd)", PAPER, _heat_runs, _heat),
+    Claim(1, "Heat of generation", "2.9e3 ± 3.5e2 kT (sd)", PAPER,
+          lambda plan: repeated(plan, _scaled, 1.0) + repeated(plan, _scaled, SCALE), _heat),
     Claim(2, "Energy of the digital denoiser", "5e14 kT", PAPER, lambda plan: [], _denoiser),
-    Claim(3, "Digital energy over heat", "> 1e11", PAPER, _ratio_runs, _ratio),
-    Claim(5, "Log path ratio equals the heats", "ln P/P~ = (Q_0 + Q_theta) / 2kT", PAPER, _path_runs, _path),
-    Claim(
-        6,
-        "Training minimises the heat of generation",
-        "'ensures … minimal heat emission'",
-        PAPER,
-        _minimal_runs,
-        _minimal,
-    ),
-)
+    Claim(3, "Digital energy over heat", "> 1e11", PAPER,
+          lambda plan: repeated(plan, _ledger, 1.0) + repeated(plan, _ledger, SCALE), _ratio),
+    Claim(5, "Log path ratio equals the heats", "ln P/P~ = (Q_0 + Q_theta) / 2kT", PAPER,
+          lambda plan: repeated(plan, _path_run), _path),
+    Claim(6, "Training minimises the heat of generation", "'ensures … minimal heat emission'", PAPER,
+          lambda plan: repeated(plan, _learning) + repeated(plan, _stretching), _minimal),
+)  # fmt: skip

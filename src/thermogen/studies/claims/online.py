@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from thermogen.studies.claims.base import CONDITION, FAILS, HOLDS, Claim, Figures, Finding, Plan, Run
-from thermogen.studies.claims.runs import drawing, online, say, seeds
+from thermogen.studies.claims.base import Claim, Figures, Finding, Plan, Run, grade
+from thermogen.studies.claims.runs import drawing, online, rows_of, say, seeds
 from thermogen.studies.measures import interval
 
 SOURCE = "Wang & Deng, arXiv:2609.15439 (2026)"
 LOWER = 5.6
 
 
-def pair(plan: Plan, seed: int) -> tuple[Run, Run]:
-    """Batch and online on the same noising noise and the same noise of generation."""
-    return (
-        drawing(plan, "pair-batch", online(plan, seed, trainer="batch")),
-        drawing(plan, "pair-online", online(plan, seed)),
-    )
-
-
 def _runs(plan: Plan) -> list[Run]:
-    return [run for seed in seeds(plan.pairs) for run in pair(plan, seed)]
+    """Batch and online by turns, on the same noising noise and the same noise of generation."""
+    return [
+        drawing(plan, f"pair-{trainer}", online(plan, seed, trainer=trainer))
+        for seed in seeds(plan.pairs)
+        for trainer in ("batch", "online")
+    ]
 
 
 def _values(plan: Plan, results: dict[str, Figures], key: str) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [pair(plan, seed) for seed in seeds(plan.pairs)]
-    batch, online_ = (np.array([results[runs[place].key][key] for runs in pairs]) for place in (0, 1))
-    return batch, online_
+    values = np.array([row[key] for row in rows_of(results, _runs(plan))])
+    return values[::2], values[1::2]
 
 
 def _lower(plan: Plan, results: dict[str, Figures]) -> Finding:
@@ -37,7 +33,7 @@ def _lower(plan: Plan, results: dict[str, Figures]) -> Finding:
     everywhere = count == plan.pairs and lower["low"] > 0
     close = lower["low"] <= LOWER <= lower["high"]
     return Finding(
-        HOLDS if everywhere and close else CONDITION if everywhere else FAILS,
+        grade(everywhere and close, everywhere),
         f"lower by {say(lower, 3)} %, in {count} of {plan.pairs} pairs; batch {say(interval(batch))} kT",
         {"lower_percent": lower, "lower_kT": interval(batch - after), "pairs_lower": count},
         "The pairs have the same seed: the same noising paths and the same noise of generation."
@@ -50,7 +46,7 @@ def _loss(plan: Plan, results: dict[str, Figures]) -> Finding:
     difference = interval(after - batch)
     percent = 100 * max(abs(difference["low"]), abs(difference["high"])) / float(batch.mean())
     return Finding(
-        HOLDS if percent < 1 else FAILS,
+        grade(percent < 1),
         f"online minus batch {say(difference, 3)} of {batch.mean():.2f}: at most {percent:.2g} %",
         {"difference": difference, "batch": interval(batch), "online": interval(after)},
         "The difference is far below the noise floor of the loss, N / 2, but it is not zero. On the same "

@@ -1,4 +1,4 @@
-"""The claims as a page of Markdown: how to read it, the table, and every figure behind each verdict."""
+"""The claims as a page of Markdown: an introduction, the table, and every figure behind each verdict."""
 
 from __future__ import annotations
 
@@ -33,13 +33,8 @@ full scale of stored couplings, or the unit of update noise. Each claim states t
 def markdown(content: dict[str, Any]) -> str:
     """The page, from the content of claims.json."""
     plan, versions = content["plan"], content["versions"]
-    lines = [
-        _HEAD,
-        "## The table",
-        "",
-        "| | claim | published | measured, 95 % interval | verdict |",
-        "|---|---|---|---|---|",
-    ]
+    lines = [_HEAD, "## The table", "", "| | claim | published | measured, 95 % interval | verdict |"]
+    lines.append("|---|---|---|---|---|")
     for row in content["claims"]:
         cells = (row["number"], row["name"], row["published"], row["ours"], f"**{row['verdict']}**")
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -53,18 +48,10 @@ def markdown(content: dict[str, Any]) -> str:
         "## The figures",
     ]
     for row in content["claims"]:
-        lines += [
-            "",
-            f"### {row['number']}. {row['name']}",
-            "",
-            f"*{row['source']}: {row['published']}.*",
-            "",
-            f"**{row['verdict'].capitalize()}.** {row['words']}",
-        ]
-        figures = list(_flat(row["figures"]))
-        if figures:
-            lines += ["", "| figure | value |", "|---|---|"]
-            lines += [f"| {name} | {value} |" for name, value in figures]
+        lines += ["", f"### {row['number']}. {row['name']}", "", f"*{row['source']}: {row['published']}.*"]
+        lines += ["", f"**{row['verdict'].capitalize()}.** {row['words']}"]
+        figures = [f"| {name} | {value} |" for name, value in _flat(row["figures"])]
+        lines += ["", "| figure | value |", "|---|---|", *figures] if figures else []
     return "\n".join(lines) + "\n"
 
 

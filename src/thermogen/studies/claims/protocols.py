@@ -1,8 +1,8 @@
 """Claims of Bösch et al. on driving protocols: couplings, biases and stiffness as functions of time.
 
-Their protocol is learnt by force matching: the force of the driven network is fitted to the drift of noising
-run backwards, in the mean square. That is the loss of reverse-path training, so the exact solution for each
-segment of time is the fixed point of their rule, reached without sampling.
+They train by force matching: a least-squares fit of the force of the driven network to the drift of reversed
+noising. This is the loss of reverse-path training. Its exact solution for each segment is therefore the fixed
+point of their rule, without sampling.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from thermogen.seeds import stream
 from thermogen.training import mode_statistics, solve_modes
 
 MEANS, SPREAD = 0.6, 0.03
-"""Both coordinates of the means, +- this, and the standard deviation of the two Gaussians."""
+"""Coordinates of the means, +- MEANS both, and the standard deviation of the two Gaussians."""
 PLANE = {"J2": 1.0, "J4": 3.0, "kT": 0.04}
 """Stiff walls: the quartic part is what makes two wells, and the imprint must reach it."""
 # A slow ramp keeps noising near rest, where wells of this shape are nearly the right answer.
@@ -39,12 +39,12 @@ ALIKE = 0.7
 
 
 class Oscillators(NamedTuple):
-    """Units and times for digits, and how grey becomes a place.
+    """Units and times for digits, and the place of a unit at a grey level.
 
         y = tanh(g (2 grey - 1)) / tanh(g) + offset,    g: contrast
 
-    hidden: units besides the 12 x 12 that feel the class while noising, +- code with alternating signs, in
-    E0. Drawing asks for no class: hidden units start at rest as all others do, and fall into one themselves.
+    hidden: units that have a field of the class during noising, +- code with alternating signs, in E0. During
+    generation they have none.
     """
 
     J4: float
@@ -64,24 +64,19 @@ def resting_force(places: Float[np.ndarray, "*shape"], J2: float, J4: float) -> 
 def protocol(
     units: Computer, force: Float[np.ndarray, "P N"], schedule: Schedule, segments: int
 ) -> ModeTable:
-    """The exact protocol for the images behind `force`: all pairs, stiffness and biases, no label.
+    """The exact protocol for the images of the fields `force`: all pairs, stiffness and biases, no label.
 
-    Constant in each of `segments` parts of t_f. Raises InputError if these do not divide the steps.
+    Constant in each of `segments` intervals of t_f. Raises InputError if these do not divide the steps.
     """
-    basis = np.eye(force.shape[1])
-    nobody = np.zeros(len(force), int)
-    return solve_modes(
-        units,
-        mode_statistics(units, force, nobody, schedule, basis, segments=segments),
-        basis,
-        np.zeros(1, int),
-    )
+    basis, conditions = np.eye(force.shape[1]), np.zeros(len(force), int)
+    statistics = mode_statistics(units, force, conditions, schedule, basis, segments=segments)
+    return solve_modes(units, statistics, basis, np.zeros(1, int))
 
 
 def control(table: ModeTable) -> Computer | Segments:
     """The protocol of all samples together: one set of couplings, not a copy for every sample of a batch."""
-    parts = [table.condition(0, number) for number in range(table.segments)]
-    return parts[0] if len(parts) == 1 else Segments.from_computers(parts, table.duration)
+    computers = [table.condition(0, number) for number in range(table.segments)]
+    return computers[0] if len(computers) == 1 else Segments.from_computers(computers, table.duration)
 
 
 # --- two Gaussians in the plane ----------------------------------------------------------------------------
@@ -95,13 +90,14 @@ def sliced_distance(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) ->
 
 
 def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: int = 20_000) -> dict:
-    """One independent run: learn from `learnt` points, draw `count`, compare with fresh data.
+    """One independent run: train on `learnt` points, generate `count`, compare with fresh data.
 
-    weight: share of the Gaussian at positive coordinates. What must come out is the state of imprinted units,
-    which can be sampled exactly. distance: of generated points to fresh data; floor: between two fresh sets;
-    gaussian: of the best Gaussian to fresh data. share: generated points at positive coordinates; between:
-    points in neither well (nearer to 0 than half a mean); spread: standard deviation along the diagonal
-    within wells, over that of fresh data.
+    weight: share of the Gaussian at positive coordinates. Fresh data are exact samples of imprinted units.
+
+        distance    of generated points to fresh data; floor: of two fresh sets; gaussian: of a Gaussian
+        share       of generated points at positive coordinates; between: nearer to 0 than half a mean
+        spread      standard deviation along the diagonal within wells, over that of fresh data
+
     Raises InputError for a weight that is no share. Cost: seconds.
     """
     require(0 < weight < 1, f"weight = {weight}: give a share between 0 and 1")
@@ -117,11 +113,10 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
         return np.asarray(noising_start(key, units, jnp.asarray(force(count)), jnp.arange(count)), float)
 
     table = protocol(units, force(learnt), PLANE_TIMES, segments)
-    samples = generate(
-        stream(seed, "generation"), control(table), count, PLANE_TIMES, batch=count, film_frames=1
-    )
-    drawn = samples.visible.astype(float)
-    data, other = map(fresh, jax.random.split(stream(seed, "data")))
+    key = stream(seed, "generation")
+    samples = generate(key, control(table), count, PLANE_TIMES, batch=count, film_frames=1)
+    generated = samples.visible.astype(float)
+    data, second_data = map(fresh, jax.random.split(stream(seed, "data")))
     gaussian = rng.multivariate_normal(data.mean(0), np.cov(data.T), count)
 
     def along(points: np.ndarray) -> np.ndarray:
@@ -132,12 +127,12 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
         return float(np.mean([place[place > 0].std(), place[place <= 0].std()]))
 
     return {
-        "distance": sliced_distance(drawn, data),
-        "floor": sliced_distance(other, data),
+        "distance": sliced_distance(generated, data),
+        "floor": sliced_distance(second_data, data),
         "gaussian": sliced_distance(gaussian, data),
-        "share": float((along(drawn) > 0).mean()),
-        "between": float((np.abs(along(drawn)) < MEANS / 2**0.5).mean()),
-        "spread": within(drawn) / within(data),
+        "share": float((along(generated) > 0).mean()),
+        "between": float((np.abs(along(generated)) < MEANS / 2**0.5).mean()),
+        "spread": within(generated) / within(data),
     }
 
 
@@ -147,52 +142,54 @@ def two_gaussians(seed: int, count: int, segments: int, weight: float, learnt: i
 def resized(images: Float[np.ndarray, "n height width"], side: int, smooth: bool = False) -> np.ndarray:
     """Square images of another side: by area average, or by bicubic interpolation; float32."""
     how = Image.Resampling.BICUBIC if smooth else Image.Resampling.BOX
-    return np.stack([
-        np.asarray(Image.fromarray(np.asarray(one, np.float32)).resize((side, side), how)) for one in images
-    ])  # fmt: skip
+    pictures = (Image.fromarray(np.asarray(image, np.float32)) for image in images)
+    return np.stack([np.asarray(picture.resize((side, side), how)) for picture in pictures])
 
 
 def zeros_and_ones(
     seed: int, count: int, segments: int, images: Images, held_out: Images, oscillators: Oscillators
 ) -> dict:
-    """One independent run: learn zeros and ones on 12 x 12 units, draw without asking for either, judge.
+    """One independent run: train on zeros and ones on 12 x 12 units, generate without a class, evaluate.
 
-    Labels enter only through hidden units, if there are any, and only while learning.
+    Labels enter only through hidden units, if there are any, and only in training. The shipped classifier
+    evaluates samples enlarged to 28 x 28.
 
-    The classifier that ships judges what is drawn, enlarged to 28 x 28. zero, one: shares judged so; sure:
-    share judged one of the two with a probability above 0.9; rarer: share of the rarer one; likeness: mean
-    correlation with the nearest learnt image; clear: share both sure and above 0.7 in that correlation, since
-    the classifier takes a negative for a digit too; inverted: share nearer to a negative. size: root mean
-    square of what is read over that of what was imprinted, 1 if nothing runs away. ceiling: the same shares
-    of held-out digits made small and large again; noise: of the untrained computer. Cost: seconds.
+        zero, one       shares of these classes; rarer: the smaller share
+        sure            share of samples with a probability of 0 or 1 above 0.9
+        correlation     mean correlation with the nearest training image; inverted: share nearer to a negative
+        clear           share that is sure and has a correlation above 0.7: a negative can be sure too
+        size            root mean square of the read-out over that of the imprinted places
+        ceiling, noise  shares of held-out digits made small and large again; of the untrained computer
+
+    Cost: seconds.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(images))[:2000]
     grey = resized(images.images, SIDE).reshape(len(images), -1)[chosen]
     grey = (grey - grey.min()) / np.ptp(grey)
-    bend = oscillators.contrast
-    places = np.tanh(bend * (2 * grey - 1)) / np.tanh(bend) + oscillators.offset
+    contrast = oscillators.contrast
+    places = np.tanh(contrast * (2 * grey - 1)) / np.tanh(contrast) + oscillators.offset
     wiring = NoCouplings(Units(SIDE * SIDE, oscillators.hidden))
     units = make_computer(wiring, J4=oscillators.J4, kT=oscillators.kT)
     signs = np.resize([1.0, -1.0], oscillators.hidden)
-    told = oscillators.code * np.where(images.labels[chosen, None] == 1, signs, -signs)
-    force = np.concatenate([resting_force(places, 1.0, oscillators.J4), told], 1).astype(np.float32)
+    code = oscillators.code * np.where(images.labels[chosen, None] == 1, signs, -signs)
+    force = np.concatenate([resting_force(places, 1.0, oscillators.J4), code], 1).astype(np.float32)
     table = protocol(units, force, oscillators.schedule, segments)
     key = stream(seed, "generation")
-    drawn = generate(key, control(table), count, oscillators.schedule, film_frames=1)
+    samples = generate(key, control(table), count, oscillators.schedule, film_frames=1)
     idle = generate(key, units, count, oscillators.schedule, film_frames=1)
-    real = resized(resized(held_out.images, SIDE), SIDE).reshape(len(held_out), -1)
-    scores = prototype_scores(drawn.visible, grey)
-    sure = _confidence(drawn.visible)[1] > SURE
+    real = resized(held_out.images, SIDE).reshape(len(held_out), -1)
+    scores = prototype_scores(samples.visible, grey)
+    sure = _confidence(samples.visible)[1] > SURE
     return {
-        **_shares(drawn.visible),
+        **_shares(samples.visible),
         "clear": float((sure & (scores.best > ALIKE)).mean()),
-        "size": float(np.sqrt((drawn.visible**2).mean() / (places**2).mean())),
-        "likeness": float(scores.best.mean()),
+        "size": float(np.sqrt((samples.visible**2).mean() / (places**2).mean())),
+        "correlation": float(scores.best.mean()),
         "inverted": float(np.mean(-scores.correlation.min(1) > scores.best)),
         "ceiling": _shares(real),
         "noise": _shares(idle.visible),
-        "heat_kT": float(drawn.heat_kT.mean()),
+        "heat_kT": float(samples.heat_kT.mean()),
     }
 
 
@@ -206,12 +203,8 @@ def _confidence(flat: Float[np.ndarray, "n pixels"]) -> tuple[np.ndarray, np.nda
 
 
 def _shares(flat: Float[np.ndarray, "n pixels"]) -> dict[str, float]:
-    """Shares of 12 x 12 images judged zero, one, and surely one of the two."""
+    """Shares of 12 x 12 images of the class zero, of the class one, and surely of one of the two."""
     label, probability = _confidence(flat)
-    zero, one = (float(np.mean(label == digit)) for digit in (0, 1))
-    return {
-        "zero": zero,
-        "one": one,
-        "sure": float(np.mean(probability > SURE)),
-        "rarer": min(zero, one),
-    }
+    zeros, ones = (float(np.mean(label == digit)) for digit in (0, 1))
+    sure = float(np.mean(probability > SURE))
+    return {"zero": zeros, "one": ones, "sure": sure, "rarer": min(zeros, ones)}

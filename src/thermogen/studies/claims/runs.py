@@ -1,8 +1,8 @@
-"""Runs that several claims share: a training with the samples it leads to."""
+"""Runs that several claims share: a training, and the samples of the trained computer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from thermogen.errors import InputError
 from thermogen.generation import Samples, generate
 from thermogen.quality import PrototypeScores, prototype_scores
 from thermogen.seeds import stream
+from thermogen.storage.cache import ResultCache
 from thermogen.storage.model import versions
-from thermogen.studies.claims.base import Figures, Lab, Plan, Run
+from thermogen.studies.claims.base import Figures, Plan, Run
 from thermogen.studies.experiment import Experiment, prepare
 from thermogen.studies.measures import interval
 from thermogen.studies.settings import Settings
@@ -31,6 +32,26 @@ def seeds(count: int) -> range:
     return range(FIRST_SEED, FIRST_SEED + count)
 
 
+def repeated(plan: Plan, make: Callable[..., Run], *given: Any) -> list[Run]:
+    """The run `make(plan, seed, *given)` for every seed of the plan."""
+    return [make(plan, seed, *given) for seed in seeds(plan.seeds)]
+
+
+def rows_of(results: dict[str, Figures], runs: Iterable[Run]) -> list[Figures]:
+    """The figures of these runs, in their order."""
+    return [results[run.key] for run in runs]
+
+
+def over(rows: Iterable[Figures], key: str, factor: float = 1) -> dict[str, float | int]:
+    """Mean of a figure (times a factor) over independent runs, with its Student-t interval at 95 %."""
+    return interval([factor * row[key] for row in rows])
+
+
+def ratio_over(rows: Iterable[Figures], clean: Iterable[Figures], key: str) -> dict[str, float | int]:
+    """The same of the ratio of a figure to that of the run without errors on the same seed."""
+    return interval([row[key] / free[key] for row, free in zip(rows, clean, strict=True)])
+
+
 def published(plan: Plan, seed: int, **changed: Any) -> Settings:
     """The setting of PRL 136, 037101: batch rule, tiled imprint."""
     return Settings.of("batch", **{"cycles": plan.cycles, "dt": plan.dt, "seed": seed, **changed})
@@ -42,20 +63,22 @@ def online(plan: Plan, seed: int, **changed: Any) -> Settings:
     return Settings(**{**given, "seed": seed, **changed})
 
 
-def exact(plan: Plan, seed: int, **changed: Any) -> Settings:
+def exact(plan: Plan, seed: int) -> Settings:
     """Exact training with its own defaults: a code for the label on the hidden units."""
-    return Settings.of("exact", **{"dt": plan.dt, "seed": seed, **changed})
+    return Settings.of("exact", dt=plan.dt, seed=seed)
 
 
-def trained(lab: Lab, settings: Settings, noise: TrainingNoise | None = None) -> tuple[Experiment, Computer]:
-    """A computer trained with these settings, kept in the lab."""
-    experiment = prepare(settings)
+def trained(
+    cache: ResultCache, settings: Settings, noise: TrainingNoise | None = None
+) -> tuple[Experiment, Computer]:
+    """A computer trained with these settings, kept in the cache."""
+    experiment, noise = prepare(settings), noise or TrainingNoise()
     identity = {
         "settings": asdict(settings),
-        "noise": asdict(noise or TrainingNoise()),
+        "noise": asdict(noise),
         "thermogen": versions()["thermogen"],
     }
-    model = lab.cache.model(identity)
+    model = cache.model(identity)
     if model is not None:
         assert isinstance(model.computer, Computer)
         return experiment, model.computer
@@ -67,17 +90,17 @@ def trained(lab: Lab, settings: Settings, noise: TrainingNoise | None = None) ->
             experiment.computer,
             experiment.fields,
             experiment.schedule,
-            replace(experiment.rule, noise=noise or TrainingNoise()),
+            replace(experiment.rule, noise=noise),
             cycles=settings.cycles,
             validate_every=max(1, settings.cycles),
         )
-    lab.cache.keep_model(identity, experiment.model(result))
+    cache.keep_model(identity, experiment.model(result))
     assert isinstance(result.computer, Computer)
     return experiment, result.computer
 
 
 def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Samples, PrototypeScores]:
-    """Samples with the run's own noise, and their likeness to the prototypes."""
+    """Samples with the run's own noise, and their correlations with the prototypes."""
     samples = generate(
         stream(experiment.settings.seed, "generation"), computer, count, experiment.schedule, film_frames=1
     )
@@ -85,14 +108,14 @@ def sampled(experiment: Experiment, computer: Computer, count: int) -> tuple[Sam
 
 
 def drawing(plan: Plan, name: str, settings: Settings, noise: TrainingNoise | None = None) -> Run:
-    """Train, draw `plan.samples`, and say what came out: heat in kT, likeness, loss, size of couplings.
+    """Train and generate `plan.samples`: heat in kT, correlation, loss, size of couplings.
 
-    A training or generation that leaves all scales is a result too: `diverged` then says where.
+    For a training or generation that diverges, the figures are `diverged`, the message.
     """
 
-    def work(lab: Lab) -> Figures:
+    def work(cache: ResultCache) -> Figures:
         try:
-            experiment, computer = trained(lab, settings, noise)
+            experiment, computer = trained(cache, settings, noise)
             samples, scores = sampled(experiment, computer, plan.samples)
         except InputError as error:
             return {"diverged": str(error)}
@@ -105,24 +128,15 @@ def drawing(plan: Plan, name: str, settings: Settings, noise: TrainingNoise | No
             "loss": loss_of(experiment, computer),
         }
 
-    identity = {
-        "settings": asdict(settings),
-        "noise": asdict(noise or TrainingNoise()),
-        "samples": plan.samples,
-    }
+    noises = asdict(noise or TrainingNoise())
+    identity = {"settings": asdict(settings), "noise": noises, "samples": plan.samples}
     return Run(f"{name}-{settings.seed}", identity, work)
 
 
 def loss_of(experiment: Experiment, computer: Computer) -> float:
-    """Mean reverse-path loss on noising paths that no training saw: the same ones for equal seeds."""
-    paths = jnp.arange(12)
-    values = path_loss(
-        stream(experiment.settings.seed, "path ratio"),
-        computer,
-        experiment.fields,
-        experiment.schedule,
-        paths,
-    )
+    """Mean reverse-path loss on noising paths outside training; equal seeds give equal paths."""
+    key = stream(experiment.settings.seed, "path ratio")
+    values = path_loss(key, computer, experiment.fields, experiment.schedule, jnp.arange(12))
     return float(np.asarray(values, float).mean())
 
 
@@ -134,13 +148,6 @@ def block_sizes(computer: Computer) -> dict[str, dict[str, float]]:
         link: {"largest": float(jnp.abs(block).max()), "rms": float(jnp.sqrt(jnp.mean(block**2)))}
         for link, block in couplings.blocks.items()
     }
-
-
-def over(
-    results: dict[str, Figures], names: Sequence[str], key: str, times: float = 1
-) -> dict[str, float | int]:
-    """Mean of a figure (times a factor) over independent runs, with its Student-t interval at 95 %."""
-    return interval([times * results[name][key] for name in names])
 
 
 def say(figure: dict[str, Any], digits: int = 4, unit: str = "") -> str:

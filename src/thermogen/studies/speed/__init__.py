@@ -1,4 +1,4 @@
-"""What this machine could do at most, and what the program does on it."""
+"""Speed: the bounds of this machine, and the program on it."""
 
 from thermogen.studies.speed.run import SpeedSettings, bench
 

@@ -20,37 +20,35 @@ PUBLISHED = {"sample": 5.6, "training": 1540.0, "cycle": 15.4}
 
 
 def training(hidden: int) -> dict[str, float]:
-    """Seconds of exact training of three digits, in its two parts, and of a cycle by gradient; compiling."""
+    """Seconds of exact training of three digits, of a cycle of sampled training, and of compiling."""
     experiment = prepare(Settings.of("exact", hidden=hidden))
     computer, fields, schedule = experiment.computer, experiment.fields, experiment.schedule
-    known = statistics(computer, fields, schedule)[0]
+    sums = statistics(computer, fields, schedule)[0]
 
     def solution():
-        return solve(computer, known, visible_biases=True).computer
+        return solve(computer, sums, visible_biases=True).computer
 
     def cycle():
         key = stream(experiment.settings.seed, "training")
         return train(key, computer, fields, schedule, Rule(), cycles=3, validate_every=100).computer
 
     cold, cold_cycle = seconds_of(solution), seconds_of(cycle)
-    found = {
-        "statistics": seconds_of(lambda: statistics(computer, fields, schedule)[0].units),
-        "solution": seconds_of(solution),
-    }
-    cycles = seconds_of(cycle)
+    summing = seconds_of(lambda: statistics(computer, fields, schedule)[0].units)
+    solving, cycles = seconds_of(solution), seconds_of(cycle)
     return {
-        **found,
-        "solution_compile_s": max(0.0, cold - found["solution"]),
+        "statistics": summing,
+        "solution": solving,
+        "solution_compile_s": max(0.0, cold - solving),
         "cycle": cycles / 3,
         "cycle_compile_s": max(0.0, cold_cycle - cycles),
     }
 
 
 def sampling(hidden: int, count: int, stage: Stage = silent) -> dict[str, dict[str, Any]]:
-    """Milliseconds a sample of three digits, by full and low-rank couplings, at published and chosen steps.
+    """Milliseconds a sample of three digits, with full and low-rank couplings, published and chosen steps.
 
-    Couplings are trained exactly; the low-rank ones move the images by less than 1e-5 (docs). Chosen steps
-    bias the heat by less than 1 % (`suitable_dt`). The shortest of three calls, compiling left out.
+    Training is exact. The low-rank couplings change the images by less than 1e-5. Chosen steps bias the heat
+    by less than 1 % (`suitable_dt`). The shortest of three calls, without compiling.
     """
     settings = Settings.of("exact", hidden=hidden)
     experiment = prepare(settings)

@@ -1,4 +1,4 @@
-"""The bounds of a machine, and a time step in each of its forms beside them."""
+"""Kernels: the lower bounds of a time step, and all forms of the time step."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from thermogen.studies.speed.timing import Works
 STEPS = 50
 """Steps of one timed call."""
 RANK = 3
-"""Modes of each link of the low-rank computer: as exact training finds for three digits."""
+"""Modes of each link of the low-rank computer: the rank of exact training of three digits."""
 MODES = 128
-"""Modes of the generator of all digits, whose every sample has a mixing matrix of its own."""
+"""Modes of the generator of all digits; every sample has its own mixing matrix."""
 
 _run = eqx.filter_jit(integrate)
 
@@ -34,7 +34,7 @@ def _normal(seed: int, *shape: int) -> Float[Array, "*shape"]:
 
 
 def computers(units: Units, batch: int) -> dict[str, Computer]:
-    """Computers of one size with random couplings: what is timed does not depend on their values."""
+    """Computers of one size with random couplings: the time does not depend on their values."""
     full = published_couplings(units)
     matrix = _normal(0, units.total, units.total) * (0.3 / units.total**0.5)
     visible, hidden, within = (
@@ -49,12 +49,12 @@ def computers(units: Units, batch: int) -> dict[str, Computer]:
     modes = min(MODES, units.total)
     mixing = _normal(5, batch, modes, modes) * 0.05
     shared = ModeCouplings(units, _normal(6, units.total, modes) * units.total**-0.5, mixing)
+    kinds = {"full": full.with_matrix(matrix + matrix.T), "low rank": low, "modes per sample": shared}
     side = int(units.visible**0.5)
-    near = planes(units, side, side) if side * side == units.visible else None
-    found = {"full": full.with_matrix(matrix + matrix.T), "low rank": low, "modes per sample": shared}
-    if near is not None:
-        found["planes"] = eqx.tree_at(lambda c: c.values, near, jnp.full_like(near.values, -0.1))
-    made = {name: make_computer(couplings) for name, couplings in found.items()}
+    if side * side == units.visible:
+        near = planes(units, side, side)
+        kinds["planes"] = eqx.tree_at(lambda c: c.values, near, jnp.full_like(near.values, -0.1))
+    made = {name: make_computer(couplings) for name, couplings in kinds.items()}
     return {**made, "none": made["full"].uncoupled()}
 
 
@@ -71,7 +71,7 @@ FORMS: tuple[tuple[str, str, Integrator], ...] = (
     ("planes", "planes", EulerMaruyama()),
     ("no couplings", "none", EulerMaruyama()),
 )
-"""Steps that are timed: their name, the computer and the method."""
+"""Forms of the step: name, computer and method."""
 
 
 def steps(units: Units, batch: int) -> Works:
@@ -90,10 +90,10 @@ def steps(units: Units, batch: int) -> Works:
 
 
 def bounds(units: Units, batch: int) -> Works:
-    """What no step can beat, alone, `STEPS` times a call: products of full couplings, noise, one pass of x.
+    """Lower bounds of a step, `STEPS` times a call: products of full couplings, noise, one pass of x.
 
-    The products go from role to role and back, so that nothing but products is done and none can be left
-    out; their sizes are those of the published wiring.
+    The products go from role to role and back: the compiler cannot omit one. Their sizes are those of the
+    published wiring.
     """
     x = _normal(8, batch, units.total)
     keys = sample_keys(stream(1, "speed"), jnp.arange(batch))

@@ -1,9 +1,11 @@
-"""One bench: bounds, steps, samples, training and compiling on this machine."""
+"""Speed of this machine: bounds, steps, samples, training and compiling."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ import jax
 import numpy as np
 
 from thermogen.couplings import Units
-from thermogen.errors import require
+from thermogen.errors import InputError, require
 from thermogen.storage.model import versions
 from thermogen.studies.progress import Stage, silent
 from thermogen.studies.speed.jobs import PIXELS, PUBLISHED, sampling, training
@@ -23,9 +25,9 @@ from thermogen.studies.speed.timing import in_turns, ratio
 
 @dataclass(frozen=True)
 class SpeedSettings:
-    """What to time. visible, hidden: units. batch: samples in a step. turns: repetitions of each work.
+    """Sizes. visible, hidden: units. batch: samples in a step. turns: repetitions of each work.
 
-    samples: generated per timed call; 0 leaves out generation and training, which need 784 visible units.
+    samples: of a timed call; 0 leaves out generation and training, which need 784 visible units.
     """
 
     visible: int = 784
@@ -35,7 +37,7 @@ class SpeedSettings:
     samples: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be timed."""
+        """Refuse sizes below 1, and samples of other images."""
         for name in ("visible", "hidden", "batch", "turns"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}: give 1 or more")
         require(self.samples >= 0, f"samples = {self.samples}: give 0 (leave out) or more")
@@ -46,31 +48,29 @@ class SpeedSettings:
 
 
 def bench(what: SpeedSettings | None = None, stage: Stage = silent) -> dict[str, Any]:
-    """Time this machine and the program on it; every figure is a median over turns, `ratio`s with range.
+    """Time this machine and the program on it; figures are medians over turns, `ratio`s have a range.
 
-    bounds: what no step can beat. steps: each form of the time step at the same batch. samples: generation
-    from start to read-out, by computers trained here. training: seconds. All seconds without compiling,
-    which is given beside them. Nothing here is random but the machine.
+    bounds: lower bounds of a step. steps: all forms of the time step at the same batch. samples: generation
+    from start to read-out, by computers trained here. training: seconds. Compiling is given separately.
     """
     what = what or SpeedSettings()
     units = Units(what.visible, what.hidden)
     timed = {**bounds(units, what.batch), **steps(units, what.batch)}
     with stage("steps", what.turns) as tick:
         times, compiling = in_turns(timed, what.turns, lambda done: tick(done, ""))
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
         "units": {"visible": what.visible, "hidden": what.hidden},
         "batch": what.batch,
-        "bounds": _bounds(times, units, what.batch),
-        "steps": _steps(times, compiling, units, what.batch),
+        **_forms(times, compiling, units, what.batch),
     }
     if what.samples:
-        found["training"] = training(what.hidden)
-        found["samples"] = sampling(what.hidden, what.samples, stage)
-        found["published_s"] = PUBLISHED
-    return found
+        figures["training"] = training(what.hidden)
+        figures["samples"] = sampling(what.hidden, what.samples, stage)
+        figures["published_s"] = PUBLISHED
+    return figures
 
 
 def machine() -> dict[str, Any]:
@@ -87,38 +87,69 @@ def machine() -> dict[str, Any]:
     return {"processor": name, "cores": cores, "devices": devices}
 
 
-def _median(times: np.ndarray) -> float:
-    return float(np.median(times)) / STEPS
-
-
-def _bounds(times: dict[str, np.ndarray], units: Units, batch: int) -> dict[str, Any]:
-    flops = 2 * multiply_adds(units) * batch
-    numbers = units.total * batch
-    found: dict[str, Any] = {}
-    for name, seconds in ((name, _median(values)) for name, values in times.items()):
-        if name.startswith("products"):
-            found[name] = {"ms": 1e3 * seconds, "gflops": flops / seconds / 1e9}
-        elif name.startswith("noise"):
-            found[name] = {"ms": 1e3 * seconds, "numbers_per_ns": numbers / seconds / 1e9}
-        elif name.startswith("pass"):
-            found[name] = {"ms": 1e3 * seconds, "gigabytes_per_s": 8 * numbers / seconds / 1e9}
-    return found
-
-
-def _steps(
+def _forms(
     times: dict[str, np.ndarray], compiling: dict[str, float], units: Units, batch: int
-) -> dict[str, Any]:
-    found = {}
-    for name in set(times) - set(_bounds(times, units, batch)):
-        seconds = _median(times[name])
-        found[name] = {
+) -> dict[str, dict[str, Any]]:
+    """Rows of the bounds, with their rates, and of the forms of the time step."""
+    numbers = units.total * batch
+    rates = {
+        "products": ("gflops", 2 * multiply_adds(units) * batch),
+        "noise": ("numbers_per_ns", numbers),
+        "pass": ("gigabytes_per_s", 8 * numbers),
+    }
+    figures: dict[str, dict[str, Any]] = {"bounds": {}, "steps": {}}
+    for name, values in times.items():
+        seconds = float(np.median(values)) / STEPS
+        kind = re.split("[ ,]", name)[0]
+        if kind in rates:
+            rate, work = rates[kind]
+            figures["bounds"][name] = {"ms": 1e3 * seconds, rate: work / seconds / 1e9}
+            continue
+        figures["steps"][name] = row = {
             "ms": 1e3 * seconds,
-            "ns_per_unit": 1e9 * seconds / (units.total * batch),
+            "ns_per_unit": 1e9 * seconds / numbers,
             "sample_steps_per_s": batch / seconds,
-            "faster_than_full": ratio(times["full"], times[name]),
+            "faster_than_full": ratio(times["full"], values),
             "compile_s": compiling[name],
         }
         if name.startswith("full") and "Heun" not in name:
             products = "products, bfloat16" if "bfloat16" in name else "products"
-            found[name]["of_its_products"] = ratio(times[products], times[name])
-    return {name: found[name] for name in times if name in found}
+            row["of_its_products"] = ratio(times[products], values)
+    return figures
+
+
+# --- history: a file of earlier measurements, one a line -----------------------------------------------
+
+
+def earlier(path: Path, new: dict[str, Any]) -> dict[str, Any] | None:
+    """The last entry with the same machine, units and batch; None if there is none.
+
+    Raises InputError for a file that is no history.
+    """
+    if not path.exists():
+        return None
+    last = None
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            old = json.loads(line)
+            same = all(old[name] == new[name] for name in ("machine", "units", "batch"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"line {number} of {path} is no bench ({error}): name another file") from error
+        last = old if same else last
+    return last
+
+
+def keep(path: Path, new: dict[str, Any]) -> None:
+    """Add an entry to the file."""
+    with path.open("a") as file:
+        file.write(json.dumps(new) + "\n")
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, float]:
+    """Relative change of milliseconds by bound, step and sample, e.g. {'steps: full': -0.05}."""
+    return {
+        f"{kind}: {name}": row["ms"] / old[kind][name]["ms"] - 1
+        for kind in ("bounds", "steps", "samples")
+        for name, row in new.get(kind, {}).items()
+        if name in old.get(kind, {})
+    }

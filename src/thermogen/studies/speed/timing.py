@@ -1,4 +1,4 @@
-"""Seconds of several works, taken in turns so that all meet the same machine."""
+"""Seconds of several works, measured in turns for the same state of the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Works = Mapping[str, Callable[[], Any]]
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
-    """Wall seconds of one call, until its arrays are there."""
+    """Wall seconds of one call, until its arrays are complete."""
     begun = time.perf_counter()
     jax.block_until_ready(jax.tree.leaves(work()))
     return time.perf_counter() - begun
@@ -22,21 +22,20 @@ def seconds_of(work: Callable[[], Any]) -> float:
 def in_turns(
     works: Works, turns: int, tick: Callable[[int], None] = lambda done: None
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Seconds of each work in each turn, (turns,), and what its first call took beyond the median: compiling.
+    """Seconds of each work in each turn, (turns,), and of compiling: the first call minus the median.
 
     `tick(done)` is called after each turn.
     """
     first = {name: seconds_of(work) for name, work in works.items()}
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times = {name: np.zeros(turns) for name in works}
     for turn in range(turns):
         for name, work in works.items():
-            times[name].append(seconds_of(work))
+            times[name][turn] = seconds_of(work)
         tick(turn + 1)
-    found = {name: np.array(values) for name, values in times.items()}
-    return found, {name: max(0.0, first[name] - float(np.median(found[name]))) for name in works}
+    return times, {name: max(0.0, first[name] - float(np.median(times[name]))) for name in works}
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, float]:
-    """Median, smallest and largest ratio of two works over the turns in which both met the same machine."""
-    each = above / below
-    return {"median": float(np.median(each)), "min": float(each.min()), "max": float(each.max())}
+    """Median, smallest and largest ratio of two works over the turns."""
+    ratios = above / below
+    return {"median": float(np.median(ratios)), "min": float(ratios.min()), "max": float(ratios.max())}
