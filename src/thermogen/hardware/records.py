@@ -119,8 +119,10 @@ def _record(name: str, table: Any, file: str) -> PlatformRecord:
         elements = {}
         for element, unit in {**units, "temperature": "kelvin"}.items():
             own = table[element]
-            numbers = (si(f"{element} of {name}", own[key], unit) for key in ("value", "low", "high"))
-            elements[element] = Element(*numbers, unit, own["source"])
+            value, low, high = (
+                si(f"{element} of {name}", own[key], unit) for key in ("value", "low", "high")
+            )
+            elements[element] = Element(value, low, high, unit, own["source"])
         swing = si(f"variable of {name}", table["variable"]["value"], variable)
         active = None
         if "active" in table:

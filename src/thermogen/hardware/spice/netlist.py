@@ -170,7 +170,7 @@ def _noise(
     rise = 1e-2 * transient.fineness * step  # from one value to the next, centred on the switch
     edges = np.arange(1, len(noise)) * step
     switches = np.stack([edges - rise / 2, edges + rise / 2], 1).ravel()
-    times = [_number(t) for t in (0.0, *switches, len(noise) * step)]
+    times = [_number(float(t)) for t in (0.0, *switches, len(noise) * step)]
     for i, currents in enumerate(np.repeat(noise * size, 2, axis=0).T):
         points = [f"{t} {_number(value)}" for t, value in zip(times, currents, strict=True)]
         rows = "\n+ ".join(" ".join(points[k : k + LINE]) for k in range(0, len(points), LINE))
