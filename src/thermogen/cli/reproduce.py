@@ -64,7 +64,7 @@ def reproduce(
         return
     if dt not in (None, AUTO):
         given["dt"] = number_of(dt)
-    settings = Settings.of(digits=o.parse_digits(digits), **given)
+    settings = Settings.of(digits=o.parse_list(digits), **given)
     measures = Measures(samples=count, paths=paths, integrator=integrator, generation_dt=dt)
     with stoppable(f"finished work is kept in {out}: go on with --resume"):
         results = run(settings, measures, out, second_trainer=second_trainer, **how)

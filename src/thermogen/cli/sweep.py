@@ -34,7 +34,7 @@ def sweep(
             "--with",
             metavar="NAME=VALUE",
             show_default=False,
-            help="An imperfection that every device has besides; repeat for more.",
+            help="A further imperfection of every device; repeat for more.",
         ),
     ] = None,
     dt: o.Dt = None,
@@ -91,9 +91,9 @@ def sweep(
     )
     chosen = None if values is None else _numbers(values)
     base = Imperfections()
-    for words in others or ():
-        name, _, value = words.partition("=")
-        require(bool(value), f"--with {words!r} is no NAME=VALUE: write e.g. --with bits=6")
+    for setting in others or ():
+        name, _, value = setting.partition("=")
+        require(bool(value), f"--with {setting!r} is no NAME=VALUE: write e.g. --with bits=6")
         base = Imperfections.named(name, *_numbers(value), base=base)
     for value in chosen or ():
         Imperfections.named(names[0], value, base)
@@ -127,17 +127,11 @@ def sweep(
 
 
 def _numbers(text: str) -> list[float]:
-    """'0,0.05,0.1' as numbers; InputError for anything else."""
-    from thermogen.errors import InputError
-
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise InputError(f"values {text!r} are no list of numbers: write e.g. 0,0.05,0.1") from error
+    return list(o.parse_list(text, float, "values", "0,0.05,0.1"))
 
 
 def _show(sweeps: list[dict[str, Any]]) -> None:
-    """A table of every value: quality and heat, and what is tolerated."""
+    """A table of every value: quality and heat, and the tolerated range."""
     from rich.console import Console
 
     from thermogen.cli.tables import plain_table
@@ -145,13 +139,11 @@ def _show(sweeps: list[dict[str, Any]]) -> None:
     from thermogen.report.tolerance import with_interval as cell
 
     console = Console()
-    for result in sweeps:
-        table = plain_table(result["flaw"], result["measure"], "of perfect, %", "heat, kT")
-        for name, row in [("perfect", result["perfect"])] + [
-            (f"{row['value']:g}", row) for row in result["rows"]
-        ]:
-            shares = cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0)
-            table.add_row(name, *shares)
-        console.print(f"[bold]{plain(result['label'])}[/]: 95 % of quality kept {limit_in_words(result)}")
-        console.print(table)
+    for sweep in sweeps:
+        rows = [
+            (name, cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0))
+            for name, row in (("perfect", sweep["perfect"]), *((f"{r['value']:g}", r) for r in sweep["rows"]))
+        ]
+        console.print(f"[bold]{plain(sweep['label'])}[/]: 95 % of quality kept {limit_in_words(sweep)}")
+        console.print(plain_table(sweep["flaw"], sweep["measure"], "of perfect, %", "heat, kT", rows=rows))
         console.print()

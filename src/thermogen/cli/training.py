@@ -43,7 +43,7 @@ def train(
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.experiment import prepare
 
-    digits = o.parse_digits(given.pop("digits") or ("" if images else "0,1,2"))
+    digits = o.parse_list(given.pop("digits") or ("" if images else "0,1,2"))
     settings = Settings.of(digits=digits, images=images, **given)
     require(
         settings.trainer == "exact" or process_count() == 1,
