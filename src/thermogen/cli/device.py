@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from thermogen.errors import require
 from thermogen.studies.options import Option
 
 _PANEL = "The device"
@@ -13,7 +14,7 @@ _PANEL = "The device"
 
 @dataclass(frozen=True)
 class Device:
-    """Which computer of a model is wired, on which platform."""
+    """The computer of a model to wire, and its platform."""
 
     # fmt: off
     platform: Annotated[str, Option("Platform by name.", _PANEL)] = "cmos-1fF"
@@ -21,7 +22,7 @@ class Device:
         "Another value of an element, e.g. capacitance=2fF; repeat for more.", _PANEL, flag="--set")] = None
     platforms: Annotated[Path | None, Option(
         "Your own platform file.", _PANEL, default="the shipped one")] = None
-    label: Annotated[int | None, Option("Class to wire, of a conditional model.", _PANEL)] = None
+    label: Annotated[int | None, Option("Class to wire, of a class-conditional model.", _PANEL)] = None
     segment: Annotated[int | None, Option(
         "Segment of time to wire, of a model whose couplings change in time.", _PANEL)] = None
     # fmt: on
@@ -29,14 +30,13 @@ class Device:
 
 def circuit_of(model: Any, given: dict[str, Any], seed: int) -> Any:
     """The computer of a model on a platform, by the options of `Device`."""
-    from thermogen.errors import require
     from thermogen.hardware import record
     from thermogen.studies.circuit_model import make_circuit_model
 
     device, values = Device(**given), {}
-    for word in device.changed or ():
-        name, _, value = (part.strip() for part in word.partition("="))
-        require(bool(name and value), f"--set {word}: write NAME=VALUE, e.g. capacitance=2fF")
+    for setting in device.changed or ():
+        name, value = (word.strip() for word in setting.partition("=")[::2])
+        require(bool(name and value), f"--set {setting}: write NAME=VALUE, e.g. capacitance=2fF")
         values[name] = value
     platform = record(device.platform, device.platforms)
     return make_circuit_model(

@@ -1,4 +1,4 @@
-"""Samples on their way: finished batches beside the file that they are for, until it is written."""
+"""Finished batches of unfinished samples, in a folder next to their file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _RECORD = "run.json"
 
 @contextmanager
 def kept_batches(out: Path, identity: dict[str, Any], resume: bool, force: bool) -> Iterator[Path]:
-    """The folder OUT.unfinished for the batches of samples that go to `out`, removed when all is done.
+    """The folder OUT.unfinished for the batches of the samples of `out`, removed at the end.
 
-    identity: all that decides the samples, as JSON can hold it. Batches of an earlier call are gone on from
-    with `resume`. A call that is stopped or refused before it has finished a batch leaves nothing.
+    identity: everything that decides the samples, as JSON values. `resume` uses the batches of an earlier
+    call. A call that ends before its first batch leaves nothing.
 
     Raises InputError for batches of other samples, and for any at all without `resume` or `force`.
     """
@@ -63,7 +63,7 @@ def _batches(folder: Path) -> list[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """What samples leave there, and the folder if that is all it holds."""
+    """Remove the files of samples, and the folder if it holds no others."""
     if not folder.exists():
         return
     ours = [*folder.glob("samples-*"), *folder.glob(f"{_RECORD}*")]

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.errors import require
 from thermogen.studies.options import RUN
 from thermogen.studies.settings import Settings
 
@@ -39,7 +41,7 @@ def reproduce(
 
     Defaults are the published setting: digits 0, 1, 2, tiled imprint, batch rule, 100 cycles,
     dt = 1e-3, 1,000 samples. Exact training has its own defaults. With a number, --dt is the time step of
-    training too. --images and --baselines belong to --digits all. Writes report.html, results.json,
+    training too. --images and --baselines need --digits all. Writes report.html, results.json,
     samples.npz, samples.gif, figures/ and model/ into --out. Takes 80 seconds on two cores.
 
     Examples:
@@ -79,10 +81,7 @@ def _reproduce_all(images: str | None, seed: int, count: int, out: Path, json: b
     """The main job for all classes."""
     from thermogen.cli.console import print_json, stoppable
     from thermogen.cli.tables import print_comparison
-    from thermogen.data import load_split
-    from thermogen.errors import require
     from thermogen.parallel import process_count
-    from thermogen.quality import load_classifier
     from thermogen.studies.all_classes import reproduce_all_classes
     from thermogen.studies.conditional_settings import ConditionalSettings
 
@@ -90,7 +89,7 @@ def _reproduce_all(images: str | None, seed: int, count: int, out: Path, json: b
     settings = ConditionalSettings(seed=seed)
     with stoppable(f"finished work is kept in {out}: go on with --resume"):
         results = reproduce_all_classes(
-            load_split(images), settings, count, out, classifier=load_classifier(), **how
+            tg.load_split(images), settings, count, out, classifier=tg.quality.load_classifier(), **how
         )
     if json:
         print_json(results)

@@ -1,4 +1,4 @@
-"""What the commands on a model folder do between parsing and printing."""
+"""The work of the commands on a model folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from thermogen.thermodynamics import noising_path_ratio
 def identity_of_samples(
     model: Model, integrator: Integrator | None, double: bool, **options: Any
 ) -> dict[str, Any]:
-    """All that decides the samples of a model: what must be equal for one call to go on from another."""
+    """Everything that decides the samples of a model. A call continues another one of the same identity."""
     return {
         **options,
         "schedule": asdict(model.schedule),
@@ -53,7 +53,7 @@ def generate_from(
     require(count >= 1, f"count = {count}: give 1 sample or more")
     require(
         label is None or bool(model.computer.labels),
-        f"label = {label}: this model draws all classes with one set of couplings; leave --label out",
+        f"label = {label}: this model generates all classes with one set of couplings; leave --label out",
     )
     with jax.enable_x64(double), stage("generating", count) as tick:
         return generate(
@@ -63,7 +63,7 @@ def generate_from(
             model.schedule,
             labels=None if label is None else [label] * count,
             integrator=integrator,
-            # Without a film, stretches only as short as progress needs: each is a call of its own.
+            # Without a film, intervals as long as the progress bar allows: each is a separate call.
             film_frames=30 if film else max(1, model.schedule.steps // 250),
             checkpoint=checkpoint,
             progress=lambda done, total: tick(done * count // total, ""),
@@ -79,10 +79,7 @@ def measure_model(
     integrator: Integrator | None = None,
     double: bool = False,
 ) -> dict[str, Any]:
-    """All numbers of a stored model that its folder allows to compute.
-
-    Samples come by the schedule of `model`; noising paths by the time step of its training.
-    """
+    """Measures of a stored model. Noising paths have the time step of its training."""
     require(paths >= 0, f"paths = {paths}: give 0 or more")
     if model.prototypes is None:
         raise InputError(
@@ -98,20 +95,20 @@ def measure_model(
 
 
 def _path_ratio(model: Model, paths: int, seed: int, stage: Stage) -> dict[str, Any]:
-    """The path ratio on noising paths, shared by the classes where each has its own couplings."""
-    trained, labels, control = model.training, np.asarray(model.data["labels"]), model.computer
+    """The path ratio on noising paths. A `PerClass` divides the paths among its classes."""
+    settings, labels, control = model.training, np.asarray(model.data["labels"]), model.computer
     assert model.prototypes is not None
     force = imprint_fields(
         model.prototypes,
         labels,
         control.units.hidden,
         output=control.units.output,
-        imprint=trained["imprint"],
-        amplitude=trained["amplitude"],
-        hidden_amplitude=trained["hidden_amplitude"],
-        key=stream(trained["seed"], "imprint"),
+        imprint=settings["imprint"],
+        amplitude=settings["amplitude"],
+        hidden_amplitude=settings["hidden_amplitude"],
+        key=stream(settings["seed"], "imprint"),
     )
-    schedule, key = replace(model.schedule, dt=trained["dt"]), stream(seed, "path ratio")
+    schedule, key = replace(model.schedule, dt=settings["dt"]), stream(seed, "path ratio")
     if isinstance(control, PerClass):
         groups = [(control.choose(label), np.flatnonzero(labels == label)) for label in control.labels]
     else:
@@ -124,4 +121,4 @@ def _path_ratio(model: Model, paths: int, seed: int, stage: Stage) -> dict[str, 
             if share:
                 ratios.append(noising_path_ratio(key, computer, force[images], share, schedule))
                 tick(sum(len(ratio.total) for ratio in ratios), "")
-    return ratio_measures(jax.tree.map(lambda *parts: np.concatenate(parts), *ratios))
+    return ratio_measures(jax.tree.map(lambda *ratios: np.concatenate(ratios), *ratios))

@@ -9,6 +9,7 @@ import typer
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.errors import require
 
 
 @app.command()
@@ -45,7 +46,6 @@ def bench(
         thermogen bench --history benchmarks/history.jsonl
     """
     from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.errors import require
     from thermogen.studies.speed import SpeedSettings
     from thermogen.studies.speed import bench as run
     from thermogen.studies.speed.history import changes, earlier, keep

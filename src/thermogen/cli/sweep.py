@@ -1,4 +1,4 @@
-"""The command that measures how much imperfection a trained computer tolerates."""
+"""The command that sweeps imperfections of a trained computer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.errors import require
 
 
 @app.command()
@@ -47,10 +49,10 @@ def sweep(
 ) -> None:
     """Measure quality and heat of a trained computer on imperfect devices, for growing imperfection.
 
-    Couplings of few bits, with errors, one-sided, dead or of limited range; units that differ; noise that is
-    uneven, excessive or correlated; slow or noisy read-out; slow switching. Each device is compared with the
-    perfect one on the same noise. --count is the number of samples of a device. Writes sweep.json, sweep.md,
-    sweep.png and every finished device into --out; an interrupted call continues there.
+    Imperfections are couplings of few bits, with errors, asymmetric, dead or of limited range; mismatched
+    units; uneven, excessive or correlated noise; slow or noisy read-out; slow switching. Each device is
+    compared with the perfect one on the same noise. --count is the number of samples of a device. Writes
+    sweep.json, sweep.md, sweep.png and every finished device into --out. An interrupted call continues there.
 
     Names: bits, bias_bits, coupling_limit, coupling_error, asymmetry, dead, linear_range, mismatch_J2,
     mismatch_J4, mismatch_mobility, offset, temperature_gradient, excess_noise, noise_time, readout_noise,
@@ -69,13 +71,9 @@ def sweep(
     from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.writing import check_free_of, write_json
     from thermogen.control import ConditionSet
-    from thermogen.data import load_split
-    from thermogen.errors import require
     from thermogen.hardware.imperfect.imperfections import Imperfections
     from thermogen.parallel import first, is_first
-    from thermogen.quality import load_classifier
     from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
-    from thermogen.storage.model import Model
     from thermogen.storage.run_folder import write_atomically
     from thermogen.studies.evaluation import reference_of
     from thermogen.studies.time_step import at_step
@@ -100,14 +98,18 @@ def sweep(
     files = check_free_of(out, ("sweep.json", "sweep.md", "sweep.png"), force)
     if force:
         first("the claim", lambda: shutil.rmtree(out / "devices", ignore_errors=True))
-    loaded = Model.from_pretrained(model)
-    conditional = isinstance(loaded.computer, ConditionSet)
+    stored = tg.Model.from_pretrained(model)
+    conditional = isinstance(stored.computer, ConditionSet)
     with stoppable(f"finished devices are kept in {out}: give the same command to go on"):
-        reference = reference_of(load_split(images), load_classifier(classifier)) if conditional else None
-        loaded = at_step(loaded, dt, seed)
+        reference = (
+            reference_of(tg.load_split(images), tg.quality.load_classifier(classifier))
+            if conditional
+            else None
+        )
+        stored = at_step(stored, dt, seed)
         sweeps = [
             run(
-                loaded, name, chosen, devices=devices, count=count, seed=seed, base=base,
+                stored, name, chosen, devices=devices, count=count, seed=seed, base=base,
                 reference=reference, folder=out / "devices", stage=stage,
             )
             for name in names

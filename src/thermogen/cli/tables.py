@@ -135,10 +135,11 @@ def print_platforms(platforms: dict[str, Any]) -> None:
         console.print()
 
 
-def print_figures(figures: dict[str, tuple[float, str]]) -> None:
+def print_figures(figures: dict[str, dict[str, Any]]) -> None:
     """Physical figures by name: value and unit."""
     rows = [
-        (name, f"{value:.4g}" if unit else f"{value:,.0f}", unit) for name, (value, unit) in figures.items()
+        (name, f"{figure['value']:.4g}" if figure["unit"] else f"{figure['value']:,.0f}", figure["unit"])
+        for name, figure in figures.items()
     ]
     Console().print(plain_table("", "value", "unit", rows=rows, left=(0, 2)))
 
