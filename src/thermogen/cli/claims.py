@@ -10,6 +10,8 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_claims
 
 
 @app.command()
@@ -42,8 +44,6 @@ def claims(
 
         thermogen claims --json
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_claims
     from thermogen.studies.claims import Plan, run_claims
 
     folder = out or Path("runs/claims-quick" if quick else "runs/claims")

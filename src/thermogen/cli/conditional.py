@@ -10,6 +10,8 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import percent, print_comparison, print_quality
 from thermogen.errors import require
 from thermogen.studies.conditional_settings import ConditionalSettings
 
@@ -35,7 +37,6 @@ def train_conditional(
     """
     import time
 
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.conditional_training import conditional_model
     from thermogen.studies.conditional_training import train_conditional as run
@@ -77,8 +78,6 @@ def evaluate(
 
         thermogen evaluate models/mnist --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_quality
     from thermogen.cli.writing import check_file, write_json
     from thermogen.parallel import is_first
     from thermogen.studies.evaluation import evaluate_model, reference_of
@@ -116,8 +115,6 @@ def complete(
     """
     import numpy as np
 
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import percent
     from thermogen.cli.writing import check_file
     from thermogen.report.films import write_png_grid
     from thermogen.studies.completion import complete as run
@@ -165,8 +162,6 @@ def classify(
 
         thermogen classify models/labels --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stoppable
-    from thermogen.cli.tables import percent
     from thermogen.studies.classification import classify_images, evaluate_classification
 
     require(count >= 1, f"count = {count}: give 1 or more")
@@ -205,8 +200,6 @@ def compare(
 
         thermogen compare --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_comparison
     from thermogen.studies.comparison import compare_generators
 
     with stoppable(f"finished work is kept in {out}: go on with --resume"):

@@ -10,6 +10,8 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_ledger
 from thermogen.errors import require
 
 
@@ -51,9 +53,7 @@ def ledger(
     """
     from dataclasses import asdict
 
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.samples import generate_from
-    from thermogen.cli.tables import print_ledger
     from thermogen.cli.writing import check_file, check_free_of, write_json
     from thermogen.ledger import default_text, load_parameters, make_ledger, measure_joules, workload_of
     from thermogen.report.ledger import ledger_figure, ledger_markdown

@@ -10,8 +10,7 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
-from thermogen.cli.device import Device, circuit_of
-from thermogen.cli.hardware import NoiseStep
+from thermogen.cli.hardware import Device, NoiseStep, circuit_of
 from thermogen.studies.options import RUN
 
 export = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import Group, app
-from thermogen.cli.device import Device, circuit_of
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_agreement, print_figures, print_platforms
 from thermogen.errors import require
-from thermogen.studies.options import RUN
+from thermogen.studies.options import RUN, Option
 
 hardware = typer.Typer(
     cls=Group,
@@ -33,6 +35,41 @@ Program = Annotated[
 ]
 
 
+_PANEL = "The device"
+
+
+@dataclass(frozen=True)
+class Device:
+    """The computer of a model to wire, and its platform."""
+
+    # fmt: off
+    platform: Annotated[str, Option("Platform by name.", _PANEL)] = "cmos-1fF"
+    changed: Annotated[list[str] | None, Option(
+        "Another value of an element, e.g. capacitance=2fF; repeat for more.", _PANEL, flag="--set")] = None
+    platforms: Annotated[Path | None, Option(
+        "Your own platform file.", _PANEL, default="the shipped one")] = None
+    label: Annotated[int | None, Option("Class to wire, of a class-conditional model.", _PANEL)] = None
+    segment: Annotated[int | None, Option(
+        "Segment of time to wire, of a model whose couplings change in time.", _PANEL)] = None
+    # fmt: on
+
+
+def circuit_of(model: Any, given: dict[str, Any], seed: int) -> Any:
+    """The computer of a model on a platform, by the options of `Device`."""
+    from thermogen.hardware import record
+    from thermogen.studies.circuit_model import make_circuit_model
+
+    device, values = Device(**given), {}
+    for setting in device.changed or ():
+        name, value = (word.strip() for word in setting.partition("=")[::2])
+        require(bool(name and value), f"--set {setting}: write NAME=VALUE, e.g. capacitance=2fF")
+        values[name] = value
+    platform = record(device.platform, device.platforms)
+    return make_circuit_model(
+        model, platform, changed=values, label=device.label, segment=device.segment, seed=seed
+    )
+
+
 @hardware.command("platforms")
 @o.with_fields(Device, only=("platforms",))
 def list_platforms(given: dict[str, Any], json: o.Json = False) -> None:
@@ -42,10 +79,6 @@ def list_platforms(given: dict[str, Any], json: o.Json = False) -> None:
 
         thermogen hardware platforms
     """
-    from dataclasses import asdict
-
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_platforms
     from thermogen.hardware import records
 
     platforms = {name: asdict(record) for name, record in records(given["platforms"]).items()}
@@ -73,8 +106,6 @@ def physical_figures(
 
         thermogen hardware figures models/digits --platform josephson --set inductance=50pH
     """
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_figures
     from thermogen.hardware import figures
 
     stored = tg.Model.from_pretrained(model)
@@ -160,8 +191,6 @@ def verify(
 
         thermogen hardware verify
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_agreement
     from thermogen.hardware import find_ngspice, record
     from thermogen.langevin import StochasticHeun
     from thermogen.studies.circuit import verify_model, verify_random

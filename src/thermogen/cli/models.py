@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, print_results, stage, stoppable, with_error
+from thermogen.cli.tables import print_card
 
 
 @app.command()
@@ -44,9 +46,7 @@ def sample(
 
         thermogen sample models/digits --integrator heun --noise three-point --out fast.npz
     """
-    from thermogen.cli.console import print_json, stage, stoppable, with_error
-    from thermogen.cli.kept_batches import kept_batches
-    from thermogen.cli.samples import generate_from, identity_of_samples
+    from thermogen.cli.samples import generate_from, identity_of_samples, kept_batches
     from thermogen.cli.writing import write_samples
     from thermogen.langevin import named_integrator
     from thermogen.parallel import is_first
@@ -65,7 +65,7 @@ def sample(
         samples = generate_from(stored, count, seed, stage, method, double, label, batches, film)
         if is_first():
             write(samples, stored.image_shape)
-    results = {name: summary(getattr(samples, name)) for name in ("heat_kT", "work_kT")}
+    results: dict[str, Any] = {name: summary(getattr(samples, name)) for name in ("heat_kT", "work_kT")}
     results |= {"dt": stored.schedule.dt, "out": str(out)}
     if json:
         print_json(results)
@@ -96,7 +96,6 @@ def measure(
 
         thermogen measure runs/reproduce/model --count 200 --json
     """
-    from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.cli.samples import measure_model
     from thermogen.cli.writing import check_file, write_json
     from thermogen.langevin import named_integrator
@@ -110,10 +109,7 @@ def measure(
         results = measure_model(stored, count, paths, seed, stage, method, double)
     if is_first():
         write_json(out, results)
-    if json:
-        print_json(results)
-    else:
-        print_results(results)
+    print_json(results) if json else print_results(results)
 
 
 @app.command()
@@ -124,8 +120,6 @@ def show(model: o.ModelFolder, json: o.Json = False) -> None:
 
         thermogen show models/digits
     """
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_card
     from thermogen.storage.model import read_card
 
     tg.Model.from_pretrained(model)  # the weights are checked too

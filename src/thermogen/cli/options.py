@@ -32,7 +32,7 @@ def option_of(settings: type, name: str) -> Any:
 
 
 def _type_of(settings: type, name: str) -> Any:
-    """The type of a command's parameter for an annotated field of settings."""
+    """The type of the parameter of a command for an annotated field of settings."""
     kind, option = options_of(settings)[name]
     if get_origin(kind) is tuple:
         kind = str

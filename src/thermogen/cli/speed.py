@@ -9,6 +9,8 @@ import typer
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import plain_table
 from thermogen.errors import require
 
 
@@ -45,7 +47,6 @@ def bench(
 
         thermogen bench --history benchmarks/history.jsonl
     """
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.studies.speed import SpeedSettings
     from thermogen.studies.speed import bench as run
     from thermogen.studies.speed.history import changes, earlier, keep
@@ -74,8 +75,6 @@ def bench(
 
 def _show(results: dict[str, Any]) -> None:
     from rich.console import Console
-
-    from thermogen.cli.tables import plain_table
 
     console = Console(highlight=False)
     machine, units, devices = results["machine"], results["units"], results["machine"]["devices"]

@@ -10,6 +10,8 @@ import typer
 import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import plain_table
 from thermogen.errors import require
 
 
@@ -68,7 +70,6 @@ def sweep(
     """  # fmt: skip
     import shutil
 
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.writing import check_free_of, write_json
     from thermogen.control import ConditionSet
     from thermogen.hardware.imperfect.imperfections import Imperfections
@@ -136,7 +137,6 @@ def _show(sweeps: list[dict[str, Any]]) -> None:
     """A table of every value: quality and heat, and the tolerated range."""
     from rich.console import Console
 
-    from thermogen.cli.tables import plain_table
     from thermogen.report.tolerance import limit_in_words, plain
     from thermogen.report.tolerance import with_interval as cell
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable, training_summary
 from thermogen.errors import require
 from thermogen.studies.settings import Settings
 
@@ -38,7 +39,6 @@ def train(
 
         thermogen train --defect-map map.npz --out models/repaired
     """
-    from thermogen.cli.console import print_json, stage, stoppable, training_summary
     from thermogen.parallel import first, is_first, process_count
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.experiment import prepare

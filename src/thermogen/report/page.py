@@ -24,26 +24,11 @@ from thermogen.report.wording import FILTERS
 GRID = 100
 """Generated images shown in the grid: the first ones, without selection."""
 PUBLISHED_SETTINGS = {
-    "topology": "published",
-    "hidden": 512,
-    "imprint": "tile",
-    "amplitude": 2.0,
-    "trainer": "batch",
-    "optimizer": "sgd",
-    "trajectories": 1,
-    "train_visible_biases": False,
-    "kT": 0.1,
-    "t_f": 2.5,
-    "dt": 1e-3,
-    "ramp_fraction": 0.75,
-    "readout": 0.0,
-    "segments": 1,
-    "compress": None,
-    "integrator": "euler",
-}
+    "topology": "published", "hidden": 512, "imprint": "tile", "amplitude": 2.0, "trainer": "batch",
+    "optimizer": "sgd", "trajectories": 1, "train_visible_biases": False, "kT": 0.1, "t_f": 2.5, "dt": 1e-3,
+    "ramp_fraction": 0.75, "readout": 0.0, "segments": 1, "compress": None, "integrator": "euler",
+}  # fmt: skip
 """The setting of PRL 136, 037101 and its program; the page lists what differs from it."""
-
-
 EQUATIONS = {
     "motion": (
         r"\mathrm{d}x_i = -\mu\,\partial_i V_\theta\,\mathrm{d}t + \sqrt{2\mu kT}\;\mathrm{d}W_i\,,"
@@ -134,22 +119,12 @@ def draw(record: RunRecord, theme: Theme) -> dict[str, bytes]:
     published = results["published"]
     scores, noise = _scores(record)
     heats = [f"{heat:,.0f}".replace("-", "−") for heat in samples.heat_kT[:shown]]
+    numbers = [str(number + 1) for number in range(shown)]
+    noising, labels = record.noising_film[:, :SHOWN], [str(label) for label in record.labels[:SHOWN]]
     drawn = {
-        "noising": figures.strips(
-            record.noising_film[:, :SHOWN],
-            record.noising_times,
-            shape,
-            [str(label) for label in record.labels[:SHOWN]],
-            theme=theme,
-        ),
+        "noising": figures.strips(noising, record.noising_times, shape, labels, theme=theme),
         "films": figures.strips(
-            samples.film[:, :shown],
-            samples.film_times,
-            shape,
-            [str(number + 1) for number in range(shown)],
-            heats,
-            heading="$Q/kT$",
-            theme=theme,
+            samples.film[:, :shown], samples.film_times, shape, numbers, heats, heading="$Q/kT$", theme=theme
         ),
         "heat": figures.heat_figure(
             samples.heat_kT,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
@@ -28,6 +29,23 @@ class Motion(NamedTuple):
         """The start of a run."""
         zero = jnp.zeros(len(x), x.dtype)
         return cls(x, zero, zero, jnp.zeros_like(x))
+
+
+class Energies(NamedTuple):
+    """Energies of every sample since the start, in kT of the model, (n,).
+
+    change: V(x(t)) - V_0(x(0)). heat: metered along the path as force times displacement. work: of changes of
+    the couplings, and of units set by the visitor. gap = change - (work - heat) is rounding.
+    """
+
+    change: Float[np.ndarray, " n"]
+    heat: Float[np.ndarray, " n"]
+    work: Float[np.ndarray, " n"]
+
+    @property
+    def gap(self) -> Float[np.ndarray, " n"]:
+        """Deviation from the first law, in kT."""
+        return self.change - (self.work - self.heat)
 
 
 @eqx.filter_jit

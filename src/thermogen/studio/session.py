@@ -54,8 +54,7 @@ class Session:
         """Show the model `first`, then obey commands until cancelled."""
         try:
             await self._tell("hello", token=self.token, integrators=list(INTEGRATORS))
-            await self._choose(first)
-            await self._show()
+            await self._do_choose(first)
             while True:
                 await self._turn()
         finally:
@@ -146,7 +145,24 @@ class Session:
         await self._settings()
 
     async def _do_choose(self, model: str) -> None:
-        await self._choose(model)
+        names = [*self._models.models, *self._trained]
+        require(model in names, f"unknown model {model[:60]!r}: choose one of {', '.join(names)}")
+        await self._tell("notice", text=f"Preparing {model}: compiling takes a few seconds.")
+
+        def prepare() -> Simulation:
+            shown = self._trained.get(model) or self._models.load(model)
+            simulation = Simulation(shown, self._models.classifier)
+            simulation.advance(1)  # compiles
+            simulation.begin()
+            return simulation
+
+        self._simulation = await self._compute(prepare)
+        self._sample, self._unit, self._running, self._again_at = 0, None, True, None
+        self._pace, self._warm, self._due, self._most = 1.0, False, 0.0, _MOST_UNTIMED
+        await self._tell("model", **outgoing.model(self._simulation.shown, names))
+        await self._new_run()
+        await self._settings()
+        await self._tell("notice", text="")
         await self._show()
 
     async def _do_run(self) -> None:
@@ -270,26 +286,6 @@ class Session:
         await self.commands.put(Command("choose", {"model": name}))
 
     # --- runs ---------------------------------------------------------------------------------------------
-
-    async def _choose(self, name: str) -> None:
-        names = [*self._models.models, *self._trained]
-        require(name in names, f"unknown model {name[:60]!r}: choose one of {', '.join(names)}")
-        await self._tell("notice", text=f"Preparing {name}: compiling takes a few seconds.")
-
-        def prepare() -> Simulation:
-            shown = self._trained.get(name) or self._models.load(name)
-            simulation = Simulation(shown, self._models.classifier)
-            simulation.advance(1)  # compiles
-            simulation.begin()
-            return simulation
-
-        self._simulation = await self._compute(prepare)
-        self._sample, self._unit, self._running, self._again_at = 0, None, True, None
-        self._pace, self._warm, self._due, self._most = 1.0, False, 0.0, _MOST_UNTIMED
-        await self._tell("model", **outgoing.model(self._simulation.shown, names))
-        await self._new_run()
-        await self._settings()
-        await self._tell("notice", text="")
 
     async def _begin(self, seed: int) -> None:
         await self._begun(lambda: self._simulation.begin(seed % 2**32))

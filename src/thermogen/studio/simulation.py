@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -19,29 +18,11 @@ from thermogen.quality import Classifier
 from thermogen.seeds import stream
 from thermogen.studies.completion import likely_conditions, shown_values
 from thermogen.studio import engine
-from thermogen.studio.engine import Motion
+from thermogen.studio.engine import Energies, Motion
 from thermogen.studio.shown_model import FREE, ShownModel, levels
 
 MOST_SAMPLES = 64
 _FILM = 150  # frames kept of a run; the rest are thinned out
-
-
-@dataclass(frozen=True)
-class Energies:
-    """Energies of every sample since the start, in kT of the model, (n,).
-
-    change: V(x(t)) - V_0(x(0)). heat: metered along the path as force times displacement. work: of changes of
-    the couplings, and of units set by the visitor. gap = change - (work - heat) is rounding.
-    """
-
-    change: Float[np.ndarray, " n"]
-    heat: Float[np.ndarray, " n"]
-    work: Float[np.ndarray, " n"]
-
-    @property
-    def gap(self) -> Float[np.ndarray, " n"]:
-        """Deviation from the first law, in kT."""
-        return self.change - (self.work - self.heat)
 
 
 class Simulation:
