@@ -153,6 +153,7 @@ def test_the_files_beside_the_page_are_what_it_shows(tmp_path):
     assert names == [
         f"{name}.png"
         for name in (
+            "correlation",
             "fields",
             "films",
             "grid",
@@ -162,7 +163,6 @@ def test_the_files_beside_the_page_are_what_it_shows(tmp_path):
             "nearest",
             "noising",
             "ratio",
-            "resemblance",
         )
     ]
     for path in (tmp_path / "figures").iterdir():
@@ -243,7 +243,7 @@ def test_figures_are_pictures_on_the_paper_of_their_theme(theme):
         figures.loss_figure(np.zeros(0), np.zeros((0, 3)), 13.5, theme=theme),
         figures.heat_figure(run.samples.heat_kT, [("other", 500.0, None)], theme=theme),
         figures.heat_figure(np.full(3, 7.0), [], theme=theme),
-        figures.resemblance_figure(np.array([[0.5, -0.9]]), theme=theme),
+        figures.correlation_figure(np.array([[0.5, -0.9]]), theme=theme),
         figures.connection_figure(run.connection_fields, (5, 4), theme=theme),
         figures.connection_figure(np.zeros((1, 20)), (5, 4), theme=theme),
         figures.ratio_figure(run.results["path_ratio"], theme=theme),

@@ -12,8 +12,7 @@ import thermogen as tg
 from thermogen.control import Clamp
 from thermogen.errors import DivergenceError, InputError
 from thermogen.seeds import stream
-from thermogen.studio import downloads as saving
-from thermogen.studio import training
+from thermogen.studio import downloads, training
 from thermogen.studio.grey_levels import GreyLevels
 from thermogen.studio.shown_model import FREE, ShownModel
 from thermogen.studio.simulation import Simulation
@@ -75,8 +74,8 @@ def test_a_set_of_couplings_for_each_class(two_patterns, tmp_path):
     experiment = prepare(dataclasses.replace(chosen, images=str(tmp_path / "four.npz")))
     model = experiment.model(experiment.train())
     simulation = Simulation(ShownModel.of("classes", model), None, count=4)
-    assert simulation.loaded.labels == (0, 1)
-    simulation.ask(1)
+    assert simulation.shown.labels == (0, 1)
+    simulation.choose_class(1)
     simulation.advance(simulation.steps)
     known = tg.generate(stream(0, "generation"), model.computer.choose(1), 4, model.schedule)
     np.testing.assert_array_equal(simulation.x, known.x)
@@ -85,27 +84,27 @@ def test_a_set_of_couplings_for_each_class(two_patterns, tmp_path):
 @pytest.mark.parametrize("name", ["three-digits", "published", "ten-digits"])
 def test_the_asked_digit_is_drawn(shelf, classifier, name):
     simulation = Simulation(shelf.load(name), classifier, count=16, seed=5)
-    label = simulation.loaded.labels[-1]
-    simulation.ask(label)
+    label = simulation.shown.labels[-1]
+    simulation.choose_class(label)
     simulation.advance(simulation.steps)
     assert (simulation.verdict == label).all()
     assert closes(simulation)
-    with pytest.raises(InputError, match=f"choose among {simulation.loaded.labels[0]}"):
-        simulation.ask(77)
+    with pytest.raises(InputError, match=f"choose among {simulation.shown.labels[0]}"):
+        simulation.choose_class(77)
 
 
-def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier):
-    loaded = shelf.load("three-digits")
-    simulation = Simulation(loaded, classifier, count=3, seed=5)
-    simulation.ask(1)
+def test_a_chosen_class_clamps_hidden_units_at_its_picture(shelf, classifier):
+    shown = shelf.load("three-digits")
+    simulation = Simulation(shown, classifier, count=3, seed=5)
+    simulation.choose_class(1)
     simulation.advance(10)
     held = np.zeros(simulation.units.total, bool)
     held[simulation.units.slice("hidden")] = True
     values = np.zeros((3, simulation.units.total), np.float32)
-    values[:, held] = loaded.standing.hidden[1]
-    schedule = dataclasses.replace(loaded.model.schedule, t_f=0.01, readout=0.0)
+    values[:, held] = shown.grey_levels.hidden[1]
+    schedule = dataclasses.replace(shown.model.schedule, t_f=0.01, readout=0.0)
     known = tg.generate(
-        stream(5, "generation"), loaded.model.computer, 3, schedule, hold=Clamp(held, values), film_frames=1
+        stream(5, "generation"), shown.model.computer, 3, schedule, hold=Clamp(held, values), film_frames=1
     )
     np.testing.assert_array_equal(simulation.x, known.x)
 
@@ -114,19 +113,19 @@ def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier)
 def test_every_kind_of_control_runs_as_generate_runs_it(kind):
     control = controls()[kind]
     simulation = Simulation(ShownModel.of(kind, tg.Model(control, SCHEDULE, (2, 3))), None, count=5, seed=9)
-    if simulation.loaded.labels:
-        simulation.ask(1)
+    if simulation.shown.labels:
+        simulation.choose_class(1)
     simulation.set_temperature(0.1)
     for _ in range(7):
         simulation.advance(3)
-    labels = [1] * 5 if simulation.loaded.labels else None
+    labels = [1] * 5 if simulation.shown.labels else None
     known = tg.generate(stream(9, "generation"), control, 5, SCHEDULE, labels=labels)
     ledger = simulation.ledger()
     np.testing.assert_array_equal(simulation.x, known.x)
     np.testing.assert_allclose(ledger.heat, known.heat_kT, atol=2e-3)
     np.testing.assert_allclose(ledger.work, known.work_kT, atol=2e-3)
     assert np.abs(ledger.gap).max() < 2e-3
-    simulation.hold(np.array([255, 0, *[FREE] * 4]))
+    simulation.clamp(np.array([255, 0, *[FREE] * 4]))
     simulation.begin()
     simulation.advance(simulation.steps)
     assert np.ptp(simulation.x[:, :2], 0).max() == 0
@@ -142,9 +141,9 @@ def test_the_first_law_closes_through_every_change(shelf, classifier, integrator
     for change in (
         lambda: simulation.set_temperature(0.3),
         lambda: simulation.set_dt(0.004),
-        lambda: simulation.hold(drawing),
+        lambda: simulation.clamp(drawing),
         lambda: simulation.place(drawing[::-1]),
-        lambda: simulation.hold(np.full(784, FREE)),
+        lambda: simulation.clamp(np.full(784, FREE)),
         lambda: simulation.set_temperature(0.05),
     ):
         before = simulation.ledger().work
@@ -155,19 +154,19 @@ def test_the_first_law_closes_through_every_change(shelf, classifier, integrator
     assert simulation.ledger().heat.min() != 0
 
 
-def test_held_units_stand_still_at_the_levels_drawn(small):
+def test_clamped_units_keep_the_levels_drawn(small):
     drawing = np.array([255, 0, 128, *[FREE] * 6])
-    small.hold(drawing)
+    small.clamp(drawing)
     small.advance(20)
-    expected = np.tile(small.loaded.standing.levels[[255, 0, 128]], (5, 1))
+    expected = np.tile(small.shown.grey_levels.levels[[255, 0, 128]], (5, 1))
     np.testing.assert_array_equal(small.x[:, :3], expected)
     assert (np.ptp(small.x[:, 3:], 0) > 0).all()
-    small.hold(np.full(9, FREE))
+    small.clamp(np.full(9, FREE))
     small.advance(20)
     assert (small.x[:, :3] != expected).all()
-    for wrong, words in ((np.zeros(9, int), "every unit is held"), (np.zeros(4, int), "give all 9")):
+    for wrong, words in ((np.zeros(9, int), "every unit is clamped"), (np.zeros(4, int), "give all 9")):
         with pytest.raises(InputError, match=words):
-            small.hold(wrong)
+            small.clamp(wrong)
 
 
 def test_half_a_digit_is_finished_by_a_guess_of_the_condition(shelf, classifier):
@@ -176,7 +175,7 @@ def test_half_a_digit_is_finished_by_a_guess_of_the_condition(shelf, classifier)
     for picture, label in zip(digits.images.reshape(2, -1), digits.labels, strict=True):
         drawing = np.full(784, FREE)
         drawing[:448] = picture[:448]  # sixteen rows of 28
-        simulation.hold(drawing)
+        simulation.clamp(drawing)
         simulation.begin()
         simulation.advance(simulation.steps)
         assert (simulation.labels == label).all()
@@ -189,7 +188,7 @@ def test_a_new_step_keeps_the_time_and_takes_fresh_noise(small):
     small.set_dt(0.02)
     assert small.t == pytest.approx(t)
     np.testing.assert_array_equal(small.x, x)
-    assert small.steps == round(small.loaded.model.schedule.t_f / 0.02)
+    assert small.steps == round(small.shown.model.schedule.t_f / 0.02)
     small.advance(20)
     first = small.x
     small.begin()
@@ -200,8 +199,8 @@ def test_a_new_step_keeps_the_time_and_takes_fresh_noise(small):
 
 
 def test_a_hotter_bath_widens_free_units(shelf, classifier):
-    loaded = shelf.load("three-digits")
-    bare = ShownModel.of("bare", tg.Model(loaded.model.computer.uncoupled(), loaded.model.schedule, (28, 28)))
+    shown = shelf.load("three-digits")
+    bare = ShownModel.of("bare", tg.Model(shown.model.computer.uncoupled(), shown.model.schedule, (28, 28)))
     simulation = Simulation(bare, None, count=8)
     simulation.set_temperature(0.4)
     simulation.set_dt(0.005)
@@ -248,12 +247,12 @@ def test_what_a_unit_feels_is_what_the_computer_says(shelf):
 
 def test_ink_stands_where_its_field_puts_a_unit(shelf):
     model = shelf.load("three-digits").model
-    standing = GreyLevels.of(model)
+    grey_levels = GreyLevels.of(model)
     force = 2.5 * float(model.prototypes.max())
     x = np.linspace(-4, 4, 8001)
     density = np.exp(-(x**2 + x**4 - force * x) / 0.1)
-    assert standing.levels[255] == pytest.approx((x * density).sum() / density.sum(), abs=1e-3)
-    assert (np.diff(standing.levels) > 0).all()
+    assert grey_levels.levels[255] == pytest.approx((x * density).sum() / density.sum(), abs=1e-3)
+    assert (np.diff(grey_levels.levels) > 0).all()
     assert GreyLevels.of(dataclasses.replace(model, training={})).hidden is None
 
 
@@ -276,7 +275,7 @@ def test_drawings_are_learnt_and_come_out(classifier):
     assert seen[-1] > 50
     simulation = Simulation(ShownModel.of("bars", model), classifier, count=16)
     for label in (0, 1):
-        simulation.ask(label)
+        simulation.choose_class(label)
         simulation.advance(simulation.steps)
         scores = tg.quality.prototype_scores(simulation.readout, model.prototypes)
         assert (scores.correlation.argmax(1) == label).all()
@@ -305,18 +304,18 @@ def test_useless_drawings_are_refused():
 
 def test_what_is_saved_can_be_read_again(small, tmp_path):
     small.advance(40)
-    with np.load(io.BytesIO(saving.samples(small).content), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(downloads.samples(small).content), allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["x"], small.x)
         np.testing.assert_array_equal(arrays["heat_kT"], small.ledger().heat)
         assert arrays["t"] == small.t
-    with Image.open(io.BytesIO(saving.pictures(small).content)) as picture:
+    with Image.open(io.BytesIO(downloads.pictures(small).content)) as picture:
         assert picture.format == "PNG"
-    with Image.open(io.BytesIO(saving.film(small).content)) as film:
+    with Image.open(io.BytesIO(downloads.film(small).content)) as film:
         assert film.n_frames == len(small.film)
-    with zipfile.ZipFile(io.BytesIO(saving.model(small).content)) as archive:
+    with zipfile.ZipFile(io.BytesIO(downloads.model(small).content)) as archive:
         archive.extractall(tmp_path)
     again = tg.Model.from_pretrained(tmp_path / "two")
-    np.testing.assert_array_equal(again.computer.bias, small.loaded.model.computer.bias)
+    np.testing.assert_array_equal(again.computer.bias, small.shown.model.computer.bias)
 
 
 def test_a_long_film_is_thinned_evenly(small):

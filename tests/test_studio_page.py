@@ -143,7 +143,7 @@ def test_the_asked_digit_appears(page):
     for label in (2, 0):
         ask(page, label)
         expect(page.locator(f"#ask [data-label='{label}']")).to_have_attribute("aria-pressed", "true")
-        expect(page.locator("#verdict")).to_have_text("16 of 16 look like what was asked for.")
+        expect(page.locator("#verdict")).to_have_text("16 of 16 have the requested class.")
         assert (judged(page) == label).all()
     ask(page, "null")
     assert len(set(judged(page))) > 1
@@ -299,8 +299,8 @@ def test_own_drawings_are_trained_and_come_out(page):
     expect(page.locator("#model")).to_have_value("2 drawings", timeout=PATIENCE)
     for label in (0, 1):
         ask(page, label)
-        likeness = [np.corrcoef(one, shapes[label])[0, 1] for one in pixels(page)]
-        assert min(likeness) > 0.6
+        correlation = [np.corrcoef(image, shapes[label])[0, 1] for image in pixels(page)]
+        assert min(correlation) > 0.6
     page.click("#drawings button >> nth=0")
     expect(page.locator("#drawings li")).to_have_count(1)
     expect(page.locator("#train-drawings")).to_be_disabled()

@@ -1,4 +1,4 @@
-"""The typer application. Heavy imports happen inside the commands, so that help is instant."""
+"""The typer application. Commands import heavy modules inside their functions, so that help is fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thermogen.errors import InputError
 
 if TYPE_CHECKING:
     from typer import Context
-else:  # what typer really hands over: its own name for it is a subclass
+else:  # typer passes the base class
     Context = typer.Context.__base__
 
 ROOMS = ("reproduce", "studio", "training", "models", "conditional", "energy", "claims", "export", "hardware",
@@ -31,11 +31,11 @@ NEW_NAMES = {
     "--rivals": "--baselines",
     "--samples": "--count",
 }
-"""Commands and options of older versions, and what they are called now."""
+"""Commands and options of older versions, with their present names."""
 
 
 class Group(TyperGroup):
-    """Commands by name; a name of an older version is refused with the new one, in one line."""
+    """Commands by name. A name of an older version is refused, in one line with the new name."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of the first word."""

@@ -1,4 +1,4 @@
-"""The command that settles published claims."""
+"""The command that tests published claims."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_claims
 
 
 @app.command()
@@ -26,12 +29,12 @@ def claims(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Test the published claims: run them, compare them, print the table.
+    """Test the published claims and print the table.
 
-    Every quantitative claim of the paper and of those that follow it: the published figure, ours with its
-    interval over independent seeds, and a verdict. Each claim fixes its time steps. Finished runs are kept in
-    --out; an interrupted call continues there, and --force runs the chosen claims again. Writes claims.json
-    and claims.md there. --quick takes less than ten minutes on two cores, the full setting an hour or more.
+    The table lists every quantitative claim of the paper and of later papers: the published figure, our
+    figure with its interval over independent seeds, and a verdict. Each claim fixes its time steps. --out
+    keeps finished runs, claims.json and claims.md. An interrupted call continues; --force runs the chosen
+    claims again. --quick takes less than ten minutes on two cores, the full setting an hour or more.
 
     Examples:
 
@@ -41,17 +44,14 @@ def claims(
 
         thermogen claims --json
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_claims
-    from thermogen.data import load_split
     from thermogen.studies.claims import Plan, run_claims
 
     folder = out or Path("runs/claims-quick" if quick else "runs/claims")
-    plan = Plan.of(quick, None if images is None else load_split(images))
+    plan = Plan.of(quick, None if images is None else tg.load_split(images))
     with stoppable(f"finished runs are kept in {folder}: give the same command to go on"):
         results = run_claims(plan, folder, numbers or (), force=force, stage=stage)
     if json:
         print_json(results)
     else:
         print_claims(results)
-        print(f"\nevery figure: {folder / 'claims.md'}")
+        print(f"\nall figures: {folder / 'claims.md'}")

@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import percent, print_comparison, print_quality
+from thermogen.errors import require
 from thermogen.studies.conditional_settings import ConditionalSettings
 
 
@@ -21,7 +25,7 @@ def train_conditional(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Train a class-conditional generator exactly: couplings in shared modes, a set for each condition.
+    """Train a class-conditional generator exactly: shared modes, and mode couplings for each condition.
 
     Training on all of MNIST takes half a minute on two cores.
 
@@ -33,26 +37,24 @@ def train_conditional(
     """
     import time
 
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.data import load_split
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.conditional_training import conditional_model
     from thermogen.studies.conditional_training import train_conditional as run
 
     settings = ConditionalSettings.of(**given)
     check_free(out, force)
-    split = load_split(images)
+    split = tg.load_split(images)
     begun = time.perf_counter()
-    with stoppable("nothing was written: training takes a minute, start it again"):
+    with stoppable("nothing was written: start it again, training takes a minute"):
         result = run(split.training, settings, stage)
     conditional_model(split.training, settings, result).save_pretrained(out, force=force)
     if json:
         print_json(read_card(out))
     else:
         control, seconds = result.control, time.perf_counter() - begun
-        modes = min(settings.modes, control.units.visible)
-        what = f"{len(control.classes)} conditions of {modes} modes, from {len(split.training)} images"
-        print(f"{what}, in {seconds:.1f} s; {control.couplers():,} couplers; model: {out}")
+        modes, count = min(settings.modes, control.units.visible), len(split.training)
+        print(f"{len(control.classes)} conditions of {modes} modes, from {count} images, in {seconds:.1f} s; "
+              f"{control.couplers():,} couplers; model: {out}")  # fmt: skip
 
 
 @app.command()
@@ -76,22 +78,16 @@ def evaluate(
 
         thermogen evaluate models/mnist --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_quality
     from thermogen.cli.writing import check_file, write_json
-    from thermogen.data import load_split
     from thermogen.parallel import is_first
-    from thermogen.quality import load_classifier
-    from thermogen.storage.model import Model
     from thermogen.studies.evaluation import evaluate_model, reference_of
     from thermogen.studies.time_step import at_step
 
-    if out is not None:
-        check_file(out, force, (".json",))
-    loaded = Model.from_pretrained(model)
+    check_file(out, force, (".json",))
+    stored = tg.Model.from_pretrained(model)
     with stoppable("nothing was written"):
-        reference = reference_of(load_split(images), load_classifier(classifier))
-        results, _ = evaluate_model(at_step(loaded, dt, seed), reference, count, seed, stage)
+        reference = reference_of(tg.load_split(images), tg.quality.load_classifier(classifier))
+        results, _ = evaluate_model(at_step(stored, dt, seed), reference, count, seed, stage)
     if not is_first():
         return
     write_json(out, results)
@@ -101,7 +97,7 @@ def evaluate(
 @app.command()
 def complete(
     model: o.ModelFolder,
-    out: Annotated[Path, o.out("FILE.png with shown part, completed image and original, by row")],
+    out: Annotated[Path, o.out("FILE.png with rows of the shown rows, completed images and originals")],
     images: o.Images = None,
     rows: Annotated[int, typer.Option(help="Rows shown, from the top. Default: the upper half.")] = 0,
     count: o.Count = 1000,
@@ -119,39 +115,33 @@ def complete(
     """
     import numpy as np
 
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import percent
     from thermogen.cli.writing import check_file
-    from thermogen.data import load_split
-    from thermogen.errors import require
-    from thermogen.quality import load_classifier
     from thermogen.report.films import write_png_grid
-    from thermogen.storage.model import Model
     from thermogen.studies.completion import complete as run
     from thermogen.studies.completion import evaluate_completion
     from thermogen.studies.time_step import at_step
 
     check_file(out, force, (".png",))
-    loaded = Model.from_pretrained(model)
-    height, width = loaded.image_shape
+    stored = tg.Model.from_pretrained(model)
+    height, width = stored.image_shape
     rows = rows or height // 2
     require(0 < rows < height, f"rows = {rows}: show 1 to {height - 1} of the {height} rows")
     require(count >= 1, f"count = {count}: give 1 or more")
     shown = np.zeros((height, width), bool)
     shown[:rows] = True
     with stoppable(f"nothing was written to {out}"):
-        held = load_split(images).held_out.first(count)
-        samples, completed = run(at_step(loaded, dt, seed), held, shown.ravel(), seed, stage)
-    results = evaluate_completion(completed, samples, held, load_classifier(classifier))
-    flat = held.grey()[:12]
-    pictures = np.where(shown.ravel(), flat, flat.min()), completed[:12], flat
-    write_png_grid(out, np.concatenate(pictures), (height, width), columns=len(flat))
+        held_out = tg.load_split(images).held_out.first(count)
+        samples, completed = run(at_step(stored, dt, seed), held_out, shown.ravel(), seed, stage)
+    results = evaluate_completion(completed, samples, held_out, tg.quality.load_classifier(classifier))
+    originals = held_out.grey()[:12]
+    rows_of_images = np.where(shown.ravel(), originals, originals.min()), completed[:12], originals
+    write_png_grid(out, np.concatenate(rows_of_images), (height, width), columns=len(originals))
     if json:
         print_json(results)
     else:
         right, ceiling = percent(results["completed"]), percent(results["ceiling"])
         print(f"{results['n']} images, {rows} of {height} rows shown: class right in {right}, "
-              f"of the whole images in {ceiling}: {out}")  # fmt: skip
+              f"of the originals in {ceiling}: {out}")  # fmt: skip
 
 
 @app.command()
@@ -172,18 +162,13 @@ def classify(
 
         thermogen classify models/labels --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stoppable
-    from thermogen.cli.tables import percent
-    from thermogen.data import load_split
-    from thermogen.errors import require
-    from thermogen.storage.model import Model
     from thermogen.studies.classification import classify_images, evaluate_classification
 
     require(count >= 1, f"count = {count}: give 1 or more")
-    loaded = Model.from_pretrained(model)
+    stored = tg.Model.from_pretrained(model)
     with stoppable("nothing was written"):
-        held = load_split(images).held_out.first(count)
-        results = evaluate_classification(classify_images(loaded, held, wait=wait, seed=seed), held)
+        held_out = tg.load_split(images).held_out.first(count)
+        results = evaluate_classification(classify_images(stored, held_out, wait=wait, seed=seed), held_out)
     if json:
         print_json(results)
     else:
@@ -215,21 +200,17 @@ def compare(
 
         thermogen compare --images mnist.npz --count 10000
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_comparison
-    from thermogen.data import load_split
-    from thermogen.quality import load_classifier
     from thermogen.studies.comparison import compare_generators
 
     with stoppable(f"finished work is kept in {out}: go on with --resume"):
         results = compare_generators(
-            load_split(images),
+            tg.load_split(images),
             ConditionalSettings.of(**given),
             count,
             out,
             baselines=baselines,
             dt=dt,
-            classifier=load_classifier(classifier),
+            classifier=tg.quality.load_classifier(classifier),
             resume=resume,
             force=force,
             stage=stage,

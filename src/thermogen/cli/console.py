@@ -1,4 +1,4 @@
-"""What a person sees: progress with time left on standard error, results as tables on standard output."""
+"""Output for a person: progress and time left on standard error, results as tables on standard output."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
+from thermogen.cli.tables import plain_table
 from thermogen.parallel.group import shows_progress
 
 
 @contextmanager
 def stage(name: str, total: int) -> Iterator[Any]:
-    """A progress bar for one stage of long work; of several processes only the first shows it."""
+    """A progress bar for one stage of long work. Of several processes only the first shows it."""
     if not shows_progress():
         yield lambda done, note="": None
         return
@@ -49,7 +49,7 @@ def stage(name: str, total: int) -> Iterator[Any]:
 
 @contextmanager
 def stoppable(remedy: str) -> Iterator[None]:
-    """On Ctrl-C say how to go on, and end with exit code 130."""
+    """On Ctrl-C print how to continue, and exit with code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -70,7 +70,7 @@ def with_error(figure: dict[str, Any], digits: int = 4) -> str:
 
 
 def training_summary(result: Any, cycles: int) -> str:
-    """What was done, in a few words."""
+    """The training of a run, in a few words."""
     if result.exact is None:
         return f"{cycles} cycles"
     text = f"exact, {result.exact['iterations']} iterations to {result.exact['residual']:.0e}"
@@ -81,37 +81,32 @@ def training_summary(result: Any, cycles: int) -> str:
 
 
 def print_results(results: dict[str, Any]) -> None:
-    """The main numbers of a run, beside the published ones where there are any."""
-    published = results.get("published", {})
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "this run ± standard error", "published"):
-        table.add_column(column, overflow="fold")
-    theirs = ""
+    """The main numbers of a run, with published ones where there are any."""
+    published, rows = results.get("published", {}), []
+    heat = ratio = ""
     if published:
-        paper, other = published["heat_kT"], published["heat_kT_wang_deng"]
-        theirs = f"{paper['mean']:.0f} ± {paper['std']:.0f}*; {other['mean']:.0f}**"
-    table.add_row("heat / kT", with_error(results["heat_kT"]), theirs)
-    table.add_row("work / kT", with_error(results["work_kT"], 3))
+        paper, batch = published["heat_kT"], published["heat_kT_wang_deng"]
+        heat = f"{paper['mean']:.0f} ± {paper['std']:.0f}*; {batch['mean']:.0f}**"
+        ratio = f"> {published['ratio']:.0e}*"
+    rows += [("heat / kT", with_error(results["heat_kT"]), heat)]
+    rows += [("work / kT", with_error(results["work_kT"], 3))]
     if "entropy" in results:
         entropy = results["entropy"]
-        table.add_row("entropy production / k", f"at most {entropy['total_bound']:.4g}")
-        table.add_row("  of which the system's", f"at most {entropy['change_bound']:.4g}")
-    correlation = results["prototype_correlation"]
-    table.add_row("best correlation", with_error(correlation, 3))
+        rows += [("entropy production / k", f"at most {entropy['total_bound']:.4g}")]
+        rows += [("  of which the system's", f"at most {entropy['change_bound']:.4g}")]
     counts = ", ".join(f"{label}: {n}" for label, n in results["prototype_counts"].items())
-    table.add_row("nearest prototype", counts)
+    rows += [("best correlation", with_error(results["prototype_correlation"], 3))]
+    rows += [("nearest prototype", counts)]
     if "path_ratio" in results:
-        ratio = results["path_ratio"]
-        table.add_row("ln path ratio", with_error(ratio["total"]))
-        table.add_row("  heat part", with_error(ratio["heat_part"]), "all of it*")
-        table.add_row("  force part", with_error(ratio["force_part"]))
+        path_ratio = results["path_ratio"]
+        rows += [("ln path ratio", with_error(path_ratio["total"]))]
+        rows += [("  heat part", with_error(path_ratio["heat_part"]), "all of it*")]
+        rows += [("  force part", with_error(path_ratio["force_part"]))]
     alone = results["energy"]["ratios"]["heat alone"]
-    theirs = f"> {published['ratio']:.0e}*" if published else ""
-    table.add_row("digital / heat", "-" if alone is None else f"{alone:.2g}", theirs)
+    rows += [("digital / heat", "-" if alone is None else f"{alone:.2g}", ratio)]
     if "seconds" in results:
-        seconds = ", ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items())
-        table.add_row("seconds", seconds)
+        rows += [("seconds", ", ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items()))]
     console = Console()
-    console.print(table)
+    console.print(plain_table("", "this run ± standard error", "published", rows=rows, left=(0, 1, 2)))
     if published:
         console.print("* Whitelam 2026 (± sd)  ** Wang & Deng 2026, batch", style="dim", highlight=False)

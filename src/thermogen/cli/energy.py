@@ -1,4 +1,4 @@
-"""The command that states the energy of a sample line by line."""
+"""The command of the energy ledger."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_ledger
+from thermogen.errors import require
 
 
 @app.command()
@@ -18,7 +22,8 @@ def ledger(
     ] = None,
     count: o.Count = 100,
     parameters: Annotated[
-        Path | None, typer.Option(help="Prices: an edited copy of the parameter file, or parts of it.")
+        Path | None,
+        typer.Option(help="Prices: an edited copy of the parameter file, or some of its entries."),
     ] = None,
     write_parameters: Annotated[
         Path | None, typer.Option(help="Write the documented parameter file here, to edit, and stop.")
@@ -32,11 +37,11 @@ def ledger(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """State the energy of a generated sample line by line, each line with its source and kind of evidence.
+    """List the energy of a generated sample line by line, with source and kind of evidence.
 
-    Heat, work of switching, read-out, writing and holding of couplings, standby; for comparison the digital
-    denoiser of the paper, and the simulation of the same computer. The ratios of both sides, from heat alone
-    to the whole device.
+    Lines: heat, work of switching, read-out, coupling writes, coupling hold, standby. For comparison: the
+    digital denoiser of the paper, and the simulation of the same computer. The ratios of both sides go from
+    heat alone to the complete device.
 
     Examples:
 
@@ -48,19 +53,15 @@ def ledger(
     """
     from dataclasses import asdict
 
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.samples import generate_from
-    from thermogen.cli.tables import print_ledger
     from thermogen.cli.writing import check_file, check_free_of, write_json
-    from thermogen.errors import require
     from thermogen.ledger import default_text, load_parameters, make_ledger, measure_joules, workload_of
     from thermogen.report.ledger import ledger_figure, ledger_markdown
-    from thermogen.storage.model import Model
     from thermogen.storage.run_folder import write_atomically
     from thermogen.studies.time_step import at_step
 
     if write_parameters is not None:
-        require(model is None, f"{model} with --write-parameters: it only writes the file, leave one out")
+        require(model is None, f"{model} with --write-parameters, which only writes the file: leave one out")
         check_file(write_parameters, force, (".toml",))
         write_parameters.write_text(default_text(), encoding="utf-8")
         print(f"prices to edit: {write_parameters}")
@@ -70,15 +71,15 @@ def ledger(
     prices = load_parameters(parameters)
     names = ("ledger.json", "ledger.md", "ledger.png")
     files = [] if out is None else check_free_of(out, names, force)
-    loaded = Model.from_pretrained(model)
+    stored = tg.Model.from_pretrained(model)
     with stoppable("nothing was written"):
-        loaded = at_step(loaded, dt, seed)
-        samples = generate_from(loaded, count, seed, stage)
-        # Drawn a second time, so that compiling is not in what the counters see.
-        reading = measure_joules(lambda: generate_from(loaded, count, seed, stage)) if measured else None
-    workload = workload_of(loaded.computer, samples, loaded.schedule)
+        stored = at_step(stored, dt, seed)
+        samples = generate_from(stored, count, seed, stage)
+        # Generated a second time, so that the counters do not include compilation.
+        joules = measure_joules(lambda: generate_from(stored, count, seed, stage)) if measured else None
+    workload = workload_of(stored.computer, samples, stored.schedule)
     results = {
-        **asdict(make_ledger(workload, prices, reading)),
+        **asdict(make_ledger(workload, prices, joules)),
         "workload": asdict(workload),
         "prices": asdict(prices),
         "model": str(model),

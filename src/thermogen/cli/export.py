@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
-from thermogen.cli.device import Device, circuit_of
-from thermogen.cli.hardware import NoiseStep
+from thermogen.cli.hardware import Device, NoiseStep, circuit_of
 from thermogen.studies.options import RUN
 
 export = typer.Typer(
@@ -42,8 +42,8 @@ def export_spice(
     """Write a netlist for ngspice: `ngspice -b FILE.cir` runs it.
 
     A unit is a capacitor with a leak and a cubic current; couplings are transconductors, or summing nodes for
-    low-rank couplings; noise currents are seeded. Runs start in equilibrium, one after the other. States go
-    to FILE.raw.
+    low-rank couplings; noise currents are seeded. Runs follow each other and start in equilibrium. ngspice
+    writes the states to FILE.raw.
 
     Examples:
 
@@ -52,12 +52,11 @@ def export_spice(
         thermogen export spice models/digits --count 10 --platform cmos-100fF --out digits.cir
     """
     from thermogen.cli.writing import check_file
-    from thermogen.storage.model import Model
     from thermogen.storage.run_folder import write_atomically
     from thermogen.studies.circuit_model import deck_of, transient_of
 
     check_file(out, force, (".cir",))
-    circuit = circuit_of(Model.from_pretrained(model), given, seed)
+    circuit = circuit_of(tg.Model.from_pretrained(model), given, seed)
     plan = transient_of(circuit, noise_step, reltol)
     deck = deck_of(circuit, count, plan, seed=seed, noisy=noise, meter=meter, raw=f"{out.stem}.raw")
     write_atomically(out, deck)
@@ -84,10 +83,9 @@ def export_json(
 
     from thermogen.cli.writing import check_file
     from thermogen.hardware import parameters
-    from thermogen.storage.model import Model
     from thermogen.storage.run_folder import write_atomically
 
     check_file(out, force, (".json",))
-    circuit = circuit_of(Model.from_pretrained(model), given, seed)
+    circuit = circuit_of(tg.Model.from_pretrained(model), given, seed)
     write_atomically(out, json.dumps(parameters(circuit.physical, circuit.schedule)) + "\n")
     print(f"{len(circuit.physical.bias)} units on {given['platform']}: {out}")

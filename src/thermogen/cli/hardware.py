@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import Group, app
-from thermogen.cli.device import Device, circuit_of
-from thermogen.studies.options import RUN
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import print_agreement, print_figures, print_platforms
+from thermogen.errors import require
+from thermogen.studies.options import RUN, Option
 
 hardware = typer.Typer(
     cls=Group,
@@ -31,6 +35,41 @@ Program = Annotated[
 ]
 
 
+_PANEL = "The device"
+
+
+@dataclass(frozen=True)
+class Device:
+    """The computer of a model to wire, and its platform."""
+
+    # fmt: off
+    platform: Annotated[str, Option("Platform by name.", _PANEL)] = "cmos-1fF"
+    changed: Annotated[list[str] | None, Option(
+        "Another value of an element, e.g. capacitance=2fF; repeat for more.", _PANEL, flag="--set")] = None
+    platforms: Annotated[Path | None, Option(
+        "Your own platform file.", _PANEL, default="the shipped one")] = None
+    label: Annotated[int | None, Option("Class to wire, of a class-conditional model.", _PANEL)] = None
+    segment: Annotated[int | None, Option(
+        "Segment of time to wire, of a model whose couplings change in time.", _PANEL)] = None
+    # fmt: on
+
+
+def circuit_of(model: Any, given: dict[str, Any], seed: int) -> Any:
+    """The computer of a model on a platform, by the options of `Device`."""
+    from thermogen.hardware import record
+    from thermogen.studies.circuit_model import make_circuit_model
+
+    device, values = Device(**given), {}
+    for setting in device.changed or ():
+        name, value = (word.strip() for word in setting.partition("=")[::2])
+        require(bool(name and value), f"--set {setting}: write NAME=VALUE, e.g. capacitance=2fF")
+        values[name] = value
+    platform = record(device.platform, device.platforms)
+    return make_circuit_model(
+        model, platform, changed=values, label=device.label, segment=device.segment, seed=seed
+    )
+
+
 @hardware.command("platforms")
 @o.with_fields(Device, only=("platforms",))
 def list_platforms(given: dict[str, Any], json: o.Json = False) -> None:
@@ -40,14 +79,10 @@ def list_platforms(given: dict[str, Any], json: o.Json = False) -> None:
 
         thermogen hardware platforms
     """
-    from dataclasses import asdict
-
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_platforms
     from thermogen.hardware import records
 
-    known = {name: asdict(record) for name, record in records(given["platforms"]).items()}
-    print_json(known) if json else print_platforms(known)
+    platforms = {name: asdict(record) for name, record in records(given["platforms"]).items()}
+    print_json(platforms) if json else print_platforms(platforms)
 
 
 @hardware.command("figures")
@@ -71,20 +106,15 @@ def physical_figures(
 
         thermogen hardware figures models/digits --platform josephson --set inductance=50pH
     """
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_figures
     from thermogen.hardware import figures
-    from thermogen.storage.model import Model
 
-    loaded = Model.from_pretrained(model)
-    circuit = circuit_of(loaded, given, seed)
-    if heat is None and "heat_kT" in loaded.figures:
-        heat = loaded.figures["heat_kT"]["mean"]
+    stored = tg.Model.from_pretrained(model)
+    circuit = circuit_of(stored, given, seed)
+    if heat is None and "heat_kT" in stored.figures:
+        heat = stored.figures["heat_kT"]["mean"]
     quantities = figures(circuit.physical, circuit.schedule, heat, circuit.record.active)
-    if json:
-        print_json({name: {"value": held.value, "unit": held.unit} for name, held in quantities.items()})
-    else:
-        print_figures({name: (held.value, held.unit) for name, held in quantities.items()})
+    values = {name: {"value": q.value, "unit": q.unit} for name, q in quantities.items()}
+    print_json(values) if json else print_figures(values)
 
 
 @hardware.command("defects")
@@ -102,7 +132,7 @@ def draw_defects(
     seed: o.Seed = 0,
     force: o.Force = False,
 ) -> None:
-    """Draw a device with defects at random: write its defect map, to train for it.
+    """Draw a device with random defects and write its defect map, for training.
 
     Examples:
 
@@ -113,18 +143,18 @@ def draw_defects(
     import numpy as np
 
     from thermogen.cli.writing import check_file
-    from thermogen.storage.model import Model, check_free
+    from thermogen.storage.model import check_free
     from thermogen.studies.circuit_model import model_with_defects
 
     check_file(out, force, (".npz",))
     if defective is not None:
         check_free(defective, force)
-    defects, changed = model_with_defects(Model.from_pretrained(model), dead, mismatch, seed)
+    defects, changed = model_with_defects(tg.Model.from_pretrained(model), dead, mismatch, seed)
     np.savez_compressed(out, allow_pickle=False, **defects)
     if defective is not None:
         changed.save_pretrained(defective, force=force)
-    lost = int(defects["dead"].sum()) // 2
-    print(f"{lost:,} couplers dead, units differ by {100 * mismatch:.3g} %: {out}")
+    dead_couplers = int(defects["dead"].sum()) // 2
+    print(f"{dead_couplers:,} couplers dead, units differ by {100 * mismatch:.3g} %: {out}")
 
 
 @hardware.command("verify")
@@ -147,13 +177,13 @@ def verify(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Run a computer in ngspice and compare it with our own engine.
+    """Run a computer in ngspice and compare it with the library.
 
-    The same path with the same noise, the path without noise, and samples with the own noise of each engine:
-    heat and correlation agree within four standard errors. Without MODEL: random computers of 2, 16 and 96
-    units, path by path, and 16 units in distribution; --dt is not used. Finished work is kept in --out, and
-    the same call goes on. --count samples are drawn by each engine, ours by Heun's method.
-    Writes results.json and, for a model, samples.npz, figures/ and report.html: the circuit report.
+    Compared are a path with the same noise, a path without noise, and samples with independent noise. Heat
+    and correlation must agree within four standard errors. Without MODEL: random computers of 2, 16 and 96
+    units path by path, and 16 units in distribution, without --dt. Each simulator generates --count samples,
+    the library by Heun's method. --out keeps finished work; the same call continues it. Writes results.json
+    and, for a model, samples.npz, figures/ and report.html: the circuit report.
 
     Examples:
 
@@ -161,27 +191,23 @@ def verify(
 
         thermogen hardware verify
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.cli.tables import print_agreement
-    from thermogen.errors import require
     from thermogen.hardware import find_ngspice, record
     from thermogen.langevin import StochasticHeun
-    from thermogen.storage.model import Model
     from thermogen.studies.circuit import verify_model, verify_random
     from thermogen.studies.time_step import at_step
 
     find_ngspice(program)
     with stoppable(f"finished work is kept in {out}: give the same command to go on"):
         if model is None:
-            own = record(given["platform"], given["platforms"])
-            require(
-                not given["changed"], "--set without MODEL: random computers run on the platform as it is"
+            platform, changed = record(given["platform"], given["platforms"]), given["changed"]
+            require(not changed, "--set without MODEL: random computers run on the platform as it is")
+            results = verify_random(
+                platform, out, count, seed=seed, program=program, force=force, stage=stage
             )
-            results = verify_random(own, out, count, seed=seed, program=program, force=force, stage=stage)
         else:
-            loaded = at_step(Model.from_pretrained(model), dt, seed, StochasticHeun())
+            stored = at_step(tg.Model.from_pretrained(model), dt, seed, StochasticHeun())
             results = verify_model(
-                circuit_of(loaded, given, seed),
+                circuit_of(stored, given, seed),
                 out,
                 count,
                 seed=seed,
@@ -196,9 +222,6 @@ def verify(
         print_json(results)
     else:
         print_agreement(results)
-        print(
-            f"\n{'every figure' if model is None else 'report'}: "
-            f"{out / ('results.json' if model is None else 'report.html')}"
-        )
+        print(f"\nall figures: {out}/results.json" if model is None else f"\nreport: {out}/report.html")
     if not results["agrees"]:
         raise typer.Exit(1)

@@ -12,21 +12,20 @@ from thermogen.cli.processes import check_shared
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def launch(
-    words: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND ...", help="The command that they share.")
-    ],
+    words: Annotated[list[str], typer.Argument(metavar="-- COMMAND ...", help="The command to share.")],
     processes: Annotated[int, typer.Option(help="Number of processes.")] = 2,
     devices: Annotated[
         int | None, typer.Option(help="Virtual CPU devices of each process (default: one).")
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(help="Cores of each process, with no overlap (default: all for all).")
+        int | None,
+        typer.Option(help="Cores of each process, without overlap (default: all processes use all cores)."),
     ] = None,
 ) -> None:
     """Run a command as several processes on this machine, which share its work.
 
-    The results have the same bits as those of one process. If a process dies the others are stopped; what is
-    finished is kept, for any number of processes to go on from. For several machines see docs/parallel.md.
+    The results have the same bits as those of one process. If a process dies, the others stop. Finished work
+    is kept, and any number of processes can continue it. For several machines see docs/parallel.md.
 
     Examples:
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, print_results, stage, stoppable, with_error
+from thermogen.cli.tables import print_card
 
 
 @app.command()
@@ -17,7 +20,8 @@ def sample(
     out: Annotated[Path, o.out("FILE.npz (states, heat, work), FILE.png (grid) or FILE.gif (film)")],
     count: o.Count = 100,
     label: Annotated[
-        int | None, typer.Option(help="Class to generate, of a conditional model. Default: all in turn.")
+        int | None,
+        typer.Option(help="Class to generate, of a class-conditional model. Default: all in turn."),
     ] = None,
     seed: o.Seed = 0,
     dt: o.Dt = None,
@@ -31,8 +35,8 @@ def sample(
 ) -> None:
     """Generate images with a trained computer.
 
-    Sample n depends on the seed and n alone: a larger --count keeps the first samples. Finished batches are
-    kept in FILE.unfinished until all are done.
+    Sample n depends on the seed and n alone: a larger --count keeps the first samples. FILE.unfinished holds
+    finished batches until all are complete.
 
     Examples:
 
@@ -42,34 +46,27 @@ def sample(
 
         thermogen sample models/digits --integrator heun --noise three-point --out fast.npz
     """
-    from thermogen.cli.console import print_json, stage, stoppable, with_error
-    from thermogen.cli.kept_batches import kept_batches
-    from thermogen.cli.samples import generate_from, identity_of_samples
+    from thermogen.cli.samples import generate_from, identity_of_samples, kept_batches
     from thermogen.cli.writing import write_samples
     from thermogen.langevin import named_integrator
     from thermogen.parallel import is_first
-    from thermogen.storage.model import Model
     from thermogen.studies.measures import summary
     from thermogen.studies.time_step import at_step
 
     write = write_samples(out, force)
     method = named_integrator(integrator, noise, products)
-    loaded = at_step(Model.from_pretrained(model), dt, seed, method)
+    stored = at_step(tg.Model.from_pretrained(model), dt, seed, method)
     film = out.suffix.lower() == ".gif"
-    identity = identity_of_samples(loaded, method, double, count=count, seed=seed, label=label, film=film)
+    identity = identity_of_samples(stored, method, double, count=count, seed=seed, label=label, film=film)
     with (
         stoppable(f"nothing was written to {out}; finished batches are kept, go on with --resume"),
         kept_batches(out, identity, resume, force) as batches,
     ):
-        samples = generate_from(loaded, count, seed, stage, method, double, label, batches, film)
+        samples = generate_from(stored, count, seed, stage, method, double, label, batches, film)
         if is_first():
-            write(samples, loaded.image_shape)
-    results = {
-        "heat_kT": summary(samples.heat_kT),
-        "work_kT": summary(samples.work_kT),
-        "dt": loaded.schedule.dt,
-        "out": str(out),
-    }
+            write(samples, stored.image_shape)
+    results: dict[str, Any] = {name: summary(getattr(samples, name)) for name in ("heat_kT", "work_kT")}
+    results |= {"dt": stored.schedule.dt, "out": str(out)}
     if json:
         print_json(results)
     else:
@@ -93,46 +90,38 @@ def measure(
 ) -> None:
     """Measure a trained computer: heat, work, energies, correlation with its prototypes, path ratio.
 
-    Every number comes with its standard error and n. Noising paths have the time step of the training.
+    Every number has its standard error and n. Noising paths have the time step of the training.
 
     Example:
 
         thermogen measure runs/reproduce/model --count 200 --json
     """
-    from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.cli.samples import measure_model
     from thermogen.cli.writing import check_file, write_json
     from thermogen.langevin import named_integrator
     from thermogen.parallel import is_first
-    from thermogen.storage.model import Model
     from thermogen.studies.time_step import at_step
 
-    if out is not None:
-        check_file(out, force, (".json",))
+    check_file(out, force, (".json",))
     method = named_integrator(integrator, noise, products)
-    loaded = at_step(Model.from_pretrained(model), dt, seed, method)
+    stored = at_step(tg.Model.from_pretrained(model), dt, seed, method)
     with stoppable("nothing was written"):
-        results = measure_model(loaded, count, paths, seed, stage, method, double)
+        results = measure_model(stored, count, paths, seed, stage, method, double)
     if is_first():
         write_json(out, results)
-    if json:
-        print_json(results)
-    else:
-        print_results(results)
+    print_json(results) if json else print_results(results)
 
 
 @app.command()
 def show(model: o.ModelFolder, json: o.Json = False) -> None:
-    """Show what a model folder holds: units, couplings, protocol, data, training, figures; check it.
+    """Show and check a model folder: units, couplings, schedule, data, training, figures.
 
     Example:
 
         thermogen show models/digits
     """
-    from thermogen.cli.console import print_json
-    from thermogen.cli.tables import print_card
-    from thermogen.storage.model import Model, read_card
+    from thermogen.storage.model import read_card
 
-    Model.from_pretrained(model)  # the weights are checked too
+    tg.Model.from_pretrained(model)  # the weights are checked too
     card = read_card(model)
     print_json(card) if json else print_card(card)

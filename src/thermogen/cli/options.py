@@ -1,20 +1,25 @@
-"""The options that commands share, each described once; those of settings come from their fields."""
+"""The options that commands share. Options of settings come from their annotated fields."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from thermogen.errors import InputError
 from thermogen.studies.options import COMPUTER, RUN, options_of
 from thermogen.studies.settings import Settings
 
-_STEP = "The step"
+_run, _step, _process = (
+    partial(typer.Option, rich_help_panel=panel)
+    for panel in (RUN, "The step", "One of several processes, see docs/parallel.md")
+)
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -27,7 +32,7 @@ def option_of(settings: type, name: str) -> Any:
 
 
 def _type_of(settings: type, name: str) -> Any:
-    """The type of a command's parameter for an annotated field of settings."""
+    """The type of the parameter of a command for an annotated field of settings."""
     kind, option = options_of(settings)[name]
     if get_origin(kind) is tuple:
         kind = str
@@ -41,17 +46,17 @@ def with_fields(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each annotated field of `settings`; it receives them in the dict `given`.
 
-    only, without: which fields. defaults: values other than those of the fields. Parameters that the command
-    has itself are left as they are.
+    only, without: names of fields. defaults: values that replace those of the fields. Parameters of the
+    command itself do not change.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
-        held = options_of(settings)
+        options = options_of(settings)
         stated = {field.name: field.default for field in fields(settings)}
-        stated |= {name: None for name, (_, option) in held.items() if option.default}
+        stated |= {name: None for name, (_, option) in options.items() if option.default}
         stated |= {name: ",".join(map(str, value)) for name, value in stated.items() if type(value) is tuple}
-        chosen = [name for name in only or held if name not in hints and name not in without]
+        chosen = [name for name in only or options if name not in hints and name not in without]
         parameters = [
             parameter.replace(annotation=hints[name])
             for name, parameter in inspect.signature(command).parameters.items()
@@ -75,7 +80,7 @@ def with_fields(
 
 def out(what: str) -> Any:
     """`--out`: where a command writes."""
-    return typer.Option("--out", help=f"Where to write: {what}.", rich_help_panel=RUN, show_default=True)
+    return _run("--out", help=f"Where to write: {what}.", show_default=True)
 
 
 ModelFolder = Annotated[
@@ -89,11 +94,10 @@ OutFolder = Annotated[Path, out("a folder for the results")]
 OutNumbers = Annotated[Path | None, out("FILE.json with the numbers (default: only print them)")]
 Images = Annotated[
     str | None,
-    typer.Option(
+    _run(
         "--images",
         help="Image set: .npz with 'images' (and 'labels'), .npy, IDX (.gz), .png, or a folder of PNG or IDX "
         "files. Default: the shipped digits.",
-        rich_help_panel=RUN,
     ),
 ]
 DefectMap = Annotated[
@@ -107,79 +111,46 @@ DefectMap = Annotated[
 ]
 Classifier = Annotated[
     Path | None,
-    typer.Option(
+    _run(
         "--classifier",
         help="Classifier for the evaluation, written by tools/train_classifier.py. Default: the shipped one "
         "for 28 x 28 digits.",
-        rich_help_panel=RUN,
     ),
 ]
-Count = Annotated[
-    int,
-    typer.Option(
-        "--count", help="Number of samples, or of images where images are shown.", rich_help_panel=RUN
-    ),
-]
-Paths = Annotated[int, typer.Option("--paths", help="Noising paths for the path ratio.", rich_help_panel=RUN)]
+Count = Annotated[int, _run("--count", help="Number of samples, or of images where images are shown.")]
+Paths = Annotated[int, _run("--paths", help="Noising paths for the path ratio.")]
 Dt = Annotated[
     str | None,
-    typer.Option(
+    _run(
         "--dt",
         help="Time step of generation, in 1 / (mobility E0): a number, or 'auto', the largest step that fits "
         "couplings and integrator. Default: 1e-3 for models of the published setting, auto for others.",
         show_default=False,
-        rich_help_panel=RUN,
     ),
 ]
 Seed = Annotated[int, option_of(Settings, "seed")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=RUN)]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace what an older run left in --out.", rich_help_panel=RUN)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=RUN)]
-Baselines = Annotated[
-    str, typer.Option("--baselines", help="Baselines, separated by commas, or 'all'.", rich_help_panel=RUN)
-]
-Integrator = Annotated[
-    str, typer.Option(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.", rich_help_panel=_STEP)
-]
-Noise = Annotated[
-    str,
-    typer.Option(
-        help="'gaussian', or 'three-point': five correct moments, and faster.", rich_help_panel=_STEP
-    ),
-]
+Resume = Annotated[bool, _run("--resume", help="Continue an interrupted run.")]
+Force = Annotated[bool, _run("--force", help="Replace what an older run left in --out.")]
+Json = Annotated[bool, _run("--json", help="Print the result as JSON.")]
+Baselines = Annotated[str, _run("--baselines", help="Baselines, separated by commas, or 'all'.")]
+Integrator = Annotated[str, _step(help="'euler' (as published), 'heun' or 'leimkuhler-matthews'.")]
+Noise = Annotated[str, _step(help="'gaussian', or 'three-point': five correct moments, and faster.")]
 Products = Annotated[
-    str,
-    typer.Option(
-        help="'full', or 'bfloat16': round couplings and states to 8 bits in their products.",
-        rich_help_panel=_STEP,
-    ),
+    str, _step(help="'full', or 'bfloat16': round couplings and states to 8 bits in their products.")
 ]
-Double = Annotated[bool, typer.Option("--double", help="Simulate in float64.", rich_help_panel=_STEP)]
-_PROCESSES = "One of several processes, see docs/parallel.md"
-Coordinator = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="Address of process 0.", rich_help_panel=_PROCESSES)
-]
-Processes = Annotated[int | None, typer.Option(help="Number of processes.", rich_help_panel=_PROCESSES)]
-ProcessId = Annotated[
-    int | None, typer.Option(help="Number of this process, from 0.", rich_help_panel=_PROCESSES)
-]
+Double = Annotated[bool, _step("--double", help="Simulate in float64.")]
+Coordinator = Annotated[str | None, _process(metavar="HOST:PORT", help="Address of process 0.")]
+Processes = Annotated[int | None, _process(help="Number of processes.")]
+ProcessId = Annotated[int | None, _process(help="Number of this process, from 0.")]
 Cluster = Annotated[
-    bool,
-    typer.Option(
-        "--cluster",
-        help="Read all this from what SLURM, Open MPI or Kubernetes set.",
-        rich_help_panel=_PROCESSES,
-    ),
+    bool, _process("--cluster", help="Read all this from what SLURM, Open MPI or Kubernetes set.")
 ]
 
 
-def parse_digits(text: str) -> tuple[int, ...]:
+def parse_list(text: str, kind: type = int, name: str = "digits", example: str = "0,1,2") -> tuple[Any, ...]:
     """'0,1,2' as numbers; InputError for anything else."""
-    from thermogen.errors import InputError
-
     try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
+        return tuple(kind(word) for word in text.split(",") if word.strip())
     except ValueError as error:
-        raise InputError(f"digits {text!r} are no list of whole numbers: write e.g. 0,1,2") from error
+        kinds = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{name} {text!r} are no list of {kinds}: write e.g. {example}") from error

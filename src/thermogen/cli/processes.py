@@ -1,4 +1,4 @@
-"""Several processes on one command line: joining them."""
+"""Joining several processes that share a command."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ SHARED = ("sample", "measure", "reproduce", "train", "evaluate", "sweep")
 def join(
     command: str | None, coordinator: str | None, processes: int | None, process_id: int | None, cluster: bool
 ) -> None:
-    """Join the other processes if there are any; only process 0 is heard from then on.
+    """Join the other processes, if there are any. After that only process 0 prints.
 
-    InputError for what `thermogen.parallel.join_processes` refuses, and for commands that cannot be shared.
+    InputError for commands that cannot be shared, and as in `thermogen.parallel.join_processes`.
     """
     from thermogen.parallel.group import VARIABLES, process_count
 
-    given = (coordinator, processes, process_id)
-    if (
-        not cluster
-        and all(value is None for value in given)
-        and not any(os.environ.get(v) for v in VARIABLES)
-    ):
+    given = coordinator is not None or processes is not None or process_id is not None
+    if not (cluster or given or any(map(os.environ.get, VARIABLES))):
         return
     if command is not None:
         check_shared(command)
@@ -37,7 +33,7 @@ def join(
 
 
 def check_shared(command: str) -> None:
-    """InputError for a command that one process does by itself."""
+    """InputError for a command that several processes cannot share."""
     require(
         command in SHARED,
         f"{command!r} cannot be shared: run it as one process; shared are {', '.join(SHARED)}",

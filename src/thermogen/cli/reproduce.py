@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, print_results, stage, stoppable
+from thermogen.cli.tables import print_comparison
+from thermogen.errors import require
 from thermogen.studies.options import RUN
 from thermogen.studies.settings import Settings
 
@@ -39,7 +43,7 @@ def reproduce(
 
     Defaults are the published setting: digits 0, 1, 2, tiled imprint, batch rule, 100 cycles,
     dt = 1e-3, 1,000 samples. Exact training has its own defaults. With a number, --dt is the time step of
-    training too. --images and --baselines belong to --digits all. Writes report.html, results.json,
+    training too. --images and --baselines need --digits all. Writes report.html, results.json,
     samples.npz, samples.gif, figures/ and model/ into --out. Takes 80 seconds on two cores.
 
     Examples:
@@ -52,48 +56,40 @@ def reproduce(
 
         thermogen reproduce --digits all --images mnist.npz --count 10000 --out runs/ten
     """
-    from thermogen.cli.console import print_json, print_results, stage, stoppable
     from thermogen.studies.published import Measures
     from thermogen.studies.published import reproduce as run
     from thermogen.studies.time_step import AUTO, number_of
 
     how: dict[str, Any] = {"resume": resume, "force": force, "stage": stage}
     digits = given.pop("digits")
-    if digits.strip() == "all":
-        _reproduce_all(images, given["seed"], count, out, json, baselines=baselines, dt=dt, **how)
-        return
-    if dt not in (None, AUTO):
-        given["dt"] = number_of(dt)
-    settings = Settings.of(digits=o.parse_digits(digits), **given)
-    measures = Measures(samples=count, paths=paths, integrator=integrator, generation_dt=dt)
+    all_classes = digits.strip() == "all"
     with stoppable(f"finished work is kept in {out}: go on with --resume"):
-        results = run(settings, measures, out, second_trainer=second_trainer, **how)
+        if all_classes:
+            results = _reproduce_all(images, given["seed"], count, out, baselines=baselines, dt=dt, **how)
+        else:
+            if dt not in (None, AUTO):
+                given["dt"] = number_of(dt)
+            settings = Settings.of(digits=o.parse_list(digits), **given)
+            measures = Measures(samples=count, paths=paths, integrator=integrator, generation_dt=dt)
+            results = run(settings, measures, out, second_trainer=second_trainer, **how)
     if json:
         print_json(results)
+        return
+    if all_classes:
+        print_comparison({**results, "out": str(out / "comparison" / "comparison.json")})
     else:
         print_results(results)
-        print(f"\nreport: {out / 'report.html'}")
+    print(f"\nreport: {out / 'report.html'}")
 
 
-def _reproduce_all(images: str | None, seed: int, count: int, out: Path, json: bool, **how: Any) -> None:
+def _reproduce_all(images: str | None, seed: int, count: int, out: Path, **how: Any) -> dict[str, Any]:
     """The main job for all classes."""
-    from thermogen.cli.console import print_json, stoppable
-    from thermogen.cli.tables import print_comparison
-    from thermogen.data import load_split
-    from thermogen.errors import require
     from thermogen.parallel import process_count
-    from thermogen.quality import load_classifier
     from thermogen.studies.all_classes import reproduce_all_classes
     from thermogen.studies.conditional_settings import ConditionalSettings
 
     require(process_count() == 1, "--digits all cannot be shared: run it as one process")
-    settings = ConditionalSettings(seed=seed)
-    with stoppable(f"finished work is kept in {out}: go on with --resume"):
-        results = reproduce_all_classes(
-            load_split(images), settings, count, out, classifier=load_classifier(), **how
-        )
-    if json:
-        print_json(results)
-    else:
-        print_comparison({**results, "out": str(out / "comparison" / "comparison.json")})
-        print(f"\nreport: {out / 'report.html'}")
+    split, classifier = tg.load_split(images), tg.quality.load_classifier()
+    return reproduce_all_classes(
+        split, ConditionalSettings(seed=seed), count, out, classifier=classifier, **how
+    )

@@ -9,6 +9,9 @@ import typer
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import plain_table
+from thermogen.errors import require
 
 
 @app.command()
@@ -30,9 +33,9 @@ def bench(
 ) -> None:
     """Time this machine: bounds of a step, each form of the step, samples, training, compiling.
 
-    Bounds are matrix products alone, noise alone and one pass over the state. All have one size and batch and
-    run in turns, so that ratios hold on a busy machine. --count samples are generated per timed call; with 0,
-    only bounds and steps are timed. It takes a minute or two.
+    Bounds are matrix products alone, noise alone and one pass over the state. All have one size and batch.
+    They run in turns, so that ratios are valid on a busy machine. Each timed call generates --count samples;
+    with 0, only bounds and steps are timed. It takes a minute or two.
 
     Examples:
 
@@ -44,58 +47,54 @@ def bench(
 
         thermogen bench --history benchmarks/history.jsonl
     """
-    from thermogen.cli.console import print_json, stage, stoppable
-    from thermogen.errors import require
     from thermogen.studies.speed import SpeedSettings
     from thermogen.studies.speed import bench as run
     from thermogen.studies.speed.run import changes, earlier, keep
 
-    what = SpeedSettings(visible, hidden, batch, turns, count)
     if history is not None:
         require(history.parent.is_dir(), f"folder {history.parent} does not exist: create it first")
         require(not history.is_dir(), f"{history} is a folder: name a file")
     with stoppable("nothing was written"):
-        found = run(what, stage)
+        results = run(SpeedSettings(visible, hidden, batch, turns, count), stage)
     old = None
     if history is not None:
-        old = earlier(history, found)
-        keep(history, found)
+        old = earlier(history, results)
+        keep(history, results)
     if json:
-        print_json(found)
+        print_json(results)
         return
-    _show(found)
+    _show(results)
     if old is not None:
         print(f"\nagainst {old['when']}, this machine (milliseconds, more than 10 % apart):")
-        apart = {name: change for name, change in changes(old, found).items() if abs(change) > 0.1}
+        apart = {name: change for name, change in changes(old, results).items() if abs(change) > 0.1}
         for name, change in apart.items():
             print(f"  {name}: {100 * change:+.0f} %")
         if not apart:
             print("  none")
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(results: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from thermogen.cli.tables import plain_table
-
-    console = Console()
-    machine, units = found["machine"], found["units"]
+    console = Console(highlight=False)
+    machine, units, devices = results["machine"], results["units"], results["machine"]["devices"]
     console.print(
-        f"{machine['processor']}, {machine['cores']} cores; {machine['devices']['count']} x "
-        f"{machine['devices']['kind']}; jax {found['versions']['jax']}",
-        highlight=False,
+        f"{machine['processor']}, {machine['cores']} cores; {devices['count']} x {devices['kind']}; "
+        f"jax {results['versions']['jax']}\n"
+        f"{results['batch']} samples of {units['visible']} + {units['hidden']} units\n"
     )
-    console.print(
-        f"{found['batch']} samples of {units['visible']} + {units['hidden']} units\n", highlight=False
-    )
-    table = plain_table("bound, alone", "ms", "")
     rates = {"gflops": "GFLOP/s", "numbers_per_ns": "numbers/ns", "gigabytes_per_s": "GB/s"}
-    for name, row in found["bounds"].items():
-        rate = next(key for key in row if key != "ms")
-        table.add_row(name, f"{row['ms']:.3f}", f"{row[rate]:.3g} {rates[rate]}")
-    console.print(table, highlight=False)
+    rows = [
+        (
+            name,
+            f"{row['ms']:.3f}",
+            *(f"{row[rate]:.3g} {unit}" for rate, unit in rates.items() if rate in row),
+        )
+        for name, row in results["bounds"].items()
+    ]
+    console.print(plain_table("bound, alone", "ms", "", rows=rows))
     table = plain_table("step", "ms", "ns/unit", "x full", "of its products", "compile s")
-    for name, row in found["steps"].items():
+    for name, row in results["steps"].items():
         share = row.get("of_its_products")
         table.add_row(
             name,
@@ -105,25 +104,19 @@ def _show(found: dict[str, Any]) -> None:
             "" if share is None else f"{share['median']:.2f}",
             f"{row['compile_s']:.1f}",
         )
-    console.print(table, highlight=False)
-    if "samples" not in found:
+    console.print(table)
+    if "samples" not in results:
         return
-    table = plain_table("sample", "steps", "ms", "per s", "x published", "heat / kT")
-    for name, row in found["samples"].items():
-        table.add_row(
-            name,
-            str(row["steps"]),
-            f"{row['ms']:.3g}",
-            f"{row['samples_per_s']:.0f}",
-            f"{row['published_over_this']:,.0f}",
-            f"{row['heat_kT']:.0f}",
-        )
-    console.print(table, highlight=False)
-    seconds = found["training"]
+    rows = [
+        (name, str(row["steps"]), f"{row['ms']:.3g}", f"{row['samples_per_s']:.0f}",
+         f"{row['published_over_this']:,.0f}", f"{row['heat_kT']:.0f}")
+        for name, row in results["samples"].items()
+    ]  # fmt: skip
+    console.print(plain_table("sample", "steps", "ms", "per s", "x published", "heat / kT", rows=rows))
+    seconds = results["training"]
     console.print(
         f"exact training of three digits: {seconds['statistics']:.2f} s statistics, "
         f"{seconds['solution']:.2f} s solution (compile {seconds['solution_compile_s']:.1f} s)\n"
         f"a cycle by gradient: {seconds['cycle']:.3f} s (compile {seconds['cycle_compile_s']:.1f} s; "
-        f"published program {found['published_s']['cycle']:.3g} s)",
-        highlight=False,
+        f"published program {results['published_s']['cycle']:.3g} s)"
     )

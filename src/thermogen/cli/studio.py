@@ -9,6 +9,7 @@ import typer
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.errors import InputError
 
 _NEEDED = ("starlette", "uvicorn", "websockets")
 
@@ -17,7 +18,7 @@ _NEEDED = ("starlette", "uvicorn", "websockets")
 def studio(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="MODEL", help="A model folder to show first, before the shipped models."),
+        typer.Argument(metavar="MODEL", help="A model folder to show first. The shipped models follow."),
     ] = None,
     dt: o.Dt = None,
     host: Annotated[
@@ -26,9 +27,9 @@ def studio(
     port: Annotated[int, typer.Option(help="Port; 0: any free one.")] = 8765,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open the live page: watch noise become digits, heat the units, choose a class, draw and train.
+    """Open the live page: watch generation, change the temperature, choose a class, draw and train.
 
-    Everything runs on this machine: the page needs no network. Ctrl-C stops it.
+    Everything runs on this machine, without network. Ctrl-C stops it.
 
     Examples:
 
@@ -37,8 +38,6 @@ def studio(
         thermogen studio runs/reproduce/model --port 9000 --no-open
     """
     from importlib.util import find_spec
-
-    from thermogen.errors import InputError
 
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:

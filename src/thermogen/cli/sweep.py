@@ -1,4 +1,4 @@
-"""The command that measures how much imperfection a trained computer tolerates."""
+"""The command that sweeps imperfections of a trained computer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+import thermogen as tg
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable
+from thermogen.cli.tables import plain_table
+from thermogen.errors import require
 
 
 @app.command()
@@ -34,7 +38,7 @@ def sweep(
             "--with",
             metavar="NAME=VALUE",
             show_default=False,
-            help="An imperfection that every device has besides; repeat for more.",
+            help="A further imperfection of every device; repeat for more.",
         ),
     ] = None,
     dt: o.Dt = None,
@@ -47,10 +51,10 @@ def sweep(
 ) -> None:
     """Measure quality and heat of a trained computer on imperfect devices, for growing imperfection.
 
-    Couplings of few bits, with errors, one-sided, dead or of limited range; units that differ; noise that is
-    uneven, excessive or correlated; slow or noisy read-out; slow switching. Each device is compared with the
-    perfect one on the same noise. --count is the number of samples of a device. Writes sweep.json, sweep.md,
-    sweep.png and every finished device into --out; an interrupted call continues there.
+    Imperfections are couplings of few bits, with errors, asymmetric, dead or of limited range; mismatched
+    units; uneven, excessive or correlated noise; slow or noisy read-out; slow switching. Each device is
+    compared with the perfect one on the same noise. --count is the number of samples of a device. Writes
+    sweep.json, sweep.md, sweep.png and every finished device into --out. An interrupted call continues there.
 
     Names: bits, bias_bits, coupling_limit, coupling_error, asymmetry, dead, linear_range, mismatch_J2,
     mismatch_J4, mismatch_mobility, offset, temperature_gradient, excess_noise, noise_time, readout_noise,
@@ -66,16 +70,11 @@ def sweep(
     """  # fmt: skip
     import shutil
 
-    from thermogen.cli.console import print_json, stage, stoppable
     from thermogen.cli.writing import check_free_of, write_json
     from thermogen.control import ConditionSet
-    from thermogen.data import load_split
-    from thermogen.errors import require
     from thermogen.hardware.imperfect.imperfections import Imperfections
     from thermogen.parallel import first, is_first
-    from thermogen.quality import load_classifier
     from thermogen.report.tolerance import tolerance_figure, tolerance_markdown
-    from thermogen.storage.model import Model
     from thermogen.storage.run_folder import write_atomically
     from thermogen.studies.evaluation import reference_of
     from thermogen.studies.time_step import at_step
@@ -91,23 +90,27 @@ def sweep(
     )
     chosen = None if values is None else _numbers(values)
     base = Imperfections()
-    for words in others or ():
-        name, _, value = words.partition("=")
-        require(bool(value), f"--with {words!r} is no NAME=VALUE: write e.g. --with bits=6")
+    for setting in others or ():
+        name, _, value = setting.partition("=")
+        require(bool(value), f"--with {setting!r} is no NAME=VALUE: write e.g. --with bits=6")
         base = Imperfections.named(name, *_numbers(value), base=base)
     for value in chosen or ():
         Imperfections.named(names[0], value, base)
     files = check_free_of(out, ("sweep.json", "sweep.md", "sweep.png"), force)
     if force:
         first("the claim", lambda: shutil.rmtree(out / "devices", ignore_errors=True))
-    loaded = Model.from_pretrained(model)
-    conditional = isinstance(loaded.computer, ConditionSet)
+    stored = tg.Model.from_pretrained(model)
+    conditional = isinstance(stored.computer, ConditionSet)
     with stoppable(f"finished devices are kept in {out}: give the same command to go on"):
-        reference = reference_of(load_split(images), load_classifier(classifier)) if conditional else None
-        loaded = at_step(loaded, dt, seed)
+        reference = (
+            reference_of(tg.load_split(images), tg.quality.load_classifier(classifier))
+            if conditional
+            else None
+        )
+        stored = at_step(stored, dt, seed)
         sweeps = [
             run(
-                loaded, name, chosen, devices=devices, count=count, seed=seed, base=base,
+                stored, name, chosen, devices=devices, count=count, seed=seed, base=base,
                 reference=reference, folder=out / "devices", stage=stage,
             )
             for name in names
@@ -127,31 +130,24 @@ def sweep(
 
 
 def _numbers(text: str) -> list[float]:
-    """'0,0.05,0.1' as numbers; InputError for anything else."""
-    from thermogen.errors import InputError
-
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise InputError(f"values {text!r} are no list of numbers: write e.g. 0,0.05,0.1") from error
+    return list(o.parse_list(text, float, "values", "0,0.05,0.1"))
 
 
 def _show(sweeps: list[dict[str, Any]]) -> None:
-    """A table of every value: quality and heat, and what is tolerated."""
+    """A table of every value: quality and heat, and the tolerated range."""
     from rich.console import Console
 
-    from thermogen.cli.tables import plain_table
     from thermogen.report.tolerance import limit_in_words, plain
     from thermogen.report.tolerance import with_interval as cell
 
     console = Console()
-    for result in sweeps:
-        table = plain_table(result["imperfection"], result["measure"], "of perfect, %", "heat, kT")
-        for name, row in [("perfect", result["perfect"])] + [
-            (f"{row['value']:g}", row) for row in result["rows"]
-        ]:
-            shares = cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0)
-            table.add_row(name, *shares)
-        console.print(f"[bold]{plain(result['label'])}[/]: 95 % of quality kept {limit_in_words(result)}")
-        console.print(table)
+    for sweep in sweeps:
+        rows = [
+            (name, cell(row["quality"], 3), cell(row["quality_share"], 1, 100), cell(row["heat_kT"], 0))
+            for name, row in (("perfect", sweep["perfect"]), *((f"{r['value']:g}", r) for r in sweep["rows"]))
+        ]
+        console.print(f"[bold]{plain(sweep['label'])}[/]: 95 % of quality kept {limit_in_words(sweep)}")
+        console.print(
+            plain_table(sweep["imperfection"], sweep["measure"], "of perfect, %", "heat, kT", rows=rows)
+        )
         console.print()

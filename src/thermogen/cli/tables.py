@@ -1,8 +1,8 @@
-"""Quality as tables for a person."""
+"""Results as tables for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -17,11 +17,13 @@ def percent(share: dict[str, Any] | None) -> str:
     return f"{100 * share['mean']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
 
 
-def plain_table(*columns: str) -> Table:
-    """A table without lines: a left column, the others to the right."""
+def plain_table(*columns: str, rows: Iterable[Iterable[str]] = (), left: tuple[int, ...] = (0,)) -> Table:
+    """A table without lines. Columns of the numbers `left` are aligned to the left, others to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", justify="left" if number == 0 else "right")
+        table.add_column(column, overflow="fold", justify="left" if number in left else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -29,26 +31,22 @@ _MEASURES = ("precision", "recall", "density", "coverage", "entropy", "diversity
 
 
 def print_quality(results: dict[str, Any]) -> None:
-    """What `thermogen evaluate` found: a column for each read-out, null and ceiling."""
+    """Results of `thermogen evaluate`: one column for each read-out, null and ceiling."""
     columns = {name: results[name] for name in ("raw", "averaged")} | results["controls"]
-    table = plain_table("", *columns)
-
-    def row(name: str, cell: Callable[[dict[str, Any]], str]) -> None:
-        table.add_row(name, *(cell(found) for found in columns.values()))
-
-    row("n", lambda found: str(found["n"]))
-    if "accuracy" in results["raw"]:
-        row("class right, %", lambda found: f"{100 * found['accuracy']['mean']:.2f}")
-        row("  from", lambda found: f"{100 * found['accuracy']['low']:.2f}")
-        row("  to (95 %)", lambda found: f"{100 * found['accuracy']['high']:.2f}")
-    row("Fréchet", lambda found: f"{found['frechet']['mean']:.1f}")
-    row("  ±", lambda found: f"{found['frechet']['sem']:.1f}")
-    for name in _MEASURES:
-        row(name, lambda found, name=name: f"{found[name]:.3f}")
-    row("nearest training", lambda found: f"{found['nearest']['median']:.3f}")
-    row("copies, %", lambda found: f"{100 * found['nearest']['copies']:.2f}")
     console = Console()
-    console.print(table)
+    cells = {"n": lambda quality: str(quality["n"])}
+    if "accuracy" in results["raw"]:
+        for name, end in (("class right, %", "mean"), ("  from", "low"), ("  to (95 %)", "high")):
+            cells[name] = lambda quality, end=end: f"{100 * quality['accuracy'][end]:.2f}"
+    cells |= {
+        "Fréchet": lambda quality: f"{quality['frechet']['mean']:.1f}",
+        "  ±": lambda quality: f"{quality['frechet']['sem']:.1f}",
+        **{name: lambda quality, name=name: f"{quality[name]:.3f}" for name in _MEASURES},
+        "nearest training": lambda quality: f"{quality['nearest']['median']:.3f}",
+        "copies, %": lambda quality: f"{100 * quality['nearest']['copies']:.2f}",
+    }
+    rows = [(name, *map(cell, columns.values())) for name, cell in cells.items()]
+    console.print(plain_table("", *columns, rows=rows))
     by_class = results["averaged"].get("accuracy", {}).get("by_class", {})
     if by_class:
         shares = ", ".join(f"{label}: {100 * share:.1f}" for label, share in by_class.items())
@@ -56,7 +54,7 @@ def print_quality(results: dict[str, Any]) -> None:
     if "unconditional" in results:
         free = results["unconditional"]
         counts = ", ".join(f"{label}: {n}" for label, n in free["classes"].items())
-        console.print(f"no class asked for: entropy {free['entropy']:.3f} ({counts})", highlight=False)
+        console.print(f"without a requested class: entropy {free['entropy']:.3f} ({counts})", highlight=False)
     heat, near = results["heat_kT"], results["averaged"]["nearest"]
     console.print(
         f"heat {heat['mean']:.0f} ± {heat['sem']:.0f} kT, entropy production at most "
@@ -68,7 +66,7 @@ def print_quality(results: dict[str, Any]) -> None:
 
 
 def print_comparison(results: dict[str, Any]) -> None:
-    """What `thermogen compare` found."""
+    """Results of `thermogen compare`."""
     table = plain_table("generator", "class right, %", "Fréchet", "training, s", "energy, J", "s a sample")
     for row in results["rows"]:
         accuracy, distance = row["quality"].get("accuracy"), row["quality"]["frechet"]
@@ -84,15 +82,10 @@ def print_comparison(results: dict[str, Any]) -> None:
 
 
 def print_claims(results: dict[str, Any]) -> None:
-    """What `thermogen claims` found: a row for each claim, the verdict last."""
+    """Results of `thermogen claims`: a row for each claim, the verdict last."""
     table = Table(pad_edge=False, header_style="bold", box=None, show_lines=True, leading=1)
-    for column, ratio in (
-        ("", 1),
-        ("claim", 8),
-        ("published", 6),
-        ("ours, 95 % interval", 14),
-        ("verdict", 6),
-    ):
+    columns = {"": 1, "claim": 8, "published": 6, "ours, 95 % interval": 14, "verdict": 6}
+    for column, ratio in columns.items():
         table.add_column(column, overflow="fold", ratio=ratio)
     colours = {"holds": "green", "holds with a condition": "yellow", "does not hold": "red"}
     for row in results["claims"]:
@@ -103,13 +96,8 @@ def print_claims(results: dict[str, Any]) -> None:
 
 
 def print_ledger(results: dict[str, Any]) -> None:
-    """What `thermogen ledger` found: lines with evidence and source, and the ratios as more is counted."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("energy of a sample", overflow="fold")
-    for column in ("J", "kT"):
-        table.add_column(column, justify="right")
-    for column in ("evidence", "source"):
-        table.add_column(column, overflow="fold")
+    """Results of `thermogen ledger`: lines with evidence and source, and the ratios as more is counted."""
+    table = plain_table("energy of a sample", "J", "kT", "evidence", "source", left=(0, 3, 4))
     side = None
     for line in results["lines"]:
         if line["side"] != side:
@@ -122,75 +110,72 @@ def print_ledger(results: dict[str, Any]) -> None:
         table.add_row(escape(name), joules, kT, line["evidence"], escape(line["source"]), style=style)
     console = Console()
     console.print(table)
-    ratios = Table(box=None, pad_edge=False, header_style="bold")
-    ratios.add_column("counted on the thermodynamic side")
-    ratios.add_column("digital ÷ thermodynamic", justify="right")
-    ratios.add_column("weakest evidence there")
-    for name, value in results["ratios"].items():
-        ratios.add_row(name, "-" if value is None else f"{value:.2g}", results["weakest"][name])
+    heads = ("counted on the thermodynamic side", "digital ÷ thermodynamic", "weakest evidence there")
+    ratios = [
+        (name, "-" if value is None else f"{value:.2g}", results["weakest"][name])
+        for name, value in results["ratios"].items()
+    ]
     console.print()
-    console.print(ratios)
-    console.print("lines in brackets: other ways, not counted", style="dim", highlight=False)
+    console.print(plain_table(*heads, rows=ratios, left=(0, 2)))
+    console.print("lines in brackets: alternatives, not counted", style="dim", highlight=False)
 
 
-def print_platforms(known: dict[str, Any]) -> None:
+def print_platforms(platforms: dict[str, Any]) -> None:
     """Platforms with their elements, ranges and sources."""
     console = Console()
-    for name, one in known.items():
-        console.print(f"[bold]{name}[/bold]  {escape(one['title'])}", highlight=False)
-        table = plain_table("  element", "value", "from", "to", "unit", "source")
-        table.columns[-1].justify = "left"
-        for part, element in one["elements"].items():
+    for name, platform in platforms.items():
+        console.print(f"[bold]{name}[/bold]  {escape(platform['title'])}", highlight=False)
+        table = plain_table("  element", "value", "from", "to", "unit", "source", left=(0, 5))
+        for title, element in platform["elements"].items():
             numbers = (f"{element[key]:.4g}" for key in ("value", "low", "high"))
-            table.add_row(f"  {part}", *numbers, element["unit"], escape(element["source"]))
-        table.add_row("  largest swing", f"{one['swing']:.4g}", "", "", "", escape(one["swing_source"]))
+            table.add_row(f"  {title}", *numbers, element["unit"], escape(element["source"]))
+        swing, source = f"{platform['swing']:.4g}", escape(platform["swing_source"])
+        table.add_row("  largest swing", swing, "", "", "", source)
         console.print(table)
         console.print()
 
 
-def print_figures(found: dict[str, tuple[float, str]]) -> None:
-    """Physical figures by name."""
-    table = plain_table("", "value", "unit")
-    table.columns[-1].justify = "left"
-    for name, (value, unit) in found.items():
-        table.add_row(name, f"{value:,.0f}" if not unit else f"{value:.4g}", unit)
-    Console().print(table)
+def print_figures(figures: dict[str, dict[str, Any]]) -> None:
+    """Physical figures by name: value and unit."""
+    rows = [
+        (name, f"{figure['value']:.4g}" if figure["unit"] else f"{figure['value']:,.0f}", figure["unit"])
+        for name, figure in figures.items()
+    ]
+    Console().print(plain_table("", "value", "unit", rows=rows, left=(0, 2)))
 
 
 def print_agreement(results: dict[str, Any]) -> None:
-    """Both engines beside each other: paths, averages, and the verdict."""
-    table = plain_table("", "units", "reltol", "difference", "heat / kT", "metered / kT")
-    rows = results.get("rows", [results])
-    for row in rows:
-        for kind, title in (("pathwise", "same noise"), ("deterministic", "no noise")):
-            for run in row[kind]["runs"]:
-                table.add_row(
-                    title,
-                    str(row["units"]),
-                    f"{run['reltol']:.0e}",
-                    f"{run['difference']:.1e}",
-                    f"{run['heat_kT']:.3f}",
-                    f"{run['metered_kT']:.3f}",
-                )
+    """Comparison of both simulators: paths, averages, and the verdict."""
     console = Console()
-    console.print(table)
+    rows = [
+        (title, str(row["units"]), f"{run['reltol']:.0e}", f"{run['difference']:.1e}",
+         f"{run['heat_kT']:.3f}", f"{run['metered_kT']:.3f}")
+        for row in results.get("rows", [results])
+        for kind, title in (("pathwise", "same noise"), ("deterministic", "no noise"))
+        for run in row[kind]["runs"]
+    ]  # fmt: skip
+    heads = ("", "units", "reltol", "difference", "heat / kT", "metered / kT")
+    console.print(plain_table(*heads, rows=rows))
     console.print()
     if "averages" in results:
-        found = results["averages"]
-        table = plain_table(f"{found['units']} units, {found['paths']} paths", "n", "z rms", "z largest")
-        for name, one in found["z"].items():
-            table.add_row(name, str(one["n"]), f"{one['rms']:.2f}", f"{one['largest']:.2f}")
+        averages = results["averages"]
+        title = f"{averages['units']} units, {averages['paths']} paths"
+        heads = (title, "n", "z rms", "z largest")
+        rows = [
+            (name, str(z["n"]), f"{z['rms']:.2f}", f"{z['largest']:.2f}") for name, z in averages["z"].items()
+        ]
     else:
-        table = plain_table("samples", "ngspice", "thermogen", "z")
-        for name in ("heat_kT", "prototype_correlation"):
-            if name in results:
-                both = (
-                    f"{one['mean']:.4g} ± {one['sem']:.2g} (n {one['n']})"
-                    for one in (results[name][side] for side in ("ngspice", "thermogen"))
-                )
-                table.add_row(name, *both, f"{results[name]['z']:.2f}")
-    console.print(table)
-    verdict = "both engines agree" if results["agrees"] else "the engines do not agree within their bounds"
+        heads = ("samples", "ngspice", "thermogen", "z")
+        compared = {name: results[name] for name in ("heat_kT", "prototype_correlation") if name in results}
+        rows = [
+            (name, *(f"{mean['mean']:.4g} ± {mean['sem']:.2g} (n {mean['n']})"
+                     for mean in (figure["ngspice"], figure["thermogen"])), f"{figure['z']:.2f}")
+            for name, figure in compared.items()
+        ]  # fmt: skip
+    console.print(plain_table(*heads, rows=rows))
+    verdict = (
+        "both simulators agree" if results["agrees"] else "the simulators do not agree within their bounds"
+    )
     console.print(f"\n{verdict}", highlight=False)
 
 
@@ -202,10 +187,10 @@ def print_card(card: dict[str, Any]) -> None:
     units = ", ".join(f"{n} {role}" for role, n in card["units"].items() if n)
     height, width = card["image_shape"]
     table.add_row("units", f"{units}; images of {height} x {width}")
-    held = f"{card['couplers']:,} in {card['couplings']}"
+    couplings = f"{card['couplers']:,} in {card['couplings']}"
     if card["couplers"] != card["couplers_full"]:
-        held += f" (the full matrix: {card['couplers_full']:,})"
-    table.add_row("couplings", held)
+        couplings += f" (the full matrix: {card['couplers_full']:,})"
+    table.add_row("couplings", couplings)
     control = card["control"]
     if control["segments"] > 1 or control["labels"]:
         classes = f", one set for each of {len(control['labels'])} classes" if control["labels"] else ""

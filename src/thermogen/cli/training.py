@@ -7,6 +7,8 @@ from typing import Any
 
 from thermogen.cli import options as o
 from thermogen.cli.app import app
+from thermogen.cli.console import print_json, stage, stoppable, training_summary
+from thermogen.errors import require
 from thermogen.studies.settings import Settings
 
 
@@ -24,8 +26,8 @@ def train(
     """Train a computer on the shipped digits or on your own images, and save it as a model folder.
 
     The default is exact training: the optimum over all thermal noise, with a code for the label on the
-    hidden units and trained visible biases. The rules that follow trajectories have the published defaults.
-    Without --digits every image of --images is learnt, and digits 0, 1, 2 of the shipped ones.
+    hidden units and trained visible biases. Rules that follow trajectories have the published defaults.
+    Default of --digits: every image of --images, or digits 0, 1, 2 of the shipped images.
 
     Examples:
 
@@ -37,13 +39,11 @@ def train(
 
         thermogen train --defect-map map.npz --out models/repaired
     """
-    from thermogen.cli.console import print_json, stage, stoppable, training_summary
-    from thermogen.errors import require
     from thermogen.parallel import first, is_first, process_count
     from thermogen.storage.model import check_free, read_card
     from thermogen.studies.experiment import prepare
 
-    digits = o.parse_digits(given.pop("digits") or ("" if images else "0,1,2"))
+    digits = o.parse_list(given.pop("digits") or ("" if images else "0,1,2"))
     settings = Settings.of(digits=digits, images=images, **given)
     require(
         settings.trainer == "exact" or process_count() == 1,
@@ -59,8 +59,8 @@ def train(
     if not is_first():
         return
     experiment.model(result).save_pretrained(out, force=force)
-    for part in _checkpoints(checkpoint):
-        part.unlink()
+    for file in _checkpoints(checkpoint):
+        file.unlink()
     if json:
         print_json(read_card(out))
     else:
@@ -68,22 +68,15 @@ def train(
 
 
 def _claim_checkpoint(checkpoint: Path, resume: bool, force: bool) -> None:
-    from thermogen.errors import require
-
     require(not (resume and force), "--resume and --force contradict each other: give one of them")
-    parts = _checkpoints(checkpoint)
-    if parts:
-        require(
-            resume or force,
-            f"{checkpoint} is an unfinished training: go on with --resume, or start with --force",
-        )
+    for file in _checkpoints(checkpoint):
+        advice = "go on with --resume, or start with --force"
+        require(resume or force, f"{checkpoint} is an unfinished training: {advice}")
         if force:
-            for part in parts:
-                part.unlink()
+            file.unlink()
 
 
 def _checkpoints(checkpoint: Path) -> list[Path]:
-    """The file of an unfinished training, and those of its classes."""
-    return sorted(
-        path for path in (checkpoint, *checkpoint.parent.glob(f"{checkpoint.name}.*")) if path.exists()
-    )
+    """The files of an unfinished training: its own, and those of its classes."""
+    files = (checkpoint, *checkpoint.parent.glob(f"{checkpoint.name}.*"))
+    return sorted(file for file in files if file.exists())

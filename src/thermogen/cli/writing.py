@@ -1,4 +1,4 @@
-"""Files that the commands write: checked before any work, written after it."""
+"""Output files of the commands: checked before the work, written after it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from thermogen.storage.run_folder import write_atomically
 FORMATS = (".npz", ".png", ".gif")
 
 
-def check_file(path: Path, force: bool, formats: tuple[str, ...]) -> None:
+def check_file(path: Path | None, force: bool, formats: tuple[str, ...]) -> None:
     """InputError for a file of unknown kind, one that exists (without `force`), or one in no folder."""
+    if path is None:
+        return
     if path.suffix.lower() not in formats:
         raise InputError(f"{path} has no known ending: name it {' or '.join('FILE' + f for f in formats)}")
     require(not path.is_dir(), f"{path} is a folder: name a file")
@@ -33,7 +35,7 @@ def write_json(path: Path | None, results: dict[str, Any]) -> None:
 
 
 def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]], None]:
-    """A writer of samples to `path` by its ending, the path being checked before any work is done."""
+    """A writer of samples to `path`, in the format of its ending. The path is checked at once."""
     check_file(path, force, FORMATS)
 
     def write(samples: Samples, shape: tuple[int, int]) -> None:
@@ -43,16 +45,8 @@ def write_samples(path: Path, force: bool) -> Callable[[Samples, tuple[int, int]
             write_gif(path, samples.film, shape)
         else:
             arrays = {} if samples.labels is None else {"labels": samples.labels}
-            arrays |= {"image_shape": np.array(shape)}
-            np.savez_compressed(
-                path,
-                allow_pickle=False,
-                visible=samples.visible,
-                hidden=samples.hidden,
-                heat_kT=samples.heat_kT,
-                work_kT=samples.work_kT,
-                **arrays,
-            )
+            arrays |= {name: getattr(samples, name) for name in ("visible", "hidden", "heat_kT", "work_kT")}
+            np.savez_compressed(path, allow_pickle=False, image_shape=np.array(shape), **arrays)
 
     return write
 

@@ -1,4 +1,4 @@
-"""The circuit report: the platform's numbers, images made by ngspice, agreement of both engines."""
+"""The circuit report: the platform's numbers, images made by ngspice, agreement of both simulators."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from thermogen.errors import require
 from thermogen.generation import Samples
 from thermogen.hardware.spice.verify import Trace
 from thermogen.report.films import gif_bytes, grid_png
-from thermogen.report.page import picture, render
-from thermogen.report.theme import DARK, LIGHT, Theme, new_figure, to_png
+from thermogen.report.page import picture, write_page
+from thermogen.report.theme import LIGHT, Theme, as_png, new_figure
 
 SHOWN = 50
-"""Samples of each engine in the plates: the first ones, none chosen."""
+"""Samples of each simulator in the plates: the first ones, without selection."""
 COLUMNS = 10
 
 
 @dataclass(frozen=True)
 class CircuitRecord:
-    """What the report shows. results: the content of results.json; `tolerance`: folder of a sweep, if any."""
+    """What the report shows. results: the content of results.json; tolerance: folder of a sweep, if any."""
 
     results: dict[str, Any]
     image_shape: tuple[int, int]
@@ -32,27 +33,26 @@ class CircuitRecord:
     tolerance: Path | None = None
 
 
-def trace_figure(trace: Trace, volt: float, second: float, units: tuple[str, str], *, theme: Theme) -> bytes:
-    """Paths of a few units: ngspice as lines, our own engine as dots, in physical units (variable, time)."""
-    with theme.typography():
-        figure = new_figure(6.2, 3.4)
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.12, right=0.97, top=0.9, bottom=0.16)
-        scale, prefix = engineering(float(np.abs(trace.ngspice).max()) * volt)
-        tick, short = engineering(float(trace.times[-1]) * second)
-        colours = (theme.heat, theme.force, theme.muted)
-        for number, (a, b) in enumerate(zip(trace.ngspice.T, trace.thermogen.T, strict=True)):
-            own = colours[number % len(colours)]
-            fade = 1.0 if number < len(colours) else 0.55
-            axes.plot(trace.times * second / tick, a * volt / scale, lw=1.2, color=own, alpha=fade,
-                      label="ngspice" if number == 0 else None)  # fmt: skip
-            axes.plot(trace.marks * second / tick, b * volt / scale, "o", ms=3, mew=0, color=own, alpha=fade,
-                      label="thermogen" if number == 0 else None)  # fmt: skip
-        axes.set_xlabel(f"time / {short}{units[1]}")
-        axes.set_ylabel(f"unit / {prefix}{units[0]}")
-        axes.margins(x=0.01)
-        figure.legend(ncols=2, loc="upper right", bbox_to_anchor=(0.98, 1.0))
-        return to_png(figure)
+@as_png
+def trace_figure(
+    trace: Trace, volt: float, second: float, units: tuple[str, str], *, theme: Theme = LIGHT
+) -> Figure:
+    """Paths of a few units: ngspice as lines, the library as dots, in physical units (variable, time)."""
+    figure = new_figure(6.2, 3.4, left=0.12, right=0.97, top=0.9, bottom=0.16)
+    axes = figure.subplots()
+    scale, prefix = engineering(float(np.abs(trace.ngspice).max()) * volt)
+    tick, short = engineering(float(trace.times[-1]) * second)
+    colours = (theme.heat, theme.force, theme.muted)
+    for number, (a, b) in enumerate(zip(trace.ngspice.T, trace.thermogen.T, strict=True)):
+        style: dict[str, Any] = {"color": colours[number % 3], "alpha": 1.0 if number < 3 else 0.55}
+        axes.plot(trace.times * second / tick, a * volt / scale, lw=1.2, **style)
+        axes.plot(trace.marks * second / tick, b * volt / scale, "o", ms=3, mew=0, **style)
+    axes.set_xlabel(f"time / {short}{units[1]}")
+    axes.set_ylabel(f"unit / {prefix}{units[0]}")
+    axes.margins(x=0.01)
+    figure.legend(axes.lines[:2], ("ngspice", "thermogen"), ncols=2, loc="upper right",
+                  bbox_to_anchor=(0.98, 1.0))  # fmt: skip
+    return figure
 
 
 def engineering(largest: float) -> tuple[float, str]:
@@ -64,37 +64,24 @@ def engineering(largest: float) -> tuple[float, str]:
 
 def write_circuit_report(folder: Path, record: CircuitRecord) -> Path:
     """Write figures/*.png and report.html, which needs nothing else, into `folder`; return the page."""
-    target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    shown = min(SHOWN, len(record.ngspice))
+    shown, shape = min(SHOWN, len(record.ngspice)), record.image_shape
+    samples = {"ngspice": record.ngspice, "thermogen": record.thermogen}
     plates = {
-        "ngspice": grid_png(record.ngspice.visible[:shown].astype(np.float32), record.image_shape, COLUMNS),
-        "thermogen": grid_png(
-            record.thermogen.visible[:shown].astype(np.float32), record.image_shape, COLUMNS
-        ),
+        name: grid_png(run.visible[:shown].astype(np.float32), shape, COLUMNS)
+        for name, run in samples.items()
     }
     figures = record.results["figures"]
-    volt, second = (
-        figures["scale"]["value"],
-        figures["time of a sample"]["value"] / float(record.trace.times[-1]),
-    )
-    drawn = {
-        theme: trace_figure(record.trace, volt, second, (figures["scale"]["unit"], "s"), theme=theme)
-        for theme in (LIGHT, DARK)
-    }
-    for name, content in {**plates, "trace": drawn[LIGHT]}.items():
-        (target / f"{name}.png").write_bytes(content)
-    pictures = {name: picture(content) for name, content in plates.items()}
-    pictures["trace"] = picture(drawn[LIGHT], drawn[DARK])
-    pictures["film"] = picture(gif_bytes(record.ngspice.film, record.image_shape))
+    scale, second = figures["scale"], figures["time of a sample"]["value"] / float(record.trace.times[-1])
+    pictures = {"film": picture(gif_bytes(record.ngspice.film, shape))}
     if record.tolerance is not None:
         pictures["tolerance"] = picture(swept(record.tolerance).read_bytes())
-    page = folder / "report.html"
-    text = render(
-        "circuit.html.jinja", pictures=pictures, shown=shown, pieces=pieces(figures), **record.results
-    )
-    page.write_text(text, encoding="utf-8")
-    return page
+
+    def charts(theme: Theme) -> dict[str, bytes]:
+        units = scale["unit"], "s"
+        return {"trace": trace_figure(record.trace, scale["value"], second, units, theme=theme)}
+
+    values = {"shown": shown, "figure_rows": figure_rows(figures), **record.results}
+    return write_page(folder, "circuit.html.jinja", charts, plates, pictures, values)
 
 
 def swept(folder: Path) -> Path:
@@ -106,14 +93,13 @@ def swept(folder: Path) -> Path:
     return path
 
 
-def pieces(figures: dict[str, Any]) -> list[tuple[str, float, str]]:
+def figure_rows(figures: dict[str, Any]) -> list[tuple[str, float, str]]:
     """Rows of the table of figures: name, value in a unit with a prefix, that unit."""
     rows = []
-    for name, one in figures.items():
-        value, unit = one["value"], one["unit"]
-        if unit and not name.startswith("couplers") and "/" not in unit and unit not in ("K",):
+    for name, figure in figures.items():
+        value, unit = figure["value"], figure["unit"]
+        scale, prefix = 1.0, ""
+        if unit and not name.startswith("couplers") and "/" not in unit and unit != "K":
             scale, prefix = engineering(abs(value))
-            rows.append((name, value / scale, prefix + unit))
-        else:
-            rows.append((name, value, unit))
+        rows.append((name, value / scale, prefix + unit))
     return rows

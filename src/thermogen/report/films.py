@@ -1,6 +1,6 @@
 """Grey pictures without text: plates of images as PNG, and the film of generation as an animated GIF.
 
-Only Pillow is needed here. Every plate is light ink on black, whatever the page around it.
+Every plate has light ink on black, on light and dark pages.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 PERCENTILES = (2.0, 98.0)
-"""Shown as black and as white: robust against the thermal noise of single units."""
+"""Black and white: robust against the thermal noise of single units."""
 SHOWN = 10
 """Prototypes, and films, shown at once."""
-_TILE = 112  # pixels a tile should measure on the screen: four times an MNIST digit
+_TILE = 112  # side of a tile on the screen, in pixels: four times an MNIST digit
 
 
 def grey(
@@ -25,7 +25,7 @@ def grey(
 ) -> UInt8[np.ndarray, "... pixels"]:
     """States as grey levels 0 to 255: black at the 2nd percentile, white at the 98th.
 
-    values: (..., pixels). The percentiles are of each image by itself, or of all of `values` `together`.
+    values: (..., pixels). The percentiles are those of each image, or `together` those of all `values`.
     A constant image is mid-grey.
     """
     low, high = np.percentile(values, PERCENTILES, axis=None if together else -1, keepdims=not together)
@@ -94,7 +94,7 @@ def nearest_png(
     correlation: Float[np.ndarray, "n P"],
     image_shape: tuple[int, int],
 ) -> bytes:
-    """PNG of each prototype, set apart, with the samples nearest to it, best first; about 5 : 2 in size.
+    """PNG of each prototype with the samples nearest to it, best first; about 5 : 2 in size.
 
     correlation: of samples with prototypes, (n, P). Up to four prototypes have a row each, more a column
     each; at most ten are shown. A sample appears once, with its nearest prototype, so places may stay black.
@@ -115,8 +115,7 @@ def nearest_png(
         tiles = tiles.reshape(-1, *shape).swapaxes(1, 2).reshape(len(tiles), -1)
         shape = (shape[1], shape[0])
     scale = magnification(image_shape)
-    apart = (15 if rows else 5) * scale
-    sheet = plate(tiles, shape, places + 1, scale=scale, gap_after_first=apart)
+    sheet = plate(tiles, shape, places + 1, scale=scale, gap_after_first=(15 if rows else 5) * scale)
     return png(sheet if rows else np.ascontiguousarray(sheet.T))
 
 
@@ -128,7 +127,10 @@ def gif_bytes(
     milliseconds: int = 90,
     pause: int = 2500,
 ) -> bytes:
-    """Animated GIF of films (frames, m, pixels) side by side, at most ten, resting `pause` ms at the end."""
+    """Animated GIF of up to ten films (frames, m, pixels) in rows of `columns`, repeated for ever.
+
+    Each film has one grey scale for all frames. A frame lasts `milliseconds`, the last one `pause`.
+    """
     levels = film_grey(film[:, :SHOWN]) & 0xF8  # 32 levels are enough for noise, and half the size
     columns, scale = min(columns, levels.shape[1]), magnification(image_shape)
     frames = [Image.fromarray(plate(tiles, image_shape, columns, scale=scale)) for tiles in levels]
@@ -147,24 +149,12 @@ def write_png_grid(
     image_shape: tuple[int, int],
     columns: int | None = None,
 ) -> None:
-    """Write images (n, pixels) as one PNG: rows of `columns`, light ink on black, each on its own scale.
-
-    By default rows of ten or more.
-    """
+    """Write images as one PNG; arguments as in `grid_png`."""
     path.write_bytes(grid_png(images, image_shape, columns))
 
 
 def write_gif(
-    path: Path,
-    film: Float[np.ndarray, "frames m pixels"],
-    image_shape: tuple[int, int],
-    *,
-    columns: int = 5,
-    milliseconds: int = 90,
-    pause: int = 2500,
+    path: Path, film: Float[np.ndarray, "frames m pixels"], image_shape: tuple[int, int], **options: int
 ) -> None:
-    """Write the films (frames, m, pixels) of up to ten samples as an animated GIF that repeats for ever.
-
-    Each sample has one grey scale for all its frames. milliseconds: per frame; pause: on the last one.
-    """
-    path.write_bytes(gif_bytes(film, image_shape, columns=columns, milliseconds=milliseconds, pause=pause))
+    """Write films as an animated GIF; arguments as in `gif_bytes`."""
+    path.write_bytes(gif_bytes(film, image_shape, **options))

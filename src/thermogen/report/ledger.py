@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from thermogen.report.theme import LIGHT, Theme, new_figure, to_png
+from matplotlib.figure import Figure
+
+from thermogen.report.theme import LIGHT, Theme, as_png, new_figure
 
 _WIDTH, _ROW = 7.2, 0.3
 
 
-def ledger_figure(energy: dict[str, Any], *, theme: Theme = LIGHT) -> bytes:
+@as_png
+def ledger_figure(energy: dict[str, Any], *, theme: Theme = LIGHT) -> Figure:
     """Energies on a logarithmic axis, a bar for each line, and below them the ratio digital : thermodynamic.
 
-    energy: a `Ledger` as a dictionary: lines and ratios. Lines that are not counted, or that nothing could
-    measure, are left out, but those of the digital side stay; hollow bars are modelled (a ratio: on the
-    thermodynamic side), full ones simulated or measured.
+    energy: a `Ledger` as a dictionary. The figure shows counted lines and lines of the digital side, if they
+    have a value. Hollow bars are modelled (a ratio: on the thermodynamic side), full ones simulated or
+    measured.
     """
-    lines = [one for one in energy["lines"] if one["counted"] or one["side"] == "digital"]
-    lines = [one for one in lines if (one["joules"] or 0) > 0]
+    lines = [line for line in energy["lines"] if line["counted"] or line["side"] == "digital"]
+    lines = [line for line in lines if (line["joules"] or 0) > 0]
     ratios = [(name, value) for name, value in energy["ratios"].items() if value]
     rows = len(lines), len(ratios)
-    with theme.typography():
-        height = _ROW * sum(rows) + 1.5
-        figure = new_figure(_WIDTH, height)
-        above, below = figure.subplots(2, 1, height_ratios=rows)
-        # Margins in inches, so that a ledger of few lines looks like one of many.
-        gap = 0.72 * 2 / (_ROW * sum(rows))
-        figure.subplots_adjust(left=0.41, right=0.9, top=1 - 0.08 / height, bottom=0.6 / height, hspace=gap)
-        _bars(above, [(one["name"], one["joules"]) for one in lines], "energy a sample / J",
-              [theme.heat if one["side"] == "thermodynamic" else theme.force for one in lines],
-              [one["evidence"] in ("simulated", "measured") for one in lines], theme)  # fmt: skip
-        _bars(below, ratios, "digital denoiser ÷ thermodynamic, counting more and more",
-              [theme.heat] * len(ratios),
-              [energy["weakest"][name] != "modelled" for name, _ in ratios], theme)  # fmt: skip
-        return to_png(figure)
+    height = _ROW * sum(rows) + 1.5
+    # Margins in inches, so that a ledger of few lines looks like one of many.
+    figure = new_figure(_WIDTH, height, left=0.41, right=0.9, top=1 - 0.08 / height, bottom=0.6 / height,
+                        hspace=0.72 * 2 / (_ROW * sum(rows)))  # fmt: skip
+    above, below = figure.subplots(2, 1, height_ratios=rows)
+    _bars(above, [(line["name"], line["joules"]) for line in lines], "energy a sample / J",
+          [theme.heat if line["side"] == "thermodynamic" else theme.force for line in lines],
+          [line["evidence"] in ("simulated", "measured") for line in lines], theme)  # fmt: skip
+    _bars(below, ratios, "digital denoiser ÷ thermodynamic, counting more and more",
+          [theme.heat] * len(ratios),
+          [energy["weakest"][name] != "modelled" for name, _ in ratios], theme)  # fmt: skip
+    return figure
 
 
 def ledger_markdown(energy: dict[str, Any]) -> str:
@@ -42,11 +43,8 @@ def ledger_markdown(energy: dict[str, Any]) -> str:
     for line in energy["lines"]:
         name = line["name"] if line["counted"] else f"({line['name']})"
         error = "" if line["sem_kT"] is None else f" ± {line['sem_kT']:.2g}"
-        joules, kT = (
-            ("absent", "")
-            if line["joules"] is None
-            else (f"{line['joules']:.3g}", f"{line['kT']:.4g}{error}")
-        )
+        absent = line["joules"] is None
+        joules, kT = ("absent", "") if absent else (f"{line['joules']:.3g}", f"{line['kT']:.4g}{error}")
         source = line["source"].replace("|", r"\|")  # |J| is no border
         table.append(f"| {line['side']} | {name} | {joules} | {kT} | {line['evidence']} | {source} |")
     table += ["", "| counted on the thermodynamic side | digital ÷ thermodynamic | weakest evidence there |"]

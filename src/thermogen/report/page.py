@@ -1,9 +1,10 @@
-"""The report of a run: figures as PNG, the film as GIF, and one page of HTML that carries them all."""
+"""The report of a run: figures as PNG, the film as GIF, and one page of HTML with all of them."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,28 +22,13 @@ from thermogen.report.theme import DARK, LIGHT, Theme
 from thermogen.report.wording import FILTERS
 
 GRID = 100
-"""Generated images shown in the grid: the first ones, none chosen."""
+"""Generated images shown in the grid: the first ones, without selection."""
 PUBLISHED_SETTINGS = {
-    "topology": "published",
-    "hidden": 512,
-    "imprint": "tile",
-    "amplitude": 2.0,
-    "trainer": "batch",
-    "optimizer": "sgd",
-    "trajectories": 1,
-    "train_visible_biases": False,
-    "kT": 0.1,
-    "t_f": 2.5,
-    "dt": 1e-3,
-    "ramp_fraction": 0.75,
-    "readout": 0.0,
-    "segments": 1,
-    "compress": None,
-    "integrator": "euler",
-}
-"""The setting of PRL 136, 037101 and its program, to say where a run departs from it."""
-
-
+    "topology": "published", "hidden": 512, "imprint": "tile", "amplitude": 2.0, "trainer": "batch",
+    "optimizer": "sgd", "trajectories": 1, "train_visible_biases": False, "kT": 0.1, "t_f": 2.5, "dt": 1e-3,
+    "ramp_fraction": 0.75, "readout": 0.0, "segments": 1, "compress": None, "integrator": "euler",
+}  # fmt: skip
+"""The setting of PRL 136, 037101 and its program; the page lists what differs from it."""
 EQUATIONS = {
     "motion": (
         r"\mathrm{d}x_i = -\mu\,\partial_i V_\theta\,\mathrm{d}t + \sqrt{2\mu kT}\;\mathrm{d}W_i\,,"
@@ -72,27 +58,46 @@ def write_report(folder: Path, record: RunRecord) -> Path:
     report.html needs nothing else: pictures are data URIs, there is no script, and it reads in light and
     dark, on paper and on a phone. Cost: 3 s and 3 MB.
     """
-    target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    light, dark = draw(record, LIGHT), draw(record, DARK)
-    plates = draw_plates(record)
-    for name, content in (light | plates).items():
-        (target / f"{name}.png").write_bytes(content)
     film = gif_bytes(record.samples.film, record.image_shape)
-    (folder / "samples.gif").write_bytes(film)
-    pictures = {name: picture(light[name], dark[name]) for name in light}
-    pictures |= {name: picture(content) for name, content in plates.items()}
+    pictures = {"film": picture(film)}
     for name, tex in EQUATIONS.items():
         pictures[name] = picture(figures.equation(tex, theme=LIGHT), figures.equation(tex, theme=DARK))
-    pictures["film"] = picture(film)
-    page = folder / "report.html"
-    text = render("template.html.jinja", pictures=pictures, **context(record))
-    page.write_text(text, encoding="utf-8")
+    page = write_page(
+        folder,
+        "run.html.jinja",
+        lambda theme: draw(record, theme),
+        draw_plates(record),
+        pictures,
+        context(record),
+    )
+    (folder / "samples.gif").write_bytes(film)
     return page
 
 
-def render(template: str, **values: Any) -> str:
-    """A page from its template, with numbers formatted by `thermogen.report.wording`."""
+def write_page(
+    folder: Path,
+    template: str,
+    charts: Callable[[Theme], dict[str, bytes]],
+    plates: dict[str, bytes],
+    pictures: dict[str, Picture],
+    values: dict[str, Any],
+) -> Path:
+    """Write figures/*.png and report.html into `folder`; return the page.
+
+    template: file of the template; `thermogen.report.wording` formats its numbers
+    charts: the PNG files of a theme by name
+    plates: PNG files that are the same in both themes
+    pictures: further pictures of the page, without a file in figures/
+    values: the other variables of the template
+    """
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    light, dark = charts(LIGHT), charts(DARK)
+    for name, content in (light | plates).items():
+        (target / f"{name}.png").write_bytes(content)
+    pictures = pictures | {
+        name: picture(content, dark.get(name)) for name, content in (light | plates).items()
+    }
     environment = Environment(
         loader=PackageLoader("thermogen.report", "."),
         autoescape=True,
@@ -101,32 +106,25 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    return environment.get_template(template).render(**values)
+    page = folder / "report.html"
+    text = environment.get_template(template).render(pictures=pictures, **values)
+    page.write_text(text, encoding="utf-8")
+    return page
 
 
 def draw(record: RunRecord, theme: Theme) -> dict[str, bytes]:
-    """The figures with text by name, as PNG; those that a run has nothing for are absent."""
+    """The figures with text by name, as PNG; figures without data are absent."""
     samples, shape, results = record.samples, record.image_shape, record.results
     shown = min(SHOWN, samples.film.shape[1])
     published = results["published"]
-    scores, noise = _resemblance(record)
+    scores, noise = _scores(record)
     heats = [f"{heat:,.0f}".replace("-", "−") for heat in samples.heat_kT[:shown]]
+    numbers = [str(number + 1) for number in range(shown)]
+    noising, labels = record.noising_film[:, :SHOWN], [str(label) for label in record.labels[:SHOWN]]
     drawn = {
-        "noising": figures.strips(
-            record.noising_film[:, :SHOWN],
-            record.noising_times,
-            shape,
-            [str(label) for label in record.labels[:SHOWN]],
-            theme=theme,
-        ),
+        "noising": figures.strips(noising, record.noising_times, shape, labels, theme=theme),
         "films": figures.strips(
-            samples.film[:, :shown],
-            samples.film_times,
-            shape,
-            [str(number + 1) for number in range(shown)],
-            heats,
-            heading="$Q/kT$",
-            theme=theme,
+            samples.film[:, :shown], samples.film_times, shape, numbers, heats, heading="$Q/kT$", theme=theme
         ),
         "heat": figures.heat_figure(
             samples.heat_kT,
@@ -136,7 +134,7 @@ def draw(record: RunRecord, theme: Theme) -> dict[str, bytes]:
             ],
             theme=theme,
         ),
-        "resemblance": figures.resemblance_figure(scores.correlation, noise, theme=theme),
+        "correlation": figures.correlation_figure(scores.correlation, noise, theme=theme),
         "ratio": figures.ratio_figure(results["path_ratio"], theme=theme),
         "ledger": ledger_figure(results["energy"], theme=theme),
     }
@@ -152,7 +150,7 @@ def draw(record: RunRecord, theme: Theme) -> dict[str, bytes]:
 def draw_plates(record: RunRecord) -> dict[str, bytes]:
     """The pictures without text by name, as PNG: the same on light and dark pages."""
     visible, shape = record.samples.visible, record.image_shape
-    correlation = _resemblance(record)[0].correlation
+    correlation = _scores(record)[0].correlation
     plates = {
         "nearest": nearest_png(record.prototypes, visible, correlation, shape),
         "grid": grid_png(visible[:GRID], shape),
@@ -163,11 +161,11 @@ def draw_plates(record: RunRecord) -> dict[str, bytes]:
 
 
 def context(record: RunRecord) -> dict[str, Any]:
-    """What the template reads besides the pictures."""
+    """The variables of the template, without the pictures."""
     results = record.results
     lines = results["energy"]["lines"]
     digital = next((line for line in lines if line["name"].startswith("digital")), lines[-1])
-    noise = _resemblance(record)[1]
+    noise = _scores(record)[1]
     strongest = None if noise is None else np.abs(noise).max(1)
     return {
         **results,
@@ -184,7 +182,7 @@ def context(record: RunRecord) -> dict[str, Any]:
         "readout": results["settings"].get("readout") or 0,
         "digital": digital,
         "room_kT": digital["joules"] / digital["kT"],
-        "comparison": _beside(results, digital),
+        "comparison": _comparison(results, digital),
         "departures": {
             name: {"ours": results["settings"][name], "published": value}
             for name, value in PUBLISHED_SETTINGS.items()
@@ -198,40 +196,27 @@ def context(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _beside(results: dict[str, Any], digital: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every published figure with our own: (name, published, ours, quotient of the two)."""
+def _comparison(results: dict[str, Any], digital: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of name, unit, published figure, our figure and their quotient."""
     published, heat = results["published"], results["heat_kT"]
-    ratio = results["energy"]["ratios"]["heat alone"]
-    rows = [
-        {"name": "heat of a generated sample", "unit": "kT", "published": published[key], "ours": heat}
-        for key in ("heat_kT", "heat_kT_wang_deng")
-    ]
-    rows += [
-        {
-            "name": "energy of the digital denoiser",
-            "unit": "kT",
-            "published": {"mean": published["digital_kT"], "source": published["heat_kT"]["source"]},
-            "ours": {"mean": digital["kT"]},
-        },
-        {
-            "name": "digital energy ÷ heat of generation",
-            "unit": "",
-            "published": {
-                "mean": published["ratio"],
-                "above": True,
-                "source": published["heat_kT"]["source"],
-            },
-            "ours": {"mean": ratio},
-        },
-    ]
-    for row in rows:
-        ours = row["ours"]["mean"]
-        row["quotient"] = None if ours is None else ours / row["published"]["mean"]
-    return rows
+    source, ratio = published["heat_kT"]["source"], results["energy"]["ratios"]["heat alone"]
+    denoiser = {"mean": published["digital_kT"], "source": source}
+    bound = {"mean": published["ratio"], "above": True, "source": source}
+    rows = (
+        ("heat of a generated sample", "kT", published["heat_kT"], heat),
+        ("heat of a generated sample", "kT", published["heat_kT_wang_deng"], heat),
+        ("energy of the digital denoiser", "kT", denoiser, {"mean": digital["kT"]}),
+        ("digital energy ÷ heat of generation", "", bound, {"mean": ratio}),
+    )
+    return [
+        {"name": name, "unit": unit, "published": theirs, "ours": ours,
+         "quotient": None if ours["mean"] is None else ours["mean"] / theirs["mean"]}
+        for name, unit, theirs, ours in rows
+    ]  # fmt: skip
 
 
-def _resemblance(record: RunRecord):
-    """Scores of the samples, and the correlations of the states they started from (None if constant)."""
+def _scores(record: RunRecord):
+    """Scores of the samples, and the correlations of their initial states (None if constant)."""
     start = record.samples.film[0]
     noise = None if (start.std(1) == 0).any() else prototype_scores(start, record.prototypes).correlation
     return prototype_scores(record.samples.visible, record.prototypes), noise

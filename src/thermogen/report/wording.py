@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: rounded to their standard error, true minus signs, powers of ten."""
+"""Numbers of a page: rounded to their standard error, with true minus signs and powers of ten."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ def number(value: float | int | None) -> str:
     if value is None or not math.isfinite(value):
         return NONE
     size = abs(value)
-    if size and not 1e-3 <= size < 1e6 and value != int(value):
+    whole = value == int(value)
+    if size >= 1e7 or not (whole or 1e-3 <= size < 1e6):
         return power(value)
-    if size >= 1e7:
-        return power(value)
-    return plain(value, 0) if value == int(value) else plain(value, decimals(value, 0.0))
+    return plain(value, 0 if whole else decimals(value, 0.0))
 
 
 def power(value: float) -> str:
@@ -78,7 +77,7 @@ def percentage(fraction: float, n: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration in s, or in min and h where that reads better."""
+    """A duration in s, min or h, by its length."""
     if value < 120:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
@@ -96,11 +95,5 @@ def setting(value: Any) -> str:
 
 
 FILTERS = {
-    "number": number,
-    "with_error": with_error,
-    "spread": spread,
-    "sd_and_n": sd_and_n,
-    "percentage": percentage,
-    "seconds": seconds,
-    "setting": setting,
+    format.__name__: format for format in (number, with_error, spread, sd_and_n, percentage, seconds, setting)
 }

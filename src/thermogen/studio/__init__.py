@@ -1,7 +1,7 @@
-"""The live page: watch units fluctuate and noise become a digit, and take hold of everything that decides it.
+"""The live page: watch generation from noise, and change all that decides it.
 
     thermogen studio [MODEL]
 
-`simulation` is the computer between two frames and runs without any page; `session` moves it on for one
-visitor; `messages` checks what a page says; `server` is the web. Needs the extra `studio`.
+`simulation` holds the computer between two frames; `session` advances it for one visitor; `messages` checks
+the messages of a page; `server` serves HTTP. The package needs the extra `studio`.
 """

@@ -1,4 +1,4 @@
-"""What a visitor takes home: samples as numbers or pictures, the film, the model folder."""
+"""Downloads: samples as numbers or pictures, the film, the model folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILMED = 16  # samples in the film at most
 
 
 class File(NamedTuple):
-    """A file to be saved by the browser."""
+    """A file for the browser to save."""
 
     name: str
     kind: str
@@ -35,11 +35,8 @@ def samples(simulation: Simulation) -> File:
         "heat_kT": ledger.heat,
         "work_kT": ledger.work,
         "energy_change_kT": ledger.change,
-        "image_shape": np.array(simulation.loaded.model.image_shape),
-        "t": np.array(simulation.t),
-        "dt": np.array(simulation.dt),
-        "kT": np.array(simulation.kT),
-        "seed": np.array(simulation.seed),
+        "image_shape": np.array(simulation.shown.model.image_shape),
+        **{name: np.array(getattr(simulation, name)) for name in ("t", "dt", "kT", "seed")},
     }
     if simulation.labels is not None:
         arrays["labels"] = simulation.labels
@@ -49,27 +46,27 @@ def samples(simulation: Simulation) -> File:
 
 
 def pictures(simulation: Simulation) -> File:
-    """The read-outs, or the states on the way, as one PNG."""
-    content = grid_png(_pictures(simulation), simulation.loaded.model.image_shape)
+    """The read-outs, or before t_f the states, as one PNG."""
+    content = grid_png(_pictures(simulation), simulation.shown.model.image_shape)
     return File("samples.png", "image/png", content)
 
 
 def film(simulation: Simulation) -> File:
     """The run so far as an animated GIF."""
     frames = np.stack(simulation.film)[:, :_FILMED].astype(np.float32)
-    content = gif_bytes(frames, simulation.loaded.model.image_shape, columns=4)
+    content = gif_bytes(frames, simulation.shown.model.image_shape, columns=4)
     return File("film.gif", "image/gif", content)
 
 
 def model(simulation: Simulation) -> File:
-    """The model folder as a .zip; unpacked, `thermogen sample FOLDER` and all other commands take it."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in simulation.loaded.name).strip("-")
+    """The model folder as a .zip; all commands accept the unpacked folder."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in simulation.shown.name).strip("-")
     stream = io.BytesIO()
     with (
         tempfile.TemporaryDirectory() as folder,
         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for path in sorted(simulation.loaded.model.save_pretrained(Path(folder) / "model").iterdir()):
+        for path in sorted(simulation.shown.model.save_pretrained(Path(folder) / "model").iterdir()):
             archive.write(path, f"{name}/{path.name}")
     return File(f"{name}.zip", "application/zip", stream.getvalue())
 

@@ -1,4 +1,4 @@
-"""The compiled part of the live page: any number of steps, with heat metered as force times displacement."""
+"""The compiled part of the live page: steps, with heat metered as force times displacement."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Computer
@@ -30,6 +31,23 @@ class Motion(NamedTuple):
         return cls(x, zero, zero, jnp.zeros_like(x))
 
 
+class Energies(NamedTuple):
+    """Energies of every sample since the start, in kT of the model, (n,).
+
+    change: V(x(t)) - V_0(x(0)). heat: metered along the path as force times displacement. work: of changes of
+    the couplings, and of units set by the visitor. gap = change - (work - heat) is rounding.
+    """
+
+    change: Float[np.ndarray, " n"]
+    heat: Float[np.ndarray, " n"]
+    work: Float[np.ndarray, " n"]
+
+    @property
+    def gap(self) -> Float[np.ndarray, " n"]:
+        """Deviation from the first law, in kT."""
+        return self.change - (self.work - self.heat)
+
+
 @eqx.filter_jit
 def advance(
     keys: Key[Array, " n"],
@@ -41,41 +59,39 @@ def advance(
     dt: Float[Array, ""],
     integrator: Integrator,
 ) -> Motion:
-    """Steps `first` to `first + count`, a number that is no part of the program: every pace runs the same.
+    """Steps `first` to `first + count`. The count is an argument: one program serves every pace.
 
-    Heat is metered on the way, step by step, as the work of the forces on the units along the straight
-    line from x to x', by Simpson's rule,
+    Heat is metered step by step as the work of the forces on the units along the straight line from x to x',
+    by Simpson's rule,
 
         Q += sum_i [F_i(x) + 4 F_i((x + x') / 2) + F_i(x')] (x'_i - x_i) / 6,
 
-    and not read off the energy, so that the first law is a test of the run. The rule is exact for cubic
-    forces, those of quartic units; of couplings and biases, whose forces are linear, the middle is the mean.
-    Work: of couplings that change at every step, W += V(x', t + dt) - V(x', t). States from step
-    `reading_from` on are added up in `read`. Cost: one force a step more than the integrator's own.
+    independent of the energy, so that the first law is a test of the run. The rule is exact for cubic forces,
+    those of quartic units. Forces of couplings and biases are linear: their middle value is the mean. Work of
+    couplings that change at every step: W += V(x', t + dt) - V(x', t). `read` sums the states from step
+    `reading_from` on. Cost: one force a step more than the integrator.
     """
     step = time_step(keys, control, motion.x, dt=dt, integrator=integrator)
-    laid, changing = control.prepared(), control.continuous
+    prepared, changing = control.prepared(), control.continuous
 
-    def one(k, carried):
+    def body(k, carried):
         (state, noise), x, force, motion = carried
-        now = laid.at(k * dt)
+        now = prepared.at(k * dt)
         state, noise = step.advance(state, noise, k)
         after = step.whole(state)
         work = motion.work
+        force_after = now.force(after)
         if changing:
-            following = laid.at((k + 1) * dt)
-            work = work + following.energy(after) - now.energy(after)
-            force, pushed = now.force(x), now.force(after)
-        else:
-            pushed = now.force(after)
+            work = work + prepared.at((k + 1) * dt).energy(after) - now.energy(after)
+            force = now.force(x)
         ends = now.own_slope(x) + now.own_slope(after)
-        bent = (ends - 2 * now.own_slope((x + after) / 2)) / 3  # what Simpson's rule adds to the mean force
-        heat = motion.heat + jnp.sum(((force + pushed) / 2 + bent) * (after - x), -1)
+        bent = (ends - 2 * now.own_slope((x + after) / 2)) / 3  # Simpson's rule minus the mean force
+        heat = motion.heat + jnp.sum(((force + force_after) / 2 + bent) * (after - x), -1)
         read = motion.read + jnp.where(k + 1 > reading_from, after, 0)
-        return (state, noise), after, pushed, Motion(after, heat, work, read)
+        return (state, noise), after, force_after, Motion(after, heat, work, read)
 
-    start = (step.start(motion.x, first), motion.x, laid.at(first * dt).force(motion.x), motion)
-    return jax.lax.fori_loop(first, first + count, one, start)[-1]
+    start = (step.start(motion.x, first), motion.x, prepared.at(first * dt).force(motion.x), motion)
+    return jax.lax.fori_loop(first, first + count, body, start)[-1]
 
 
 @eqx.filter_jit
@@ -86,9 +102,8 @@ def energy(control: Control, x: Float[Array, "n N"], t: Float[Array, ""] | float
 
 @eqx.filter_jit
 def couplings_of(computer: Computer, unit: Int[Array, ""], rows: Float[Array, "n N"]) -> Float[Array, "n N"]:
-    """J_j for unit j with J_jj, (n, N): one row for all, unless samples have couplings of their own."""
-    there = jnp.zeros_like(rows).at[:, unit].set(1.0)
-    return computer.couplings.apply(there)
+    """J_j for unit j with J_jj, (n, N): a row for each sample, since samples can have own couplings."""
+    return computer.couplings.apply(jnp.zeros_like(rows).at[:, unit].set(1.0))
 
 
 def with_temperature(computer: Computer, kT: float) -> Computer:
@@ -97,5 +112,5 @@ def with_temperature(computer: Computer, kT: float) -> Computer:
 
 
 def in_turn(control: Control) -> list[Control]:
-    """The computers in force in equal parts of t_f; a control that changes at every step stays whole."""
+    """The computers of equal intervals of t_f; a continuous control is one entry."""
     return [control] if control.continuous else [*control.computers()]

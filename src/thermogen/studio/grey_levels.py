@@ -1,4 +1,4 @@
-"""What a drawing means to a computer: where its units stand for ink, for paper, and for an asked picture."""
+"""From grey levels to states: mean positions of units for ink, paper and the pictures of classes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from thermogen.seeds import stream
 from thermogen.storage.model import Model
 
 _UNKNOWN = (-0.5, 0.5)
-"""Default values of paper and ink for a model that does not say how it was trained."""
+"""States for paper and ink, for a model without training settings."""
 
 
 @dataclass(frozen=True)
 class GreyLevels:
     """Mean positions of units in the fields that imprint a picture.
 
-    levels: of a visible unit for 256 levels from paper to ink. hidden: for every picture that can be asked
-    for by holding the hidden units, (P, hidden), of classes `labels`; None if the model has no such pictures.
+    levels: of a visible unit for 256 levels from paper to ink. hidden: of the hidden units for the picture of
+    each of the classes `labels`, (P, hidden); clamped there, they select the class. None if the card of the
+    model does not determine them.
     """
 
     levels: Float[np.ndarray, " 256"]
@@ -31,13 +32,15 @@ class GreyLevels:
 
     @classmethod
     def of(cls, model: Model) -> GreyLevels:
-        """From what the card of a model says of its training; x = <x> in the field, by quadrature."""
+        """From the training settings in the card of a model; x = <x> in the field, by quadrature."""
         reference = model.computer.uncoupled()
-        same = all(len(np.unique(np.asarray(one))) == 1 for one in (reference.J2, reference.J4))
+        uniform = all(np.ptp(np.asarray(values)) == 0 for values in (reference.J2, reference.J4))
         span = _standard_span(model)
-        if not same or span is None or "amplitude" not in model.training:
+        if not uniform or span is None or "amplitude" not in model.training:
             return cls(np.linspace(*_UNKNOWN, 256, dtype=np.float32), None, ())
-        J2, J4, kT = (float(np.asarray(one).flat[0]) for one in (reference.J2, reference.J4, reference.kT))
+        J2, J4, kT = (
+            float(np.asarray(values).flat[0]) for values in (reference.J2, reference.J4, reference.kT)
+        )
         force = model.training["amplitude"] * np.linspace(*span, 256)
         levels = mean_in_field(force[None], J2, J4, kT)[0]
         pictures = _hidden_fields(model)
@@ -45,26 +48,22 @@ class GreyLevels:
             return cls(levels, None, ())
         return cls(levels, mean_in_field(pictures, J2, J4, kT), tuple(model.data["labels"]))
 
-    def level_of(self, x: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-        """States as levels from 0, paper, to 1, ink."""
-        return np.interp(x, self.levels, np.linspace(0, 1, 256))
-
 
 def _standard_span(model: Model) -> tuple[float, float] | None:
     """Paper and ink of the training images, each standardised."""
     if model.prototypes is not None:
         return float(model.prototypes.min()), float(model.prototypes.max())
-    known = model.training
-    if "image_span" not in known:
+    training = model.training
+    if "image_span" not in training:
         return None
-    mean, std = (np.mean(list(known[name].values())) for name in ("image_mean", "image_std"))
-    low, high = ((end - mean) / std for end in known["image_span"])
+    mean, std = (np.mean(list(training[name].values())) for name in ("image_mean", "image_std"))
+    low, high = ((end - mean) / std for end in training["image_span"])
     return float(low), float(high)
 
 
 def _hidden_fields(model: Model) -> np.ndarray | None:
-    """The fields that hidden units felt for every picture, if the card tells all that decided them."""
-    hidden, known = model.computer.units.hidden, model.training
+    """The fields on the hidden units for every picture, if the card determines them."""
+    hidden, training = model.computer.units.hidden, model.training
     labels = model.data.get("labels")
     if (
         not hidden
@@ -72,16 +71,16 @@ def _hidden_fields(model: Model) -> np.ndarray | None:
         or model.prototypes is None
         or labels is None
         or len(labels) != len(model.prototypes)
-        or not {"imprint", "hidden_amplitude", "seed"} <= set(known)
+        or not {"imprint", "hidden_amplitude", "seed"} <= set(training)
     ):
         return None
-    whole = imprint_fields(
+    fields = imprint_fields(
         model.prototypes.astype(float),
         np.asarray(labels),
         hidden=hidden,
-        imprint=known["imprint"],
-        amplitude=known["amplitude"],
-        hidden_amplitude=known["hidden_amplitude"],
-        key=stream(known["seed"], "imprint"),
+        imprint=training["imprint"],
+        amplitude=training["amplitude"],
+        hidden_amplitude=training["hidden_amplitude"],
+        key=stream(training["seed"], "imprint"),
     )
-    return np.asarray(jax.device_get(whole), float)[:, model.computer.units.slice("hidden")]
+    return np.asarray(jax.device_get(fields), float)[:, model.computer.units.slice("hidden")]

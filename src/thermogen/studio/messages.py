@@ -1,9 +1,8 @@
-"""What a page may say: a message is checked whole, and is a command or an error, before anything moves."""
+"""Messages of a page: each is checked completely, and is a command or an error."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ class Command(NamedTuple):
 
 
 def read(text: str | bytes | None) -> Command:
-    """A message as a command; InputError, in one line, for whatever is none."""
+    """A message as a command; InputError, in one line, for anything else."""
     require(isinstance(text, str), "a message of bytes: send JSON text")
     assert isinstance(text, str)
     require(len(text) <= LONGEST, f"a message of {len(text)} characters: send {LONGEST} or less")
@@ -39,18 +38,16 @@ def read(text: str | bytes | None) -> Command:
     if not isinstance(do, str) or do not in _COMMANDS:
         raise InputError(f"unknown command {str(do)[:40]!r}: choose one of {', '.join(_COMMANDS)}")
     checks = _COMMANDS[do]
-    unknown = sorted(set(message) - set(checks))
-    require(not unknown, f"{do!r} has an unknown part {(unknown or [''])[0][:40]!r}: leave it out")
-    missing = [name for name, check in checks.items() if name not in message and check not in _OPTIONAL]
+    missing = [name for name, check in checks.items() if name not in message and check is not _SEED]
     require(not missing, f"{do!r} lacks {', '.join(missing)}")
-    return Command(do, {name: _checked(do, name, checks[name], value) for name, value in message.items()})
-
-
-def _checked(do: str, name: str, check: Check, value: Any) -> Any:
-    try:
-        return check(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} = {str(value)[:40]!r} of {do!r} cannot be used: {error}") from error
+    given = {}
+    for name, value in message.items():
+        require(name in checks, f"{do!r} has an unknown part {name[:40]!r}: leave it out")
+        try:
+            given[name] = checks[name](value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{name} = {str(value)[:40]!r} of {do!r} cannot be used: {error}") from error
+    return Command(do, given)
 
 
 def _no_number(name: str) -> Any:
@@ -68,8 +65,7 @@ def _whole(low: int, high: int) -> Check:
 
 def _number(low: float, high: float) -> Check:
     def check(value: Any) -> float:
-        right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not right or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"give a number from {low:g} to {high:g}")
         return float(value)
 
@@ -91,36 +87,42 @@ def _text(value: Any) -> str:
     return value
 
 
-def _or_nothing(check: Check) -> Check:
+def _optional(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
+def _list_of(check: Check, least: int, most: int, words: str) -> Check:
+    def check_all(value: Any) -> list[Any]:
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            raise ValueError(f"give {words}")
+        return [check(item) for item in value]
+
+    return check_all
+
+
+_levels = _list_of(_whole(-1, 255), 1, 256 * 256, "a list of levels, one for each visible unit")
+
+
 def _drawing(value: Any) -> np.ndarray:
-    """Levels of units: -1 left alone, 0 paper to 255 ink."""
-    level = _whole(-1, 255)
-    if not isinstance(value, list) or not 1 <= len(value) <= 256 * 256:
-        raise ValueError("give a list of levels, one for each visible unit")
-    return np.array([level(one) for one in value])
+    """Levels of units: -1 free, 0 paper to 255 ink."""
+    return np.array(_levels(value))
 
 
 def _drawings(value: Any) -> np.ndarray:
-    if not isinstance(value, list) or not 2 <= len(value) <= MOST_PICTURES:
-        raise ValueError(f"give 2 to {MOST_PICTURES} drawings")
-    drawn = [_drawing(one) for one in value]
-    if len({len(one) for one in drawn}) > 1:
+    drawings = _list_of(_drawing, 2, MOST_PICTURES, f"2 to {MOST_PICTURES} drawings")(value)
+    if len({len(drawing) for drawing in drawings}) > 1:
         raise ValueError("give drawings of one size")
-    return np.stack(drawn)
+    return np.stack(drawings)
 
 
 def _digits(value: Any) -> tuple[int, ...]:
-    one = _whole(0, 9)
-    if not isinstance(value, list) or not 2 <= len(value) <= 10 or len(set(map(str, value))) < len(value):
+    digits = _list_of(_whole(0, 9), 2, 10, "2 to 10 different digits")(value)
+    if len(set(digits)) < len(digits):
         raise ValueError("give 2 to 10 different digits")
-    return tuple(one(digit) for digit in value)
+    return tuple(digits)
 
 
 _SEED = _whole(0, 2**32 - 1)
-_OPTIONAL: set[Check] = {_SEED}
 _COMMANDS: dict[str, dict[str, Check]] = {
     "choose": {"model": _text},
     "run": {},
@@ -133,11 +135,11 @@ _COMMANDS: dict[str, dict[str, Check]] = {
     "integrator": {"value": _text},
     "samples": {"value": _whole(1, 64)},
     "at_end": {"value": _one_of("again", "stop", "on")},
-    "ask": {"label": _or_nothing(_whole(-(2**31), 2**31))},
+    "ask": {"label": _optional(_whole(-(2**31), 2**31))},
     "hold": {"drawing": _drawing},
     "place": {"drawing": _drawing},
     "example": {"label": _whole(0, 9), "number": _whole(0, 99)},
-    "select": {"sample": _whole(0, 63), "unit": _or_nothing(_whole(0, 2**31))},
+    "select": {"sample": _whole(0, 63), "unit": _optional(_whole(0, 2**31))},
     "train_digits": {"digits": _digits},
     "train_drawings": {"drawings": _drawings},
     "stop_training": {},

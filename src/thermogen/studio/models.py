@@ -1,4 +1,4 @@
-"""What all visitors share, none of it changing: models on offer, the judge, the threads that compute."""
+"""Shared by all visitors: the models, the classifier, the threads that compute."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from thermogen.studies.time_step import at_step
 from thermogen.studio.shown_model import ShownModel
 
 WORKERS = 2
-"""Simulations that advance at the same moment; others wait their turn, a few milliseconds each."""
+"""Simulations that advance at the same time; others wait a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """Models by the name that the page shows, read when first chosen."""
+    """Models by the name on the page. Each is read when it is first chosen."""
 
     models: Mapping[str, str | Path | Model]
     classifier: Classifier
     dt: str | None = None
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WORKERS, "studio"))
     training: Lock = field(default_factory=Lock)
-    """Held while someone trains: one at a time, since a training takes all cores."""
-    _loaded: dict[str, ShownModel] = field(default_factory=dict)
+    """Locked during a training: one at a time, since a training uses all cores."""
+    _shown: dict[str, ShownModel] = field(default_factory=dict)
     _loading: Lock = field(default_factory=Lock)
 
     @classmethod
     def of(cls, folder: str | Path | None = None, dt: str | None = None) -> Models:
-        """The shipped models, behind that of `folder` if one is given; it is read now, to find errors.
+        """The shipped models, after that of `folder` if given, which is read at once to find errors.
 
-        dt: time step with which a run begins, see `at_step`.
+        dt: time step at the start of a run, see `at_step`.
         """
         models: dict[str, str | Path | Model] = {}
         if folder is not None:
@@ -44,10 +44,11 @@ class Models:
         return cls(models, load_classifier(), dt)
 
     def load(self, name: str) -> ShownModel:
-        """A model of this shelf, ready to be shown."""
+        """A model by name, prepared for the page."""
         with self._loading:
-            if name not in self._loaded:
-                found = self.models[name]
-                model = found if isinstance(found, Model) else at_step(Model.from_pretrained(found), self.dt)
-                self._loaded[name] = ShownModel.of(name, model)
-            return self._loaded[name]
+            if name not in self._shown:
+                model = self.models[name]
+                if not isinstance(model, Model):
+                    model = at_step(Model.from_pretrained(model), self.dt)
+                self._shown[name] = ShownModel.of(name, model)
+            return self._shown[name]

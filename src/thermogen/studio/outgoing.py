@@ -1,4 +1,4 @@
-"""What a page is told of a simulation: the model, a frame, what is read at t_f."""
+"""Messages to a page: the model, a frame, the read-out at t_f."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 from thermogen.studio.shown_model import ShownModel, levels
 from thermogen.studio.simulation import Simulation
 
-_STRONGEST = 6  # neighbours named
+_STRONGEST = 6  # neighbours listed
 
 
-def model(loaded: ShownModel, names: list[str]) -> dict[str, Any]:
-    """What does not change while a model is shown; `names` of all that can be chosen."""
-    known, units = loaded.model, loaded.model.computer.units
+def model(shown: ShownModel, names: list[str]) -> dict[str, Any]:
+    """The constant figures of a shown model; `names` of all models to choose from."""
+    stored, units = shown.model, shown.model.computer.units
     return {
-        "name": loaded.name,
+        "name": shown.name,
         "models": names,
-        "labels": list(loaded.labels),
+        "labels": list(shown.labels),
         "units": {"visible": units.visible, "hidden": units.hidden, "output": units.output},
-        "image_shape": list(known.image_shape),
-        "t_f": known.schedule.t_f,
-        "kT": float(known.computer.kT),
-        "dt": known.schedule.dt,
-        "scale": loaded.scale,
-        "trained_on": str(known.data.get("source", "unknown")),
+        "image_shape": list(stored.image_shape),
+        "t_f": stored.schedule.t_f,
+        "kT": float(stored.computer.kT),
+        "dt": stored.schedule.dt,
+        "scale": shown.scale,
+        "trained_on": str(stored.data.get("source", "unknown")),
     }
 
 
 def frame(simulation: Simulation, number: int, sample: int, unit: int | None) -> bytes:
-    """A header of JSON behind its length (four bytes, low first), then a byte a unit for every sample."""
+    """Length of a JSON header (four bytes, low first), the header, one byte for each unit and sample."""
     ledger = simulation.ledger()
     header = {
         "frame": number,
@@ -44,12 +44,12 @@ def frame(simulation: Simulation, number: int, sample: int, unit: int | None) ->
         "work": _rounded(ledger.work),
         "unit": None if unit is None else _look(simulation, sample, unit),
     }
-    words = json.dumps(header).encode()
-    return struct.pack("<I", len(words)) + words + simulation.picture().tobytes()
+    text = json.dumps(header).encode()
+    return struct.pack("<I", len(text)) + text + simulation.picture().tobytes()
 
 
 def _look(simulation: Simulation, sample: int, unit: int) -> dict[str, Any]:
-    """The field of a unit's couplings over all units, and who pushes it most now."""
+    """The couplings of a unit to all units, the forces on it, and the neighbours with the largest forces."""
     row, forces = simulation.look(sample, unit)
     pushes = -row * simulation.x[sample]
     scale = float(np.abs(row).max()) or 1.0
@@ -68,14 +68,10 @@ def _look(simulation: Simulation, sample: int, unit: int) -> dict[str, Any]:
 
 
 def verdict(simulation: Simulation) -> dict[str, Any]:
-    """What was asked of each sample, what the classifier sees, and how often both agree; None: not known."""
+    """Requested classes, classes by the classifier, and the number of agreements; None: not known."""
     asked, seen = simulation.labels, simulation.verdict
-    known = asked is not None and seen is not None
-    return {
-        "seen": _listed(seen),
-        "asked": _listed(asked),
-        "right": int((asked == seen).sum()) if known else None,
-    }
+    right = None if asked is None or seen is None else int((asked == seen).sum())
+    return {"seen": _listed(seen), "asked": _listed(asked), "right": right}
 
 
 def _rounded(values: np.ndarray) -> list[float]:

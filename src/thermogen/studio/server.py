@@ -1,4 +1,4 @@
-"""The live page over HTTP: static files, one websocket a visitor, and the files they save."""
+"""The live page over HTTP: static files, one websocket a visitor, and downloads."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from thermogen.studio.models import Models
 from thermogen.studio.session import Session
 
 STATIC = Path(__file__).parent / "static"
-_POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
-
-
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starlette:
+def application(models: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starlette:
     """The web application: `/`, `/static`, `/live` (websocket), `/save/{token}/{file}`, `/status`.
 
-    hosts: names under which it may be addressed, None for any. A page of another site that has its own name
-    lead to this machine gets nothing.
+    hosts: accepted host names, None for any. This refuses pages of other sites whose name resolves to this
+    machine.
     """
     sessions: dict[str, Session] = {}
 
@@ -48,11 +51,11 @@ def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starl
     async def save(request: Request) -> Response:
         session = sessions.get(request.path_params["token"])
         name = request.path_params["file"]
-        found = None if session is None or name not in FILES else await session.file(name)
-        if found is None:
+        file = None if session is None or name not in FILES else await session.file(name)
+        if file is None:
             return Response("no such page or file: open the studio and save from there\n", 404)
-        headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
-        return Response(found.content, media_type=found.kind, headers=headers)
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.content, media_type=file.kind, headers=headers)
 
     async def live(socket: WebSocket) -> None:
         if not (_addressed(socket, hosts) and _same_origin(socket)):
@@ -63,11 +66,11 @@ def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starl
         async def send(message: str | bytes) -> None:
             await (socket.send_text if isinstance(message, str) else socket.send_bytes)(message)  # pyright: ignore[reportArgumentType]
 
-        session = Session(shelf, send)
+        session = Session(models, send)
         sessions[session.token] = session
         try:
             async with asyncio.TaskGroup() as group:
-                running = group.create_task(session.run(next(iter(shelf.models))))
+                running = group.create_task(session.run(next(iter(models.models))))
                 group.create_task(_listen(socket, session, running))
         except* WebSocketDisconnect:
             pass  # the page was closed
@@ -78,9 +81,7 @@ def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starl
         if not _addressed(request, hosts):
             return Response(f"this server answers to {', '.join(sorted(hosts or ()))} alone\n", 400)
         response = await follow(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers.update(_HEADERS)
         return response
 
     return Starlette(
@@ -96,7 +97,7 @@ def application(shelf: Models, hosts: frozenset[str] | None = LOOPBACK) -> Starl
 
 
 async def _listen(socket: WebSocket, session: Session, running: asyncio.Task[None]) -> None:
-    """Hand every well-formed message to the session; tell what is wrong with the others."""
+    """Pass every valid message to the session; answer the others with an error."""
     try:
         while True:
             message = await socket.receive()
@@ -112,18 +113,18 @@ async def _listen(socket: WebSocket, session: Session, running: asyncio.Task[Non
         running.cancel()
 
 
-def _addressed(asked: HTTPConnection, hosts: frozenset[str] | None) -> bool:
-    """Whether the server was called by one of its names."""
-    return hosts is None or urlsplit(f"//{asked.headers.get('host', '')}").hostname in hosts
+def _addressed(connection: HTTPConnection, hosts: frozenset[str] | None) -> bool:
+    """Whether the connection addresses the server by one of its names."""
+    return hosts is None or urlsplit(f"//{connection.headers.get('host', '')}").hostname in hosts
 
 
 def _same_origin(socket: WebSocket) -> bool:
-    """Whether a page of this server asks, and not one of another site open in the same browser."""
+    """Whether the page belongs to this server, not to another site in the same browser."""
     origin = socket.headers.get("origin")
     return origin is None or origin.split("://")[-1] == socket.headers.get("host")
 
 
-def serve(shelf: Models, host: str, port: int, ready: Callable[[str], Any]) -> None:
+def serve(models: Models, host: str, port: int, ready: Callable[[str], Any]) -> None:
     """Serve until interrupted; `ready(url)` is called once the page can be opened.
 
     Raises InputError for an address that cannot be used. Port 0 takes any free one.
@@ -139,9 +140,8 @@ def serve(shelf: Models, host: str, port: int, ready: Callable[[str], Any]) -> N
         listening.bind((host, port))
     except (OSError, OverflowError) as error:
         listening.close()
-        raise InputError(
-            f"{host}:{port} cannot be served ({error}): choose another --host or --port"
-        ) from error
+        remedy = "choose another --host or --port"
+        raise InputError(f"{host}:{port} cannot be served ({error}): {remedy}") from error
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
 
@@ -152,7 +152,7 @@ def serve(shelf: Models, host: str, port: int, ready: Callable[[str], Any]) -> N
                 ready(address)
 
     settings = uvicorn.Config(
-        application(shelf, LOOPBACK if host in LOOPBACK else None),
+        application(models, LOOPBACK if host in LOOPBACK else None),
         log_level="warning",
         ws="websockets-sansio",
         ws_max_size=LONGEST,

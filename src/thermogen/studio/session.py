@@ -1,4 +1,4 @@
-"""One visitor: a simulation of their own, moved on between their commands, and what they are shown of it."""
+"""The session of one visitor: a simulation that advances between commands, and the messages to the page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import numpy as np
 from thermogen.data import Images, load_digits
 from thermogen.errors import DivergenceError, InputError, require
 from thermogen.langevin import INTEGRATORS
-from thermogen.studio import outgoing as telling
-from thermogen.studio import training
+from thermogen.studio import outgoing, training
 from thermogen.studio.downloads import FILES, File
 from thermogen.studio.messages import Command
 from thermogen.studio.models import Models
@@ -25,21 +24,21 @@ from thermogen.studio.simulation import Simulation
 
 FRAMES_PER_SECOND = 30
 SECONDS_A_RUN = 6.0
-"""How long a run takes to watch at the pace that a model starts with."""
-_PAUSE = 2.0  # seconds at t_f before noise is drawn again
+"""Duration of a run on the page at the initial pace."""
+_PAUSE = 2.0  # seconds at t_f before the next run
 _MOST_UNTIMED = 100.0  # steps of a frame until their time is known
-_IN_FLIGHT = 3  # frames sent and not yet seen: a slow page gets fewer frames, never old ones
+_IN_FLIGHT = 3  # frames sent and not yet acknowledged: a slow page gets fewer frames, not old ones
 
 Send = Callable[[str | bytes], Awaitable[None]]
 
 
 class Session:
-    """All that one page shows and does. `run` lives as long as the page is open; nothing of it remains."""
+    """All that one page shows and does. `run` ends when the page closes; nothing of it is kept."""
 
-    def __init__(self, shelf: Models, send: Send):
+    def __init__(self, models: Models, send: Send):
         self.token = secrets.token_urlsafe(16)
         self.commands: asyncio.Queue[Command | tuple[str, asyncio.Future[File | None]]] = asyncio.Queue(64)
-        self._shelf, self._send = shelf, send
+        self._models, self._send = models, send
         self._trained: dict[str, ShownModel] = {}
         self._task: asyncio.Future[Any] | None = None
         self._wanted = True
@@ -49,26 +48,25 @@ class Session:
         self._unit: int | None = None
         self._frame = self._seen = self._runs = 0
         self._again_at: float | None = None
-        self._asked_to_stop = False
+        self._stop = False
 
     async def run(self, first: str) -> None:
-        """Show the model `first`, then do what is asked until cancelled."""
+        """Show the model `first`, then obey commands until cancelled."""
         try:
             await self._tell("hello", token=self.token, integrators=list(INTEGRATORS))
-            await self._choose(first)
-            await self._show()
+            await self._do_choose(first)
             while True:
                 await self._turn()
         finally:
             self._wanted = False
-            for one in [*self._waiting]:
-                if not one.done():
-                    one.set_result(None)
+            for file in [*self._waiting]:
+                if not file.done():
+                    file.set_result(None)
 
     # --- the loop -----------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        """Commands first, then, if it runs, the steps of one frame."""
+        """Obey commands, then, in a running simulation, advance by the steps of one frame."""
         begun = time.perf_counter()
         while not self.commands.empty():
             await self._obey(self.commands.get_nowait())
@@ -88,20 +86,20 @@ class Session:
         await self._wait(begun + 1 / FRAMES_PER_SECOND - time.perf_counter())
 
     async def _wait(self, seconds: float) -> None:
-        """Until the time is over, seeing frames acknowledged, or until a command was obeyed."""
+        """Wait, accepting acknowledgements of frames, until the time is over or a command was obeyed."""
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
             try:
                 async with asyncio.timeout(left):  # not wait_for, which can lose a cancellation (Python 3.11)
-                    asked = await self.commands.get()
+                    request = await self.commands.get()
             except TimeoutError:
                 return
-            await self._obey(asked)
-            if not isinstance(asked, Command) or asked.do != "seen":
+            await self._obey(request)
+            if not isinstance(request, Command) or request.do != "seen":
                 return
 
     async def _advance(self, steps: int) -> None:
-        simulation, begun, at = self._simulation, time.perf_counter(), self._simulation.step
+        simulation, begun, first = self._simulation, time.perf_counter(), self._simulation.step
         try:
             await self._compute(lambda: simulation.advance(steps))
         except DivergenceError as error:
@@ -109,13 +107,14 @@ class Session:
             await self._tell("error", text=f"{error}; choose it, and start again")
             await self._settings()
             return
-        # As many steps as leave time for twenty frames a second, whatever the pace asked for.
-        each = (time.perf_counter() - begun) / max(1, simulation.step - at)
-        self._most = 0.9 * self._most + 0.1 * max(1.0, 0.035 / each) if self._warm else self._most
+        # At any pace, few enough steps for twenty frames a second.
+        if self._warm:
+            steps_in_time = 0.035 * max(1, simulation.step - first) / (time.perf_counter() - begun)
+            self._most = 0.9 * self._most + 0.1 * max(1.0, steps_in_time)
         self._warm = True
         await self._show()
         if simulation.readout is not None and simulation.step == simulation.steps:
-            await self._verdict()
+            await self._tell("verdict", run=self._runs, **outgoing.verdict(simulation))
             if self._at_end == "stop":
                 self._running = False
                 await self._settings()
@@ -123,16 +122,19 @@ class Session:
                 self._again_at = time.perf_counter() + _PAUSE
 
     async def _compute(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._shelf.pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self._models.pool, work)
 
     # --- commands -----------------------------------------------------------------------------------------
 
-    async def _obey(self, asked: Command | tuple[str, asyncio.Future[File | None]]) -> None:
-        """Do one thing; what cannot be done changes nothing and is told in one line."""
-        if not isinstance(asked, Command):
-            await self._save(*asked)
+    async def _obey(self, request: Command | tuple[str, asyncio.Future[File | None]]) -> None:
+        """Obey a command. One that is refused changes nothing and is answered by an error in one line."""
+        if not isinstance(request, Command):
+            name, wanted = request
+            file = await self._compute(lambda: FILES[name](self._simulation))
+            if not wanted.done():
+                wanted.set_result(file)
             return
-        do, given = asked
+        do, given = request
         if do == "seen":
             self._seen = max(self._seen, min(given["frame"], self._frame))
             return
@@ -143,7 +145,24 @@ class Session:
         await self._settings()
 
     async def _do_choose(self, model: str) -> None:
-        await self._choose(model)
+        names = [*self._models.models, *self._trained]
+        require(model in names, f"unknown model {model[:60]!r}: choose one of {', '.join(names)}")
+        await self._tell("notice", text=f"Preparing {model}: compiling takes a few seconds.")
+
+        def prepare() -> Simulation:
+            shown = self._trained.get(model) or self._models.load(model)
+            simulation = Simulation(shown, self._models.classifier)
+            simulation.advance(1)  # compiles
+            simulation.begin()
+            return simulation
+
+        self._simulation = await self._compute(prepare)
+        self._sample, self._unit, self._running, self._again_at = 0, None, True, None
+        self._pace, self._warm, self._due, self._most = 1.0, False, 0.0, _MOST_UNTIMED
+        await self._tell("model", **outgoing.model(self._simulation.shown, names))
+        await self._new_run()
+        await self._settings()
+        await self._tell("notice", text="")
         await self._show()
 
     async def _do_run(self) -> None:
@@ -182,16 +201,15 @@ class Session:
 
     async def _do_at_end(self, value: str) -> None:
         self._at_end = value
-        self._again_at = None
-        if value == "again" and self._simulation.finished:
-            self._again_at = time.perf_counter()
+        now = value == "again" and self._simulation.finished
+        self._again_at = time.perf_counter() if now else None
 
     async def _do_ask(self, label: int | None) -> None:
-        await self._begun(lambda: self._simulation.ask(label))
+        await self._begun(lambda: self._simulation.choose_class(label))
         self._running = True
 
     async def _do_hold(self, drawing: np.ndarray) -> None:
-        await self._compute(lambda: self._simulation.hold(drawing))
+        await self._compute(lambda: self._simulation.clamp(drawing))
         if (drawing == FREE).all():
             await self._show()
             return
@@ -203,7 +221,7 @@ class Session:
         await self._show()
 
     async def _do_example(self, label: int, number: int) -> None:
-        shape = self._simulation.loaded.model.image_shape
+        shape = self._simulation.model.image_shape
         digits = load_digits()
         require(digits.shape == shape, f"shipped digits are 28 x 28, the model {shape[0]} x {shape[1]}: draw")
         picture = digits.images[np.flatnonzero(digits.labels == label)[number]]
@@ -220,7 +238,7 @@ class Session:
         self._train("digits " + " ".join(map(str, digits)), training.digit_images(digits))
 
     async def _do_train_drawings(self, drawings: np.ndarray) -> None:
-        shape = self._simulation.loaded.model.image_shape
+        shape = self._simulation.model.image_shape
         require(
             drawings.shape[1] == shape[0] * shape[1],
             f"drawings of {drawings.shape[1]} units for images of {shape[0]} x {shape[1]}: draw anew",
@@ -229,28 +247,28 @@ class Session:
 
     async def _do_stop_training(self) -> None:
         if self._task is None:
-            await self._tell("notice", text="Nothing is being trained.")
-        self._asked_to_stop = True
+            await self._tell("notice", text="No training is running.")
+        self._stop = True
 
     def _train(self, name: str, images: Images) -> None:
-        require(self._task is None, "a training is going on: wait for it, or stop it")
-        self._asked_to_stop = False
+        require(self._task is None, "a training is running: wait for it, or stop it")
+        self._stop = False
         self._task = asyncio.ensure_future(self._training(name, images))
 
     async def _training(self, name: str, images: Images) -> None:
         loop = asyncio.get_running_loop()
 
         def wanted() -> bool:
-            return self._wanted and not self._asked_to_stop
+            return self._wanted and not self._stop
 
         def progress(percent: int, note: str) -> None:
             asyncio.run_coroutine_threadsafe(self._tell("training", percent=percent, note=note), loop)
 
         def work() -> ShownModel:
-            with self._shelf.training:
+            with self._models.training:
                 return ShownModel.of(name, training.train(images, progress, wanted))
 
-        await self._tell("training", percent=0, note="waiting for its turn")
+        await self._tell("training", percent=0, note="waiting for another training")
         begun = time.perf_counter()
         try:
             self._trained[name] = await loop.run_in_executor(None, work)
@@ -269,84 +287,55 @@ class Session:
 
     # --- runs ---------------------------------------------------------------------------------------------
 
-    async def _choose(self, name: str) -> None:
-        known = [*self._shelf.models, *self._trained]
-        require(name in known, f"unknown model {name[:60]!r}: choose one of {', '.join(known)}")
-        await self._tell("notice", text=f"Preparing {name}: compiling takes a few seconds.")
-
-        def prepare() -> Simulation:
-            loaded = self._trained.get(name) or self._shelf.load(name)
-            made = Simulation(loaded, self._shelf.classifier)
-            made.advance(1)  # compiles
-            made.begin()
-            return made
-
-        self._simulation = await self._compute(prepare)
-        self._sample, self._unit, self._running, self._again_at = 0, None, True, None
-        self._pace, self._warm, self._due, self._most = 1.0, False, 0.0, _MOST_UNTIMED
-        await self._model()
-        await self._anew()
-        await self._settings()
-        await self._tell("notice", text="")
-
     async def _begin(self, seed: int) -> None:
         await self._begun(lambda: self._simulation.begin(seed % 2**32))
 
     async def _begun(self, work: Callable[[], None]) -> None:
-        if (self._simulation.held != FREE).any() and self._simulation.label is None:
-            await self._tell("notice", text="Looking for what the held units suggest.")
+        if (self._simulation.clamped != FREE).any() and self._simulation.label is None:
+            await self._tell("notice", text="Inferring the class from the clamped units.")
         await self._compute(work)
         await self._tell("notice", text="")
-        await self._anew()
+        await self._new_run()
         await self._show()
 
-    async def _anew(self) -> None:
+    async def _new_run(self) -> None:
         self._again_at, self._due, self._runs = None, 0.0, self._runs + 1
         await self._tell("begun", run=self._runs, seed=self._simulation.seed)
 
-    # --- what is told -------------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------------------
 
     async def tell_error(self, text: str) -> None:
-        """Say what was wrong with a message that changes nothing."""
+        """Report an invalid message, which changes nothing."""
         await self._tell("error", text=text)
 
-    async def _tell(self, kind: str, **said: Any) -> None:
-        await self._send(json.dumps({"kind": kind, **said}))
-
-    async def _model(self) -> None:
-        names = [*self._shelf.models, *self._trained]
-        await self._tell("model", **telling.model(self._simulation.loaded, names))
+    async def _tell(self, kind: str, **content: Any) -> None:
+        await self._send(json.dumps({"kind": kind, **content}))
 
     async def _settings(self) -> None:
         simulation = self._simulation
+        same = {name: getattr(simulation, name) for name in ("dt", "integrator", "label", "seed")}
         await self._tell(
             "settings",
+            **same,
             running=self._running,
             pace=self._pace,
             temperature=simulation.kT,
-            dt=simulation.dt,
-            integrator=simulation.integrator,
             samples=simulation.count,
             at_end=self._at_end,
-            label=simulation.label,
-            seed=simulation.seed,
-            held=int((simulation.held != FREE).sum()),
+            held=int((simulation.clamped != FREE).sum()),
             sample=self._sample,
             unit=self._unit,
         )
 
     async def _show(self) -> None:
         self._frame += 1
-        work = partial(telling.frame, self._simulation, self._frame, self._sample, self._unit)
+        work = partial(outgoing.frame, self._simulation, self._frame, self._sample, self._unit)
         await self._send(await self._compute(work))
-
-    async def _verdict(self) -> None:
-        await self._tell("verdict", run=self._runs, **telling.verdict(self._simulation))
 
     # --- files --------------------------------------------------------------------------------------------
 
     async def file(self, name: str) -> File | None:
-        """A file of the run as it is at the next moment between two frames; None if the page is closed."""
+        """A file of the run, made between two frames; None if the page is closed."""
         wanted: asyncio.Future[File | None] = asyncio.get_running_loop().create_future()
         if not self._wanted:
             return None
@@ -354,8 +343,3 @@ class Session:
         wanted.add_done_callback(self._waiting.discard)
         await self.commands.put((name, wanted))
         return await wanted
-
-    async def _save(self, name: str, wanted: asyncio.Future[File | None]) -> None:
-        found = await self._compute(lambda: FILES[name](self._simulation))
-        if not wanted.done():
-            wanted.set_result(found)

@@ -1,4 +1,4 @@
-"""A model made ready to be shown, as all visitors share it."""
+"""A model prepared for the page, shared by all visitors."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from thermogen.studies.completion import Survey, survey
 from thermogen.studio.grey_levels import GreyLevels
 
 FREE = -1
-"""In a drawing: a unit that is left alone. Levels 0, paper, to 255, ink."""
+"""In a drawing: a free unit. Levels go from 0, paper, to 255, ink."""
 
 
 @dataclass(frozen=True)
 class ShownModel:
-    """A model as all visitors share it: where its units stand, and the scale its states are shown on."""
+    """A model with its grey levels and the scale of its states. All visitors share it."""
 
     name: str
     model: Model
-    standing: GreyLevels
+    grey_levels: GreyLevels
 
     @classmethod
     def of(cls, name: str, model: Model) -> ShownModel:
-        """A model made ready to be shown."""
+        """A model prepared for the page."""
         return cls(name, model, GreyLevels.of(model))
 
     @property
     def scale(self) -> float:
-        """|x| that is shown as full ink or its opposite: a little beyond where ink stands."""
-        return 1.15 * float(np.abs(self.standing.levels).max())
+        """The |x| of full ink or its opposite: a little more than the state for ink."""
+        return 1.15 * float(np.abs(self.grey_levels.levels).max())
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """What can be asked for: classes of a control with conditions, or pictures held on hidden units."""
-        return self.model.computer.labels or self.standing.labels
+        """Classes to choose from: those of the control, or pictures clamped on hidden units."""
+        return self.model.computer.labels or self.grey_levels.labels
 
     @cached_property
     def survey(self) -> Survey:
-        """What each condition draws; made when a drawing is to be finished for the first time."""
-        # Heun in 25 steps draws what the model's own 250 draw (docs/speed.md), five times sooner.
+        """The images of each condition; computed when a drawing is completed for the first time."""
+        # Heun in 25 steps gives the images of 250 Euler steps (docs/speed.md) in a fifth of the time.
         schedule = self.model.schedule
         return survey(
             self.model, schedule=replace(schedule, dt=schedule.t_f / 25), integrator=StochasticHeun()

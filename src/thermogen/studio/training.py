@@ -1,4 +1,4 @@
-"""Training from the page: some digits, or the visitor's own drawings, exactly, with a way out."""
+"""Exact training from the page: digits, or the drawings of a visitor. It can be stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from thermogen.data import Images, load_digits
 from thermogen.data.images import checked_images
-from thermogen.errors import InputError
+from thermogen.errors import require
 from thermogen.storage.model import Model
 from thermogen.studies.experiment import prepare
 from thermogen.studies.settings import Settings
@@ -20,7 +20,7 @@ HIDDEN = 512
 
 
 class Stopped(Exception):
-    """The visitor has stopped the training, or is gone."""
+    """The visitor stopped the training or closed the page."""
 
 
 def digit_images(digits: tuple[int, ...]) -> Images:
@@ -29,24 +29,23 @@ def digit_images(digits: tuple[int, ...]) -> Images:
 
 
 def drawn_images(drawings: np.ndarray, image_shape: tuple[int, int]) -> Images:
-    """Drawings (P, pixels) of levels, what is left alone being paper; each is a class of its own.
+    """Drawings (P, pixels) of levels. Free units count as paper. Each drawing is a class.
 
     Raises InputError for an empty drawing or two that are equal.
     """
     pictures = np.clip(drawings, 0, 255)
-    for number, one in enumerate(pictures):
-        if np.ptp(one) == 0:
-            raise InputError(f"drawing {number} is empty: draw something, or take it out")
+    for number, drawing in enumerate(pictures):
+        require(np.ptp(drawing) > 0, f"drawing {number} is empty: draw something, or take it out")
         for earlier in range(number):
-            if np.array_equal(one, pictures[earlier]):
-                raise InputError(f"drawings {earlier} and {number} are equal: take one out")
+            equal = np.array_equal(drawing, pictures[earlier])
+            require(not equal, f"drawings {earlier} and {number} are equal: take one out")
     content = np.ascontiguousarray(pictures.astype(np.uint8))
     digest = hashlib.sha256(content.tobytes()).hexdigest()
     return checked_images(content.reshape(-1, *image_shape), np.arange(len(content)), "drawings", digest)
 
 
 def train(images: Images, progress: Callable[[int, str], None], wanted: Callable[[], bool]) -> Model:
-    """The exactly trained computer of these images, 512 hidden units with a code for each class.
+    """The exactly trained computer of these images: 512 hidden units with a code for each class.
 
     `progress(percent, note)`; raises `Stopped` at the next of these calls once `wanted()` is false.
     Cost: a third of a second for three digits, and some ten seconds of compiling the first time.

@@ -1,4 +1,4 @@
-// The drawing board: one cell for each visible unit, drawn upon with pointer or keys.
+// The drawing board: one cell for each visible unit, drawn with pointer or keys.
 
 import { draw, moved, pixelAt } from "/static/picture.js";
 
@@ -49,10 +49,10 @@ export class Board {
   }
 
   get empty() {
-    return this.cells.every((one) => one === FREE);
+    return this.cells.every((level) => level === FREE);
   }
 
-  // A stroke is a little wider than a cell, as ink is.
+  // A stroke is a little wider than a cell.
   touch(cell) {
     const [height, width] = this.shape;
     const [row, column] = [Math.floor(cell / width), cell % width];
@@ -75,11 +75,11 @@ export class Board {
     this.show();
   }
 
-  // The drawing that is meant: of a half, what is not drawn is paper, and the other half is left alone.
+  // The cells to clamp. Of a half, undrawn cells are paper; the other half is free.
   region(which) {
     const [height, width] = this.shape;
     const inside = { upper: (i) => i < Math.floor(height / 2) * width, left: (i) => i % width < width / 2 }[which];
-    return inside ? this.cells.map((one, i) => (inside(i) ? Math.max(one, 0) : FREE)) : this.cells;
+    return inside ? this.cells.map((level, i) => (inside(i) ? Math.max(level, 0) : FREE)) : this.cells;
   }
 
   say() {
@@ -92,7 +92,7 @@ export class Board {
   show() {
     if (!this.palette) return;
     const focused = document.activeElement === this.canvas ? this.cursor : null;
-    const levels = this.cells.map((one) => (one === FREE ? 96 : 128 + Math.round(((one - 127.5) * 127) / 127.5)));
+    const levels = this.cells.map((level) => (level === FREE ? 96 : 128 + Math.round(((level - 127.5) * 127) / 127.5)));
     draw(this.canvas, levels, this.shape, this.palette, focused);
   }
 }

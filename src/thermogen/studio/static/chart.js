@@ -37,7 +37,7 @@ export class Chart {
     const context = canvas.getContext("2d");
     context.setTransform(sharp, 0, 0, sharp, 0, 0);
     context.clearRect(0, 0, width, height);
-    const all = points.flatMap((one) => LINES.map(([name]) => one[name]));
+    const all = points.flatMap((point) => LINES.map(([name]) => point[name]));
     const [low, high] = [Math.min(0, ...all), Math.max(1, ...all)];
     const last = Math.max(end, points.at(-1).t);
     const [left, right, top, bottom] = [60, 12, 24, 24];
@@ -64,7 +64,7 @@ export class Chart {
     for (const [name, line, label] of LINES) {
       context.strokeStyle = context.fillStyle = colour(line);
       context.beginPath();
-      points.forEach((one, i) => context[i ? "lineTo" : "moveTo"](x(one.t), y(one[name])));
+      points.forEach((point, i) => context[i ? "lineTo" : "moveTo"](x(point.t), y(point[name])));
       context.stroke();
       const here = points.at(-1);
       const beyond = x(here.t) > width - right - 30;
@@ -78,8 +78,8 @@ export class Chart {
 function ticks(low, high) {
   const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((one) => one * power >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) found.push(Number((i * step).toPrecision(6)));
-  return found;
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const values = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) values.push(Number((i * step).toPrecision(6)));
+  return values;
 }

@@ -1,4 +1,4 @@
-// The wire to the server: one websocket; JSON both ways, and frames of bytes from the server.
+// The connection to the server: one websocket; JSON in both directions, and frames of bytes from the server.
 
 export function connect({ heard, frame, lost }) {
   const secure = location.protocol === "https:" ? "wss" : "ws";

@@ -1,4 +1,4 @@
-// The page: what the server tells is shown, what the visitor does is said.
+// The page: it shows the messages of the server and sends the commands of the visitor.
 
 import { Board } from "/static/board.js";
 import { Chart } from "/static/chart.js";
@@ -7,9 +7,9 @@ import { draw, moved, palettes, pixelAt, rectangle } from "/static/picture.js";
 
 const $ = (id) => document.getElementById(id);
 const made = (tag, given = {}, ...inside) => {
-  const one = Object.assign(document.createElement(tag), given);
-  one.append(...inside);
-  return one;
+  const element = Object.assign(document.createElement(tag), given);
+  element.append(...inside);
+  return element;
 };
 const figure = (value, digits = 1) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
@@ -33,12 +33,12 @@ const say = connect({
   },
   lost: () => {
     $("status").textContent = "";
-    $("error").textContent = "The connection is lost. Reload the page; if that does not help, start thermogen studio again.";
+    $("error").textContent = "The connection is lost. Reload the page. If that fails, restart thermogen studio.";
     document.body.dataset.connection = "lost";
   },
 });
 
-// --- what is told -----------------------------------------------------------------------------------------
+// --- messages ---------------------------------------------------------------------------------------------
 
 const heard = {
   hello(message) {
@@ -58,9 +58,9 @@ const heard = {
       `${visible} visible units (${height} × ${width})` + (hidden ? `, ${hidden} hidden` : "") +
       `; trained on ${message.trained_on}`;
     $("ask").replaceChildren(
-      ...(message.labels.length ? [made("span", { textContent: "Ask for " })] : []),
-      ...message.labels.map((label) => asked(label, String(label))),
-      ...(message.labels.length ? [asked(null, "any")] : []),
+      ...(message.labels.length ? [made("span", { textContent: "Class " })] : []),
+      ...message.labels.map((label) => classButton(label, String(label))),
+      ...(message.labels.length ? [classButton(null, "all")] : []),
     );
     $("hidden-figure").hidden = !hidden;
     $("unit").max = visible + hidden + message.units.output - 1;
@@ -100,12 +100,12 @@ const heard = {
     const captions = document.querySelectorAll("#grid span");
     (message.seen ?? []).forEach((label, i) => {
       if (!captions[i]) return;
-      captions[i].textContent = `looks like ${label}`;
-      captions[i].parentElement.setAttribute("aria-label", `Sample ${i}: looks like ${label}`);
+      captions[i].textContent = `class ${label}`;
+      captions[i].parentElement.setAttribute("aria-label", `Sample ${i}: class ${label}`);
     });
     if (message.right !== null) {
-      $("verdict").textContent = `${message.right} of ${message.asked.length} look like what was asked for.`;
-    } else if (message.seen) $("verdict").textContent = "The pictures are read.";
+      $("verdict").textContent = `${message.right} of ${message.asked.length} have the requested class.`;
+    } else if (message.seen) $("verdict").textContent = "The images are read out.";
     document.body.dataset.read = message.run;
   },
   example(message) {
@@ -125,7 +125,7 @@ const heard = {
   },
 };
 
-function asked(label, text) {
+function classButton(label, text) {
   const button = made("button", { type: "button", textContent: text, onclick: () => act("ask", { label }) });
   button.dataset.label = String(label);
   button.setAttribute("aria-pressed", "false");
@@ -142,7 +142,7 @@ function tiles(count, chosen) {
       button.onclick = () => act("select", { sample: i, unit: settings.unit });
       return button;
     }));
-    drawn = 0; // the frame that is there goes on the new canvases
+    drawn = 0; // draws the current frame on the new canvases
     requestAnimationFrame(show);
   }
   [...grid.children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
@@ -183,7 +183,7 @@ function show(now) {
 }
 
 function ledger(header, sample) {
-  const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const pick = $("whose").value === "one" ? (values) => values[sample] : mean;
   const point = { t: header.t, change: pick(header.change), heat: pick(header.heat), work: pick(header.work) };
   chart.add(point);
@@ -208,16 +208,16 @@ function unitPanel(unit) {
   if (!unit) return;
   const { x, own, bias, neighbours, total } = unit.forces;
   $("unit-said").textContent =
-    `${name(unit.number)} stands at x = ${short(x)}. Forces on it, in E₀: neighbours ${short(neighbours)}, ` +
-    `bias ${short(bias)}, own potential ${short(own)}; together ${short(total)}.`;
+    `${name(unit.number)} is at x = ${short(x)}. Forces in E₀: neighbours ${short(neighbours)}, ` +
+    `bias ${short(bias)}, own potential ${short(own)}; total ${short(total)}.`;
   draw($("field"), unit.field.slice(0, model.units.visible), model.image_shape, palette.signed);
   $("field").setAttribute("aria-label", `Couplings of ${name(unit.number)} to the visible units, up to ${unit.scale.toPrecision(3)} E₀`);
-  $("neighbours").replaceChildren(...unit.strongest.map((one) =>
-    made("tr", {}, made("td", { textContent: name(one.unit) }), made("td", { textContent: short(one.J) }),
-      made("td", { textContent: short(one.push) }))));
+  $("neighbours").replaceChildren(...unit.strongest.map((neighbour) =>
+    made("tr", {}, made("td", { textContent: name(neighbour.unit) }), made("td", { textContent: short(neighbour.J) }),
+      made("td", { textContent: short(neighbour.push) }))));
 }
 
-// --- what is done -----------------------------------------------------------------------------------------
+// --- commands ---------------------------------------------------------------------------------------------
 
 function act(what, given) {
   $("error").textContent = "";
@@ -273,7 +273,7 @@ const digitBoxes = Array.from({ length: 10 }, (_, i) => {
   return box;
 });
 $("train-digits").onclick = () =>
-  act("train_digits", { digits: digitBoxes.filter((one) => one.checked).map((one) => Number(one.value)) });
+  act("train_digits", { digits: digitBoxes.filter((box) => box.checked).map((box) => Number(box.value)) });
 
 $("add").onclick = () => {
   if (board.empty) {
@@ -291,7 +291,7 @@ $("stop-training").onclick = () => act("stop_training");
 function list() {
   $("drawings").replaceChildren(...drawings.map((cells, i) => {
     const canvas = made("canvas");
-    draw(canvas, cells.map((one) => Math.max(one, 0)), model.image_shape, palette.states);
+    draw(canvas, cells.map((level) => Math.max(level, 0)), model.image_shape, palette.states);
     const button = made("button", { type: "button", textContent: "remove", onclick: () => {
       drawings.splice(i, 1);
       list();

@@ -1,11 +1,11 @@
-// Units as pixels: bytes 0 to 255 through a palette made of the page's colours.
+// Units as pixels: bytes 0 to 255 through a palette of the colours of the page.
 
 const rgb = (name) => {
   const value = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   return [1, 3, 5].map((at) => parseInt(value.slice(at, at + 2), 16));
 };
 
-const between = (a, b, f) => a.map((one, i) => Math.round(one + (b[i] - one) * f));
+const between = (a, b, f) => a.map((value, i) => Math.round(value + (b[i] - value) * f));
 
 const packed = ([r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r;
 
@@ -33,13 +33,13 @@ export function draw(canvas, levels, [height, width], palette, mark = null) {
   context.putImageData(image, 0, 0);
 }
 
-// A rectangle for units that have no picture: twice as wide as high, or nearly so.
+// A rectangle for units without an image: about twice as wide as high.
 export function rectangle(count) {
   const width = Math.max(1, Math.ceil(Math.sqrt(2 * count)));
   return [Math.max(1, Math.ceil(count / width)), width];
 }
 
-// Which pixel of a canvas a pointer is at.
+// The pixel of a canvas under a pointer.
 export function pixelAt(canvas, event) {
   const box = canvas.getBoundingClientRect();
   const column = Math.floor(((event.clientX - box.left) / box.width) * canvas.width);
