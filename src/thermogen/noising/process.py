@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer, Control
+from thermogen.computer import Computer, ReferenceControl
 from thermogen.errors import require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
 
@@ -62,7 +62,7 @@ class Schedule:
         return jnp.maximum(0.0, 1 - t / (self.ramp_fraction * self.t_f))
 
 
-class RampedField(Control):
+class RampedField(ReferenceControl):
     """Uncoupled units in a field that is ramped away: the control of the noising process.
 
         V(x, t) = sum_i (J2 x_i^2 + J4 x_i^4) - a(t) sum_i f_i x_i
@@ -76,11 +76,6 @@ class RampedField(Control):
     continuous = True
 
     @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.reference.kT
-
-    @property
     def duration(self) -> float:
         """t_f."""
         return self.schedule.t_f
@@ -89,14 +84,6 @@ class RampedField(Control):
         """The uncoupled computer with bias -a(t) f."""
         bias = self.reference.bias - self.schedule.ramp(t) * self.field
         return eqx.tree_at(lambda c: c.bias, self.reference, bias)
-
-    def uncoupled(self) -> Computer:
-        """The units without the field."""
-        return self.reference.uncoupled()
-
-    def map_reference(self, change: Callable[[Computer], Computer]) -> RampedField:
-        """The same field on units changed by `change`."""
-        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
 
 
 def in_generation_order(segments: Sequence[Item]) -> list[Item]:
@@ -108,8 +95,8 @@ def noising_start(
     key: Key[Array, ""], reference: Computer, field: Float[Array, "*batch N"], samples: Int[Array, " batch"]
 ) -> Float[Array, "batch N"]:
     """Exact equilibrium of the uncoupled units under the full field: the start of noising."""
-    held = eqx.tree_at(lambda c: c.bias, reference, reference.bias - field)
-    return sample_uncoupled(key, held, samples)
+    in_field = eqx.tree_at(lambda c: c.bias, reference, reference.bias - field)
+    return sample_uncoupled(key, in_field, samples)
 
 
 def noising_stretch(
