@@ -105,7 +105,7 @@ def test_asking_holds_hidden_units_where_the_picture_put_them(shelf, classifier)
     values[:, held] = loaded.standing.hidden[1]
     schedule = dataclasses.replace(loaded.model.schedule, t_f=0.01, readout=0.0)
     known = tg.generate(
-        stream(5, "generation"), loaded.model.computer, 3, schedule, hold=Clamp(held, values), film_frames=1
+        stream(5, "generation"), loaded.model.computer, 3, schedule, clamp=Clamp(held, values), film_frames=1
     )
     np.testing.assert_array_equal(simulation.x, known.x)
 

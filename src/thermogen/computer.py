@@ -308,7 +308,7 @@ def make_computer(
     require(bool(np.isfinite(kT)) and kT > 0, f"kT = {kT}: give a positive number (reference: 0.1)")
     values: dict[str, Any] = {"J2": J2, "J4": J4, "bias": bias, "mobility": mobility}
     for name, value in values.items():
-        values[name] = value = np.asarray(value, float)
+        value = np.asarray(value, float)
         require(
             value.shape in ((), (total,)) or (value.shape == (1,) and name != "mobility"),
             f"{name} has shape {value.shape} for {total} units: give one number or ({total},)",
@@ -317,11 +317,12 @@ def make_computer(
             require(
                 bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values: give finite numbers"
             )
-            values[name] = jnp.broadcast_to(jnp.asarray(value, dtype), (total,))
+            value = np.broadcast_to(value, (total,))
         elif not (valid := np.isfinite(value) & (value > 0)).all():
             unit = int(np.argmin(valid))
             where = f" of unit {unit}" if value.ndim else ""
             raise InputError(f"mobility{where} = {value.flat[unit]:g}: give positive numbers (reference: 1)")
+        values[name] = jnp.asarray(value, dtype)
     J2s, J4s = np.asarray(values["J2"]), np.asarray(values["J4"])
     loose = np.flatnonzero((J4s < 0) | ((J4s == 0) & (J2s <= 0)))
     if len(loose):

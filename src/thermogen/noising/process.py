@@ -41,7 +41,6 @@ class Schedule:
             0 < self.ramp_fraction <= 1,
             f"ramp_fraction = {self.ramp_fraction}: give a number above 0 and up to 1 (reference: 0.75)",
         )
-
         require(
             0 <= self.readout < self.t_f,
             f"readout = {self.readout}: give 0, or a time below t_f = {self.t_f:g}",
@@ -87,7 +86,7 @@ class RampedField(ReferenceControl):
 
 
 def in_generation_order(segments: Sequence[Item]) -> list[Item]:
-    """What belongs to the segments of noising, in order of generation: it undoes the last of them first."""
+    """The items of the segments of noising, in order of generation, which undoes the last segment first."""
     return list(reversed(segments))
 
 
@@ -108,8 +107,8 @@ def noising_stretch(
 ) -> Float[Array, "stored batch N"]:
     """`steps` Euler–Maruyama steps of noising, all states stored (steps + 1, batch, N), the first being x.
 
-    The same noise and the same steps as `simulate`; written apart because the units are independent, so
-    the increments of a whole stretch can be drawn at once. Training works through such stretches.
+    The noise and the steps are those of `simulate`. The units are independent, so this function draws the
+    increments of a stretch at once. Training uses such stretches.
     """
     reference, dt = control.reference, jnp.asarray(control.schedule.dt, x.dtype)
     sigma = jnp.sqrt(2 * reference.mobility * reference.kT * dt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float, Key
 from thermogen.computer import Control, in_float64
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
-from thermogen.noising.stretches import rows_that_fit
+from thermogen.noising.stretches import stretch_length
 from thermogen.thermodynamics.path import PathRatio, log_ratio
 
 
@@ -37,8 +36,7 @@ def noising_path_ratio(
     """
     schedule = schedule or Schedule()
     start_key, path_key = jax.random.split(key)
-    rows = rows_that_fit(computer.units.total, batch)
-    length = max(1, schedule.steps // ceil(schedule.steps * batch / rows))
+    length = stretch_length(computer.units.total, batch, schedule.steps)
     idle = computer.uncoupled()
     with jax.enable_x64(True):
         exact = in_float64(computer)
@@ -50,7 +48,7 @@ def noising_path_ratio(
         x = start = noising_start(start_key, idle, control.field, samples)
         ratio = None
         for step in range(0, schedule.steps, length):
-            # As an array: a Python number would be a constant of the program and compile each stretch anew.
+            # An array: a Python number would be a constant of the program, compiled for each stretch.
             at = jnp.asarray(step)
             path = _noise(keys, control, x, at, min(length, schedule.steps - step))
             x = path[-1]
