@@ -20,13 +20,9 @@ class ModeCouplings(Couplings):
     Cost of `apply`: 2 N r + r^2 multiply–adds.
     """
 
+    units: Units = eqx.field(static=True)
     basis: Float[Array, "N r"]
     mixing: Float[Array, "*batch r r"]
-    units: Units = eqx.field(static=True)
-
-    def __init__(self, units: Units, basis: Float[Array, "N r"], mixing: Float[Array, "*batch r r"]):
-        """Take basis and mixing without checks."""
-        self.units, self.basis, self.mixing = units, basis, mixing
 
     @property
     def batch(self) -> tuple[int, ...]:

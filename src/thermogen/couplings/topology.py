@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import jax.numpy as jnp
@@ -89,15 +89,12 @@ def planes(units: Units, height: int, width: int, radius: float = 1.0, dtype=jnp
     row, column = unit % size // width, unit % width
     near = range(-reach, reach + 1)
     pairs = []
-    for up in range(min(reach, (units.total - 1) // size) + 1):
-        for down in near:
-            for right in near:
-                if (up, down, right) <= (0, 0, 0) or up**2 + down**2 + right**2 > radius**2:
-                    continue
-                neighbour = unit + up * size + down * width + right
-                inside = (row + down >= 0) & (row + down < height) & (neighbour < units.total)
-                inside &= (column + right >= 0) & (column + right < width)
-                pairs.append(np.stack([unit[inside], neighbour[inside]], 1))
+    for up, down, right in product(range(min(reach, (units.total - 1) // size) + 1), near, near):
+        if (up, down, right) > (0, 0, 0) and up**2 + down**2 + right**2 <= radius**2:
+            neighbour = unit + up * size + down * width + right
+            inside = (row + down >= 0) & (row + down < height) & (neighbour < units.total)
+            inside &= (column + right >= 0) & (column + right < width)
+            pairs.append(np.stack([unit[inside], neighbour[inside]], 1))
     return EdgeCouplings.from_pairs(units, np.concatenate(pairs), dtype)
 
 
