@@ -63,9 +63,9 @@ def samples():
     found = {}
     held = tg.Clamp.visible(UNITS, np.arange(6) < 3, np.random.default_rng(4).normal(size=(23, 6)))
     for name, control in controls().items():
-        hold = held if name in ("segments", "network") else None
+        clamp = held if name in ("segments", "network") else None
         drawn = tg.generate(
-            jax.random.key(7), control, 23, SCHEDULE, batch=3, hold=hold, film_frames=2, film_samples=5
+            jax.random.key(7), control, 23, SCHEDULE, batch=3, clamp=clamp, film_frames=2, film_samples=5
         )
         for field in ("x", "visible", "heat", "work", "film"):
             found[f"{name} {field}"] = getattr(drawn, field)

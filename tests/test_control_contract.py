@@ -348,7 +348,7 @@ def test_the_first_law_closes_and_a_constant_control_releases_what_its_energy_lo
 def test_clamped_units_keep_their_values_and_the_others_move(make):
     control = make(0).control
     units, values = np.isin(np.arange(N), [0, 4, 7]), normal(5, COUNT, N)
-    samples, x0 = draw(control, hold=tg.Clamp(units, values)), np.asarray(start_of(control))
+    samples, x0 = draw(control, clamp=tg.Clamp(units, values)), np.asarray(start_of(control))
     assert np.array_equal(samples.x[:, units], values[:, units])
     assert np.array_equal(samples.film[:, :, [0, 4]], np.broadcast_to(values[:, [0, 4]], (2, COUNT, 2)))
     assert (samples.x != x0)[:, ~units].all()

@@ -270,8 +270,8 @@ def test_clamped_units_stay_where_they_are_held_and_the_others_feel_them(kind):
     }[kind]()
     pixels = np.arange(8) < 3
     images = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
-    hold = Clamp.visible(UNITS, pixels, images)
-    samples, free = (draw(key, control, 6, hold=one) for one in (hold, None))
+    clamp = Clamp.visible(UNITS, pixels, images)
+    samples, free = (draw(key, control, 6, clamp=choice) for choice in (clamp, None))
     assert np.array_equal(samples.x[:, :3], images[:, :3])
     assert np.array_equal(samples.film[..., :3], np.broadcast_to(images[:, :3], (*samples.film.shape[:2], 3)))
     start = np.asarray(path_start(key, control, 6))
@@ -279,7 +279,7 @@ def test_clamped_units_stay_where_they_are_held_and_the_others_feel_them(kind):
     assert np.abs(samples.x - start)[:, 3:].min() > 1e-5
     assert np.abs(samples.x - free.x)[:, 3:].max() > 0.05
     if kind == "table":
-        assert np.allclose(samples.x, draw(key, control, 6, hold=hold, batch=4).x, atol=1e-4)
+        assert np.allclose(samples.x, draw(key, control, 6, clamp=clamp, batch=4).x, atol=1e-4)
     held = jnp.asarray(np.concatenate([images[:, :3], start[:, 3:]], 1))
     rest = np.asarray(control.uncoupled().energy(held))
     assert closes(samples, control if kind == "computer" else control.select(samples.conditions), rest)
@@ -287,15 +287,15 @@ def test_clamped_units_stay_where_they_are_held_and_the_others_feel_them(kind):
 
 def test_clamps_that_cannot_be_are_refused():
     table, images = mode_table(), np.zeros((2, 8), np.float32)
-    hold = Clamp.visible(UNITS, np.arange(8) < 3, images)
+    clamp = Clamp.visible(UNITS, np.arange(8) < 3, images)
     for wrong, count, message in (
         (Clamp(np.zeros(5, bool), np.zeros((2, 5), np.float32)), 2, "clamp of 5 units, the computer has 12"),
         (Clamp(np.ones(12, bool), np.zeros((2, 12), np.float32)), 2, "every unit is clamped"),
-        (hold, 3, r"clamp values have shape \(2, 12\): give \(3, 12\)"),
+        (clamp, 3, r"clamp values have shape \(2, 12\): give \(3, 12\)"),
         (Clamp(np.arange(12) < 3, np.full((2, 12), np.nan, np.float32)), 2, "clamp values hold NaN"),
     ):
         with pytest.raises(tg.InputError, match=message) as refusal:
-            draw(jax.random.key(0), table, count, hold=wrong)
+            draw(jax.random.key(0), table, count, clamp=wrong)
         assert "\n" not in str(refusal.value)
     with pytest.raises(tg.InputError, match="for 8 visible units"):
         Clamp.visible(UNITS, np.arange(12) < 3, images)

@@ -141,9 +141,11 @@ def test_complete_runs_on_the_noise_of_sample(model, sampled):
     values = np.stack([possible[int(label)][row] for row, label in enumerate(samples.labels)])
 
     def generated(conditions, held):
-        hold = Clamp.visible(model.computer.units, held, values)
+        clamp = Clamp.visible(model.computer.units, held, values)
         key = stream(SEED, "generation")
-        return tg.generate(key, model.computer, 10, model.schedule, conditions=conditions, hold=hold).visible
+        return tg.generate(
+            key, model.computer, 10, model.schedule, conditions=conditions, clamp=clamp
+        ).visible
 
     np.testing.assert_array_equal(samples.visible, generated(samples.conditions, pixels))
     # The same call with nothing clamped and the conditions of `sample` draws the pictures of `sample`.

@@ -104,7 +104,7 @@ def test_a_chosen_class_clamps_hidden_units_at_its_picture(shelf, classifier):
     values[:, held] = shown.grey_levels.hidden[1]
     schedule = dataclasses.replace(shown.model.schedule, t_f=0.01, readout=0.0)
     known = tg.generate(
-        stream(5, "generation"), shown.model.computer, 3, schedule, hold=Clamp(held, values), film_frames=1
+        stream(5, "generation"), shown.model.computer, 3, schedule, clamp=Clamp(held, values), film_frames=1
     )
     np.testing.assert_array_equal(simulation.x, known.x)
 

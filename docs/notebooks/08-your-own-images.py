@@ -109,8 +109,8 @@ rest = np.asarray(
     mean_in_field(np.asarray(fields), 1.0, 1.0, kT=0.1)
 )  # mean of every unit under its full field
 each = 10
-hold = tg.Clamp(shown, np.repeat(rest, each, 0))
-finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, hold=hold, film_samples=1)
+clamp = tg.Clamp(shown, np.repeat(rest, each, 0))
+finished = tg.generate(jax.random.key(2), trained.computer, 4 * each, schedule, clamp=clamp, film_samples=1)
 show(finished.visible, images.shape, 20, "lower halves clamped, upper halves completed")
 upper = slice(0, units.visible // 2)
 found = tg.quality.prototype_scores(finished.visible[:, upper], images.standardised()[:, upper])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,7 +15,8 @@ from jaxtyping import Array, Float, Int, Key
 from thermogen.couplings import Couplings, NoCouplings, SplitState, Units
 from thermogen.errors import InputError, require
 
-_C = TypeVar("_C", bound="Control")
+_T = TypeVar("_T")
+_R = TypeVar("_R", bound="ReferenceControl")
 
 
 class EnergyParts(NamedTuple):
@@ -32,7 +33,7 @@ class EnergyParts(NamedTuple):
 
 
 class AlikeUnits(NamedTuple):
-    """What identical units are made of: J2 and J4 in E0, mobility in 1 / (E0 time)."""
+    """Parameters that all units share: J2 and J4 in E0, mobility in 1 / (E0 time)."""
 
     J2: float
     J4: float
@@ -48,7 +49,7 @@ class Group(NamedTuple):
 
 
 class Control(eqx.Module):
-    """What moves the units: their potential as a function of time, and of a class or condition.
+    """The potential of the units as a function of time, and of a class or condition.
 
     A `Computer` is the constant control. `at` gives the computer in force at a time of generation. A control
     with several classes or conditions has no such computer until `groups` and `select` have chosen one for
@@ -84,7 +85,7 @@ class Control(eqx.Module):
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """Classes that can be requested; none if one set of parameters draws all."""
+        """Classes that can be requested; none if the parameters do not depend on a class."""
         return ()
 
     def labels_of(self, conditions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -129,12 +130,12 @@ class Control(eqx.Module):
         return self
 
     def spread_conditions(self, count: int) -> Control:
-        """The control of a batch of `count` samples that stand for all conditions."""
+        """The control of a batch of `count` samples spread over all conditions."""
         return self
 
     @property
     def operations(self) -> int:
-        """Multiply-adds of computing the parameters of one step, besides the couplings' own."""
+        """Multiply-adds that compute the parameters of one step; the products J x are not counted."""
         return 0
 
     def couplers(self) -> int:
@@ -144,9 +145,9 @@ class Control(eqx.Module):
     def reverse_gradient(
         self, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
     ) -> Float[Array, "steps *batch N"]:
-        """grad V(x_k) under the couplings in force when generation undoes the noising of time t_k.
+        """grad V(x_k) under the couplings in force at time t_f - t_k of generation, for noising times t_k.
 
-        That is at time t_f - t_k of generation. Cost: one product J x per state and segment.
+        Cost: one product J x per state and segment.
         """
         raise InputError(f"{type(self).__name__} has no reversed process: give a computer or segments")
 
@@ -185,7 +186,7 @@ class Computer(Control):
         return self
 
     def own_energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
-        """J2 x^2 + J4 x^4 of every unit, in E0: its own potential, bias and couplings apart."""
+        """J2 x^2 + J4 x^4 of every unit, in E0: its potential without bias and couplings."""
         return self.J2 * x**2 + self.J4 * x**4
 
     def own_slope(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
@@ -211,8 +212,8 @@ class Computer(Control):
 
     def split_force(self, x: SplitState, cuts: tuple[int, ...]) -> SplitState:
         """The force -dV/dx_i, in E0, on states (*batch, N) cut at `cuts` of the couplings: for time loops."""
-        parts = zip((self.alone(low, high) for low, high in pairwise(cuts)), x.arrays, strict=True)
-        own = SplitState(tuple(units.own_slope(part) + units.bias for units, part in parts))
+        stretches = zip((self.alone(low, high) for low, high in pairwise(cuts)), x.arrays, strict=True)
+        own = SplitState(tuple(units.own_slope(state) + units.bias for units, state in stretches))
         return -(own + self.couplings.apply_split(x))
 
     def force(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
@@ -220,33 +221,30 @@ class Computer(Control):
         return -self.gradient(x)
 
     def alike(self) -> AlikeUnits:
-        """J2, J4 and mobility that all units share; InputError if they do not, or are not quartic."""
-        self.check_quartic("what needs units alike")
-        values = [np.unique(np.asarray(one, float)) for one in (self.J2, self.J4, self.mobility)]
-        require(all(len(one) == 1 for one in values), "units are not alike: give all one J2, J4 and mobility")
-        return AlikeUnits(*(float(one[0]) for one in values))
+        """J2, J4 and mobility that all units share; InputError if units differ or are not quartic."""
+        self.check_quartic("a formula for identical units")
+        values = [np.unique(np.asarray(array, float)) for array in (self.J2, self.J4, self.mobility)]
+        require(all(len(v) == 1 for v in values), "units are not alike: give all one J2, J4 and mobility")
+        return AlikeUnits(*(float(v[0]) for v in values))
 
     def check_quartic(self, what: str) -> None:
         """InputError, naming `what`, for a subclass with a potential of its own."""
+        kind = type(self)
         require(
-            type(self).own_slope is Computer.own_slope and type(self).own_energy is Computer.own_energy,
-            f"units of {type(self).__name__} have a potential of their own: {what} knows J2 x^2 + J4 x^4 "
-            "alone",
+            kind.own_slope is Computer.own_slope and kind.own_energy is Computer.own_energy,
+            f"units of {kind.__name__} have a potential of their own: {what} knows J2 x^2 + J4 x^4 alone",
         )
 
     def alone(self, low: int, high: int) -> Computer:
-        """Units `low` to `high` - 1 by themselves, with their biases and without couplings."""
+        """Units `low` to `high` - 1 with their biases and without couplings."""
         total = self.units.total
         cut = eqx.tree_at(lambda c: c.couplings, self, NoCouplings(Units(visible=high - low)))
         return jax.tree.map(lambda leaf: leaf[..., low:high] if leaf.shape[-1:] == (total,) else leaf, cut)
 
     def uncoupled(self) -> Computer:
-        """The same units with J = 0 and b = 0: what noising and the start of generation use."""
-        return eqx.tree_at(
-            lambda c: (c.couplings, c.bias),
-            self,
-            (NoCouplings(self.units), jnp.zeros(self.units.total, self.bias.dtype)),
-        )
+        """The same units with J = 0 and b = 0."""
+        idle = NoCouplings(self.units), jnp.zeros(self.units.total, self.bias.dtype)
+        return eqx.tree_at(lambda c: (c.couplings, c.bias), self, idle)
 
     def map_reference(self, change: Callable[[Computer], Computer]) -> Computer:
         """`change` of the computer itself."""
@@ -263,11 +261,29 @@ class Computer(Control):
         return eqx.tree_at(lambda c: c.couplings, self, self.couplings.prepared())
 
 
-def in_float64(control: _C) -> _C:
-    """A control with the same numbers in float64; use it under `jax.enable_x64(True)`."""
+class ReferenceControl(Control):
+    """A control on the units of one computer, `reference`."""
+
+    reference: eqx.AbstractVar[Computer]
+
+    @property
+    def kT(self) -> Float[Array, ""]:
+        """Thermal energy in E0."""
+        return self.reference.kT
+
+    def uncoupled(self) -> Computer:
+        """The same units with J = 0 and b = 0."""
+        return self.reference.uncoupled()
+
+    def map_reference(self: _R, change: Callable[[Computer], Computer]) -> _R:
+        """The same control on units changed by `change`."""
+        return eqx.tree_at(lambda control: control.reference, self, change(self.reference))
+
+
+def in_float64(tree: _T) -> _T:
+    """A control, or any tree of arrays, with the same numbers in float64, under `jax.enable_x64(True)`."""
     return jax.tree.map(
-        lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array_like(leaf) else leaf,
-        control,
+        lambda leaf: jnp.asarray(leaf, float) if eqx.is_inexact_array_like(leaf) else leaf, tree
     )
 
 
@@ -281,7 +297,7 @@ def make_computer(
     mobility: float | np.ndarray = 1.0,
     dtype=jnp.float32,
 ) -> Computer:
-    """Build a computer from couplings (see `thermogen.couplings.published`) and on-site parameters.
+    """Build a computer from couplings (e.g. `published_couplings`) and on-site parameters.
 
     `J2`, `J4`, `bias` in E0, `mobility` in 1 / (E0 time): one number, or one per unit (N,). `kT` in E0.
     Everything, couplings included, is held in `dtype`.
@@ -290,32 +306,24 @@ def make_computer(
     """
     total = couplings.units.total
     require(bool(np.isfinite(kT)) and kT > 0, f"kT = {kT}: give a positive number (reference: 0.1)")
-    if np.ndim(mobility) == 0:
-        require(
-            bool(np.isfinite(mobility)) and bool(mobility > 0),
-            f"mobility = {mobility}: give a positive number (reference: 1)",
-        )
-    else:
-        mobility = np.asarray(mobility, float)
-        if mobility.shape != (total,):
-            raise InputError(
-                f"mobility has shape {mobility.shape} for {total} units: give one number or ({total},)"
-            )
-        still = np.flatnonzero(~(np.isfinite(mobility) & (mobility > 0)))
-        if len(still):
-            raise InputError(
-                f"mobility of unit {still[0]} = {mobility[still[0]]:g}: give positive numbers (reference: 1)"
-            )
-    arrays = {}
-    for name, value in (("J2", J2), ("J4", J4), ("bias", bias)):
+    values: dict[str, Any] = {"J2": J2, "J4": J4, "bias": bias, "mobility": mobility}
+    for name, value in values.items():
         value = np.asarray(value, float)
-        if value.ndim > 1 or value.size not in (1, total):
-            raise InputError(
-                f"{name} has shape {value.shape} for {total} units: give one number or ({total},)"
+        require(
+            value.shape in ((), (total,)) or (value.shape == (1,) and name != "mobility"),
+            f"{name} has shape {value.shape} for {total} units: give one number or ({total},)",
+        )
+        if name != "mobility":
+            require(
+                bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values: give finite numbers"
             )
-        require(bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values: give finite numbers")
-        arrays[name] = jnp.broadcast_to(jnp.asarray(value, dtype), (total,))
-    J2s, J4s = np.asarray(arrays["J2"]), np.asarray(arrays["J4"])
+            value = np.broadcast_to(value, (total,))
+        elif not (valid := np.isfinite(value) & (value > 0)).all():
+            unit = int(np.argmin(valid))
+            where = f" of unit {unit}" if value.ndim else ""
+            raise InputError(f"mobility{where} = {value.flat[unit]:g}: give positive numbers (reference: 1)")
+        values[name] = jnp.asarray(value, dtype)
+    J2s, J4s = np.asarray(values["J2"]), np.asarray(values["J4"])
     loose = np.flatnonzero((J4s < 0) | ((J4s == 0) & (J2s <= 0)))
     if len(loose):
         i = int(loose[0])
@@ -323,12 +331,7 @@ def make_computer(
             f"unit {i} with J2 = {J2s[i]:g}, J4 = {J4s[i]:g} is not confined: "
             "give J4 > 0, or J4 = 0 with J2 > 0"
         )
-    couplings = jax.tree.map(
-        lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, couplings
-    )
-    return Computer(
-        couplings=couplings,
-        mobility=jnp.asarray(mobility, dtype),
-        kT=jnp.asarray(kT, dtype),
-        **arrays,
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array_like(leaf) else leaf,
+        Computer(couplings=couplings, kT=jnp.asarray(kT, dtype), **values),
     )

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """A value given by the user cannot be used; the message names it and says what would do.
+    """A value given by the user cannot be used; the message names the value and the remedy.
 
     The command line prints the message as one line and exits with code 2.
     """
@@ -13,7 +13,7 @@ class DivergenceError(InputError):
 
 
 class ProcessError(InputError):
-    """Another process of a shared run failed, is gone or does something else: which, and how to go on."""
+    """Another process of a shared run failed, ended or has other arguments; the message gives the remedy."""
 
 
 def require(condition: bool, message: str) -> None:

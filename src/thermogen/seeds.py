@@ -7,7 +7,7 @@ from jaxtyping import Array, Key
 
 from thermogen.errors import require
 
-# The number of a use is its place here and never changes, or seeds would give other numbers: add at the end.
+# The place of a use is its number. Add new uses at the end, or seeds give other numbers.
 USES = (
     "imprint",  # the projection matrix of an imprint
     "training",  # noising trajectories to learn from
@@ -15,8 +15,8 @@ USES = (
     "path ratio",  # noising trajectories to measure on
     "pilot",  # the run that chooses dt
     "refinement",  # samples that conditions are refined on
-    "survey",  # samples of every condition, from which completion guesses one
-    "unconditional",  # samples of which no class is asked for
+    "survey",  # samples of every condition, from which completion selects one
+    "unconditional",  # samples without a requested class
     "classification",  # label units that read a clamped image
     "baselines",  # training and samples of the other generators
     "device",  # errors of an imperfect device and its defect map

@@ -1,4 +1,4 @@
-"""Units that are held at given values while the others run: half a digit shown, the rest to be completed."""
+"""Units clamped at given values while the others run, e.g. half a digit that generation completes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from thermogen.errors import InputError, require
 
 @dataclass(frozen=True)
 class Clamp:
-    """Which units are held, (N,), and at which values, one row per sample (n, N); the rest is ignored.
+    """The clamped units, (N,), and their values, one row per sample (n, N); other values are ignored.
 
-    A held unit has mobility 0: it neither drifts nor feels noise, and its neighbours feel it.
+    A clamped unit has mobility 0: it neither drifts nor feels noise, and its neighbours feel it.
     """
 
     units: Bool[np.ndarray, " N"]
@@ -33,11 +33,11 @@ class Clamp:
                 f"clamp of pixels {pixels.shape} with images {images.shape} for {units.visible} visible "
                 f"units: give ({units.visible},) and (n, {units.visible})"
             )
-        held = np.zeros(units.total, bool)
-        held[units.slice("visible")] = pixels
+        clamped = np.zeros(units.total, bool)
+        clamped[units.slice("visible")] = pixels
         values = np.zeros((len(images), units.total), np.float32)
         values[:, units.slice("visible")] = images
-        return cls(held, values)
+        return cls(clamped, values)
 
     def check(self, units: Units, count: int) -> None:
         """InputError for a clamp of other units, of every unit, or of another number of samples."""
@@ -53,14 +53,14 @@ class Clamp:
         require(bool(np.isfinite(self.values[:, self.units]).all()), "clamp values hold NaN: give numbers")
 
     def start(self, x: Float[Array, "n N"], rows: np.ndarray) -> Float[Array, "n N"]:
-        """States with the held units at their values."""
+        """States with the clamped units at their values."""
         return jnp.where(jnp.asarray(self.units), jnp.asarray(self.values[rows], x.dtype), x)
 
     def freeze(self, control: Control) -> Control:
-        """The control with mobility 0 for the held units."""
+        """The control with mobility 0 for the clamped units."""
 
-        def held(computer: Computer) -> Computer:
+        def frozen(computer: Computer) -> Computer:
             mobility = jnp.where(jnp.asarray(self.units), 0.0, computer.mobility)
             return eqx.tree_at(lambda c: c.mobility, computer, mobility)
 
-        return control.map_reference(held)
+        return control.map_reference(frozen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer, Control
+from thermogen.computer import Computer, Control, ReferenceControl
 from thermogen.control.per_class import check_label
 from thermogen.errors import require
 
@@ -19,46 +18,35 @@ _CONDITIONS = 0x636F6E64
 """Marks the key that conditions are drawn with: the first numbers are what `jax.random.split` gives."""
 
 
-class ConditionSet(Control):
+class ConditionSet(ReferenceControl):
     """Many conditions on one device: each belongs to a class and is drawn with a probability.
 
-    `select` gives the control of a batch in which every sample has its own condition. `reference` holds the
-    units.
+    `select` gives the control of a batch in which every sample has its own condition.
     """
 
-    reference: eqx.AbstractVar[Computer]
     weights: eqx.AbstractVar[Float[Array, " conditions"]]
     classes: eqx.AbstractVar[tuple[int, ...]]
 
     @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.reference.kT
-
-    @property
     def labels(self) -> tuple[int, ...]:
-        """The classes that can be asked for."""
+        """The classes that can be requested."""
         return tuple(sorted(set(self.classes)))
 
     def labels_of(self, conditions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """The class of each of these conditions. InputError for one that there is not."""
-        known = len(self.classes)
+        """The class of each of these conditions. InputError for an unknown condition."""
+        last = len(self.classes) - 1
         require(
-            bool(((conditions >= 0) & (conditions < known)).all()),
-            f"conditions are {conditions.min()} to {conditions.max()}: give numbers of 0 to {known - 1}",
+            bool(((conditions >= 0) & (conditions <= last)).all()),
+            f"conditions are {conditions.min()} to {conditions.max()}: give numbers of 0 to {last}",
         )
         return np.asarray(self.classes)[conditions]
-
-    def uncoupled(self) -> Computer:
-        """The same units with J = 0 and b = 0."""
-        return self.reference.uncoupled()
 
     def draw(
         self, key: Key[Array, ""], numbers: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"] | None = None
     ) -> Int[np.ndarray, " n"]:
         """A condition for every sample, by weight among those of its class, or among all if labels is None.
 
-        That of sample n depends on (key, n) and its label alone; `key` is that of the generation.
+        The condition of sample n depends on (key, n) and its label alone; `key` is that of the generation.
         InputError for an unknown label.
         """
         allowed = np.ones((len(numbers), len(self.classes)), bool)
@@ -72,16 +60,12 @@ class ConditionSet(Control):
         mass = np.cumsum(np.where(allowed, np.asarray(self.weights, float), 0), 1)
         return (mass <= u[:, None] * mass[:, -1:]).sum(1)
 
-    def map_reference(self, change: Callable[[Computer], Computer]) -> ConditionSet:
-        """The same conditions on units changed by `change`."""
-        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
-
     def spread_conditions(self, count: int) -> Control:
         """The control of `count` samples with conditions evenly spaced among all."""
         return self.select(np.linspace(0, len(self.classes) - 1, count).round().astype(int))
 
     def computers(self) -> list[Computer]:
-        """The computer of the first condition at t = 0: all others are on the same wiring."""
+        """The computer of the first condition at t = 0: all conditions have the same wiring."""
         return [self.select(np.zeros(1, int)).at(0.0)]
 
     @abstractmethod
@@ -90,12 +74,11 @@ class ConditionSet(Control):
 
 
 class LabelFields(ConditionSet):
-    """One set of couplings; a condition is a field held on some units while the computer runs.
+    """Fixed couplings; a condition is a constant field on some units.
 
         V_c(x) = V(x) - sum_i h_ci x_i
 
-    No coupling changes: a class is asked for by biasing its label units. `fields` (conditions, N) are
-    forces, in E0.
+    Biases on the label units select the class. `fields` (conditions, N) are forces, in E0.
     """
 
     reference: Computer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -15,11 +17,15 @@ from thermogen.errors import require
 
 
 class ModeTable(ConditionSet):
-    """J(c, t) = B M(c, t) B^T and b(c, t), constant in equal parts of t_f: one wiring, many computers.
+    """J(c, t) = B M(c, t) B^T and b(c, t), constant in equal segments of t_f: one wiring, many computers.
 
-    reference: the units, without couplings. basis: B (N, r). mixing: M (conditions, segments, r, r);
-    bias: (conditions, segments, N), segments in order of generation. weights: probability of each condition.
-    classes: the class each belongs to. duration: t_f.
+    reference  the units, without couplings
+    basis      B (N, r)
+    mixing     M (conditions, segments, r, r), segments in order of generation
+    bias       (conditions, segments, N)
+    weights    probability of each condition
+    classes    the class of each condition
+    duration   t_f
     """
 
     reference: Computer
@@ -31,35 +37,31 @@ class ModeTable(ConditionSet):
     duration: float = eqx.field(static=True)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __check_init__(self) -> None:
-        """Refuse tables whose parts belong to different units, modes or conditions."""
+        """Refuse arrays of different units, modes or conditions."""
+        check_modes(self)
         total, modes = self.basis.shape
         conditions, segments = self.mixing.shape[:2]
-        require(
-            total == self.units.total,
-            f"the basis is for {total} units, the computer has {self.units.total}: use one topology",
-        )
-        wanted = {
+        shapes = {
             "mixing": (conditions, segments, modes, modes),
             "bias": (conditions, segments, total),
             "weights": (conditions,),
         }
-        for name, shape in wanted.items():
-            found = getattr(self, name).shape
-            require(found == shape, f"{name} of the mode table has shape {found}: give {shape}")
+        for name, shape in shapes.items():
+            given = getattr(self, name).shape
+            require(given == shape, f"{name} of the mode table has shape {given}: give {shape}")
         require(
             len(self.classes) == conditions,
             f"{len(self.classes)} classes for {conditions} conditions: name the class of each",
         )
-        require(self.duration > 0, f"duration = {self.duration}: give a positive time")
 
     @property
     def segments(self) -> int:
-        """Number of equal parts of t_f with coefficients of their own."""
+        """Number of equal segments of t_f."""
         return self.mixing.shape[1]
 
     @property
     def parameters(self) -> int:
-        """How many numbers it holds: the basis, mode couplings and biases by condition and segment."""
+        """Number of parameters: the basis, mode couplings and biases by condition and segment."""
         conditions, segments, modes, _ = self.mixing.shape
         return conditions * segments * modes * (modes + 1) // 2 + self.bias.size + self.basis.size
 
@@ -73,5 +75,12 @@ class ModeTable(ConditionSet):
     def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> Control:
         """The computers of a batch of samples, each with its own couplings and biases."""
         chosen = jnp.asarray(conditions)
-        parts = [self.condition(chosen, segment) for segment in range(self.segments)]
-        return parts[0] if len(parts) == 1 else Segments.from_computers(parts, self.duration)
+        computers = [self.condition(chosen, segment) for segment in range(self.segments)]
+        return computers[0] if len(computers) == 1 else Segments.from_computers(computers, self.duration)
+
+
+def check_modes(control: Any) -> None:
+    """InputError for a basis of other units than the reference has, or a duration that is not positive."""
+    total, units = len(control.basis), control.units.total
+    require(total == units, f"the basis is for {total} units, the computer has {units}: use one topology")
+    require(control.duration > 0, f"duration = {control.duration}: give a positive time")

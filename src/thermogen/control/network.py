@@ -1,8 +1,6 @@
-"""Couplings steered by a small neural network: coefficients of modes as a function of time and condition."""
+"""Couplings given by a small neural network: coefficients of modes as a function of time and condition."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -10,20 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer, Control
+from thermogen.computer import Computer, ReferenceControl
 from thermogen.control.condition_set import ConditionSet
+from thermogen.control.modes import check_modes
 from thermogen.couplings import ModeCouplings
 from thermogen.errors import require
 
 _HARMONICS = 2
-_TIMES = 5  # at which a control that changes all the time is looked at
+_TIMES = 5  # at which `computers` samples a control that changes at every step
 
 
 class ModeNetwork(ConditionSet):
     """J(c, t) = B M(c, t) B^T, b(c, t) with (M, b) = sum_q a_q(c, t) (M_q, b_q), a = network(c, t).
 
     reference, basis, weights, classes, duration as in `ModeTable`; network: a perceptron from time features
-    and the condition, one-hot, to q coefficients; mixing (q, r, r) and bias (q, N): what they weigh.
+    and the condition, one-hot, to q coefficients; mixing (q, r, r) and bias (q, N): the terms they weigh.
     """
 
     reference: Computer
@@ -37,19 +36,15 @@ class ModeNetwork(ConditionSet):
     continuous = True
 
     def __check_init__(self) -> None:
-        """Refuse parts for other units, modes or conditions."""
+        """Refuse terms for other units or modes."""
+        check_modes(self)
         total, modes = self.basis.shape
         terms = len(self.bias)
-        require(
-            total == self.units.total,
-            f"the basis is for {total} units, the computer has {self.units.total}: use one topology",
-        )
         require(
             self.mixing.shape == (terms, modes, modes) and self.bias.shape == (terms, total),
             f"the network weighs {self.mixing.shape} and {self.bias.shape}: give ({terms}, {modes}, {modes}) "
             f"and ({terms}, {total})",
         )
-        require(self.duration > 0, f"duration = {self.duration}: give a positive time")
 
     @staticmethod
     def perceptron(key: Key[Array, ""], conditions: int, terms: int, width: int, depth: int) -> eqx.nn.MLP:
@@ -59,7 +54,7 @@ class ModeNetwork(ConditionSet):
 
     @property
     def operations(self) -> int:
-        """Multiply-adds for one evaluation of the network and of what it weighs."""
+        """Multiply-adds for one evaluation of the network and the sum of its terms."""
         layers = sum(layer.weight.size for layer in self.network.layers)
         return layers + self.mixing.size + self.bias.size
 
@@ -71,7 +66,7 @@ class ModeNetwork(ConditionSet):
 
     def select(self, conditions: Int[Array | np.ndarray, " n"] | None) -> SelectedNetwork:
         """The control of a batch of samples with these conditions."""
-        return SelectedNetwork(self, jnp.asarray(conditions))
+        return SelectedNetwork(self.reference, self, jnp.asarray(conditions))
 
 
 def evaluate(
@@ -80,23 +75,19 @@ def evaluate(
     """The network's outputs for conditions (of `count`) at t / t_f = place."""
     harmonics = jnp.cos(jnp.pi * place * jnp.arange(1, _HARMONICS + 1))
     clock = jnp.concatenate([jnp.atleast_1d(place), harmonics]).astype(jnp.float32)
-    known = jax.nn.one_hot(conditions, count)
-    inputs = jnp.concatenate([jnp.broadcast_to(clock, (len(conditions), len(clock))), known], 1)
+    one_hot = jax.nn.one_hot(conditions, count)
+    inputs = jnp.concatenate([jnp.broadcast_to(clock, (len(conditions), len(clock))), one_hot], 1)
     return jax.vmap(network)(inputs)
 
 
-class SelectedNetwork(Control):
+class SelectedNetwork(ReferenceControl):
     """A `ModeNetwork` with the conditions of a batch: the computer in force at any time."""
 
     continuous = True
 
+    reference: Computer
     control: ModeNetwork
     conditions: Int[Array, " n"]
-
-    @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.control.kT
 
     @property
     def duration(self) -> float:
@@ -108,16 +99,8 @@ class SelectedNetwork(Control):
         control = self.control
         a = control.coefficients(self.conditions, t)
         modes = ModeCouplings(control.units, control.basis, jnp.tensordot(a, control.mixing, 1))
-        return eqx.tree_at(lambda c: (c.couplings, c.bias), control.reference, (modes, a @ control.bias))
+        return eqx.tree_at(lambda c: (c.couplings, c.bias), self.reference, (modes, a @ control.bias))
 
     def computers(self) -> list[Computer]:
         """The computers in the middle of five equal parts of t_f."""
         return [self.at((place + 0.5) / _TIMES * self.duration) for place in range(_TIMES)]
-
-    def uncoupled(self) -> Computer:
-        """The same units with J = 0 and b = 0."""
-        return self.control.uncoupled()
-
-    def map_reference(self, change: Callable[[Computer], Computer]) -> SelectedNetwork:
-        """The same conditions on units changed by `change`."""
-        return eqx.tree_at(lambda c: c.control, self, self.control.map_reference(change))

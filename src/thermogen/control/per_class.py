@@ -1,4 +1,4 @@
-"""One control per class: the device is set for the class that it is to draw."""
+"""One control per class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer, Control, Group
+from thermogen.control.segments import check_same_units
 from thermogen.errors import InputError, require
 
 
@@ -23,7 +24,7 @@ class PerClass(Control):
     """One control for each class: samples of one class run together.
 
     controls: one for each class, on the same units
-    names: the classes, in the order in which samples take their turns
+    names: the classes, in the order in which samples are assigned to them
     """
 
     controls: tuple[Control, ...]
@@ -36,15 +37,11 @@ class PerClass(Control):
         Raises InputError if it is empty, and for controls of different units.
         """
         require(len(controls) > 0, "no condition given: give a control for one label or more")
-        units = {label: control.uncoupled() for label, control in controls.items()}
-        first = next(iter(units.values()))
-        for label, other in units.items():
-            require(other.units == first.units, f"label {label} has {other.units}, others {first.units}")
-            for name in ("J2", "J4", "mobility", "kT"):
-                require(
-                    bool(np.array_equal(getattr(other, name), getattr(first, name))),
-                    f"label {label} has another {name} than label {next(iter(units))}: use one for all",
-                )
+        computers = {f"label {label}": control.uncoupled() for label, control in controls.items()}
+        units = next(iter(computers.values())).units
+        for name, computer in computers.items():
+            require(computer.units == units, f"{name} has {computer.units}, others {units}")
+        check_same_units(computers)
         return cls(tuple(controls.values()), tuple(int(label) for label in controls))
 
     @property

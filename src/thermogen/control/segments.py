@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from thermogen.computer import Computer, Control
+from thermogen.computer import Computer, ReferenceControl
 from thermogen.couplings import Couplings
 from thermogen.errors import require
 
 
-class Segments(Control):
+def check_same_units(computers: Mapping[str, Computer]) -> None:
+    """InputError, with the names of two computers, unless all have the same on-site parameters and kT."""
+    first_name, first = next(iter(computers.items()))
+    for name, computer in computers.items():
+        for parameter in ("J2", "J4", "mobility", "kT"):
+            require(
+                np.array_equal(getattr(computer, parameter), getattr(first, parameter)),
+                f"{name} has another {parameter} than {first_name}: use one for all",
+            )
+
+
+class Segments(ReferenceControl):
     """Couplings and biases that are constant in each of equal parts of the generation time.
 
     `couplings` and `bias` carry a leading axis of segments, in order of generation; the rest is shared in
@@ -35,31 +47,22 @@ class Segments(Control):
         require(len(computers) > 0, "no segment given: give one computer or more")
         require(duration > 0, f"duration = {duration}: give a positive time")
         first = computers[0]
-        for number, other in enumerate(computers):
-            alike = jax.tree.structure(other) == jax.tree.structure(first) and all(
+        for number, computer in enumerate(computers):
+            alike = jax.tree.structure(computer) == jax.tree.structure(first) and all(
                 a.shape == b.shape
-                for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(first), strict=True)
+                for a, b in zip(jax.tree.leaves(computer), jax.tree.leaves(first), strict=True)
             )
             require(alike, f"segment {number} has another topology than segment 0: use one for all")
-            for name in ("J2", "J4", "mobility", "kT"):
-                require(
-                    bool(jnp.array_equal(getattr(other, name), getattr(first, name))),
-                    f"segment {number} has another {name} than segment 0: use one for all",
-                )
-        values = [eqx.filter(one.couplings, eqx.is_inexact_array) for one in computers]
+        check_same_units({f"segment {number}": computer for number, computer in enumerate(computers)})
+        values = [eqx.filter(computer.couplings, eqx.is_inexact_array) for computer in computers]
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *values)
-        bias = jnp.stack([one.bias for one in computers])
+        bias = jnp.stack([computer.bias for computer in computers])
         return cls(first, eqx.combine(stacked, first.couplings), bias, float(duration))
 
     @property
     def segments(self) -> int:
         """Number of segments."""
         return self.bias.shape[0]
-
-    @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.reference.kT
 
     def segment(self, number: Array | int) -> Computer:
         """The computer of one segment."""
@@ -73,7 +76,7 @@ class Segments(Control):
         return [self.segment(number) for number in range(self.segments)]
 
     def number_at(self, t: Float[Array, "*times"] | float) -> Array:
-        """Which segment is in force at time t of generation; boundaries open the later one."""
+        """The number of the segment in force at time t of generation; a boundary belongs to the later one."""
         place = jnp.asarray(t) * (self.segments / self.duration)
         return jnp.clip(jnp.floor(place + 1e-4), 0, self.segments - 1).astype(jnp.int32)
 
@@ -85,17 +88,9 @@ class Segments(Control):
         """The same with the couplings of every segment laid out for many products."""
         arrays, rest = eqx.partition(self.couplings, eqx.is_inexact_array)
         couplings = eqx.filter_vmap(lambda values: eqx.combine(values, rest).prepared())(arrays)
-        # What is no value of a coupling, such as the numbers of units, is the same in every segment.
+        # Other arrays than values, such as the numbers of units, are the same in every segment.
         couplings = jax.tree.map(lambda leaf: leaf if eqx.is_inexact_array(leaf) else leaf[0], couplings)
         return eqx.tree_at(lambda c: c.couplings, self, couplings)
-
-    def uncoupled(self) -> Computer:
-        """The same units with J = 0 and b = 0."""
-        return self.reference.uncoupled()
-
-    def map_reference(self, change: Callable[[Computer], Computer]) -> Segments:
-        """Segments of units changed by `change`."""
-        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
 
     def reverse_gradient(
         self, x: Float[Array, "steps *batch N"], t: Float[Array, " steps"]
@@ -104,7 +99,7 @@ class Segments(Control):
         number = self.number_at(self.duration - t)
 
         def add(total, segment):
-            mine = (number == segment).reshape(-1, *(1,) * (x.ndim - 1))
-            return total + jnp.where(mine, self.segment(segment).gradient(x), 0), None
+            in_force = (number == segment).reshape(-1, *(1,) * (x.ndim - 1))
+            return total + jnp.where(in_force, self.segment(segment).gradient(x), 0), None
 
         return jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(self.segments))[0]

@@ -1,4 +1,4 @@
-"""How the symmetric coupling matrix J is held and applied: who is coupled to whom, and by how much."""
+"""Representations of the symmetric coupling matrix J, and topologies."""
 
 from thermogen.couplings.base import (
     MOST_DENSE_PAIRS,

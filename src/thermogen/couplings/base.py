@@ -1,4 +1,4 @@
-"""Units with roles, and what every way of holding the couplings can do."""
+"""Units with roles, and the interface of every representation of couplings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES = ("visible", "hidden", "output")
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a computer by role, in the order in which they stand in a state vector.
+    """The units of a computer by role.
 
     `visible` units carry the image, `hidden` units are never read, `output` units (optional) carry a
     label. A state x has `total` entries: visible first, then hidden, then output.
@@ -44,15 +44,10 @@ class Units:
         return self.visible + self.hidden + self.output
 
     def slice(self, role: str) -> builtins.slice:
-        """Slice of a state vector held by the units of `role`."""
+        """Slice of a state vector with the units of `role`."""
         require(role in ROLES, f"unknown role {role!r}: choose one of {', '.join(ROLES)}")
-        start = 0
-        for name in ROLES:
-            size = getattr(self, name)
-            if name == role:
-                return slice(start, start + size)
-            start += size
-        raise AssertionError
+        start = sum(getattr(self, before) for before in ROLES[: ROLES.index(role)])
+        return slice(start, start + getattr(self, role))
 
     def mask(self, *roles: str) -> Bool[Array, " N"]:
         """True for the units that have one of `roles`."""
@@ -63,18 +58,27 @@ class Units:
 
 
 MOST_DENSE_UNITS = 16_384
-"""Units of which an N x N matrix may still be made: 1 GB in float32."""
+"""Largest number of units for an N x N matrix: 1 GB in float32."""
 MOST_DENSE_PAIRS = MOST_DENSE_UNITS**2
-"""Couplings that dense blocks may hold together."""
+"""Largest number of entries of dense blocks together."""
 
 
 def check_dense(units: Units, what: str = "the N x N matrix of couplings") -> None:
-    """InputError if N x N numbers would not fit: large computers are worked on by edges or factors alone."""
+    """InputError if N x N numbers would not fit: use edges or factors for large computers."""
     total = units.total
     require(
         total <= MOST_DENSE_UNITS,
         f"{what} of {total:,} units would take {4e-9 * total**2:,.0f} GB: it is made for up to "
         f"{MOST_DENSE_UNITS:,} units; use products (apply), and values on edges or factors",
+    )
+
+
+def check_square(name: str, shape: tuple[int, ...], units: Units) -> None:
+    """InputError unless the shape is (N, N)."""
+    total = units.total
+    require(
+        shape == (total, total),
+        f"{name} has shape {shape} but the computer has {total} units: give shape ({total}, {total})",
     )
 
 
@@ -93,10 +97,10 @@ def product(x: Float[Array, "*batch m"], matrix: Float[Array, "m n"]) -> Float[A
 
 
 class Couplings(eqx.Module):
-    """A symmetric matrix J, J_ij = J_ji, held so that only real couplings are multiplied.
+    """A symmetric matrix J, J_ij = J_ji, of which products use the existing couplings alone.
 
-    A new way of holding couplings implements `apply`, `matrix` and `count`; one contract test in
-    `tests/test_couplings.py` then holds it against the dense matrix.
+    A new representation implements `apply`, `matrix` and `count`. One contract test in
+    `tests/test_couplings.py` compares it with the dense matrix.
     """
 
     units: eqx.AbstractVar[Units]
@@ -119,16 +123,16 @@ class Couplings(eqx.Module):
         """Number of physical couplers to build."""
 
     def count_full(self) -> int:
-        """Number of pairs of units that are coupled, which as many couplers would join one by one."""
+        """Number of pairs of coupled units: the couplers of the same J without modes."""
         return self.count()
 
     def entries(self) -> int:
-        """Numbers that one product J x multiplies, as the couplings are held."""
+        """Multiply-adds of one product J x in this representation."""
         return 2 * self.count()
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Where a time loop should cut the state (`SplitState`); (0, N) for not at all."""
+        """Bounds at which a time loop should cut the state (`SplitState`); (0, N) for no cut."""
         return (0, self.units.total)
 
     def for_split_state(self) -> Couplings:
@@ -149,7 +153,7 @@ class Couplings(eqx.Module):
 
 
 class PairCouplings(Couplings):
-    """Couplings with a value of its own for every coupled pair, which can be set and trained; J_ii = 0."""
+    """Couplings with one value for every coupled pair, which can be set and trained; J_ii = 0."""
 
     @abstractmethod
     def outer(self, r: Float[Array, "steps N"], x: Float[Array, "steps N"]) -> PairCouplings:
@@ -200,13 +204,9 @@ class NoCouplings(PairCouplings):
         """False everywhere."""
         return jnp.zeros((self.units.total, self.units.total), bool)
 
-    def energy(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch"]:
-        """Zero."""
-        return jnp.zeros(x.shape[:-1], x.dtype)
-
 
 def as_pairs(couplings: Couplings) -> PairCouplings:
-    """The couplings, which must have a value for every pair. Raises InputError if they do not."""
+    """The couplings. Raises InputError unless they have one value for every pair."""
     if not isinstance(couplings, PairCouplings):
         raise InputError(
             f"{type(couplings).__name__} cannot be set or trained pair by pair: train full couplings (e.g. "
@@ -216,7 +216,7 @@ def as_pairs(couplings: Couplings) -> PairCouplings:
 
 
 class Prepared(Couplings):
-    """Couplings for the inner loop of a simulation: `apply`, and the matrix to look at."""
+    """Couplings for the inner loop of a simulation."""
 
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J (N, N), in E0. Raises InputError where it does not fit."""
@@ -231,7 +231,7 @@ class Prepared(Couplings):
 
 @singledispatch
 def narrowed(couplings: Couplings) -> Couplings:
-    """Prepared couplings whose products are those of bfloat16 numbers. InputError if there are none."""
+    """Prepared couplings with products of bfloat16 numbers. InputError for couplings without them."""
     raise InputError(
         f"products in bfloat16 are not available for {type(couplings).__name__}: use full products"
     )

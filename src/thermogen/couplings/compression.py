@@ -8,13 +8,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from thermogen.couplings.base import Couplings, Units
+from thermogen.couplings.base import Couplings, Units, check_square
 from thermogen.couplings.blocks import BlockCouplings, ends
 from thermogen.couplings.low_rank import LowRankCouplings
 from thermogen.errors import InputError, require
 
 _SWEEPS = 60  # alternations of one fit; most settle in fewer than ten
-_SETTLED = 1e-2  # relative change of the squared error at which a fit has settled
+_SETTLED = 1e-2  # relative change of the squared error at which a fit has converged
 _ROUNDING = 1e-9  # relative force error not worth improving on: factors are stored in float32
 
 
@@ -33,29 +33,26 @@ def compress(couplings: Couplings, second_moment: np.ndarray | None, tolerance: 
 
         force error = sqrt(tr(D C D) / tr(J C J)),   D = J - J~,   C = <x x^T>
 
-    couplings: full blocks, without masks. second_moment: C (N, N) over the states that matter, e.g. those
-    of noising; None takes C = 1, all directions alike. tolerance: between 0 and 1; float32 factors reach
-    about 1e-6.
+    couplings: full blocks, without masks. second_moment: C (N, N) over the relevant states, e.g. those of
+    noising; None means C = 1. tolerance: between 0 and 1; float32 factors reach about 1e-6.
 
-    A block A between roles a and b contributes tr(A^T C_aa A) + tr(A C_bb A^T) to tr(J C J): both sides
-    feel it. In the eigenbases of C_aa and C_bb, with eigenvalues p_i and q_j, that is sum_ij (p_i + q_j)
-    A_ij^2. These weights do not factor, so no single decomposition gives the optimum; with one factor fixed
-    the other follows in closed form. A fit alternates between the two, from the decompositions of A and of
+    A block A between roles a and b contributes tr(A^T C_aa A) + tr(A C_bb A^T) to tr(J C J). In the
+    eigenbases of C_aa and C_bb, with eigenvalues p_i and q_j, that is sum_ij (p_i + q_j) A_ij^2. These
+    weights do not factor, so no single decomposition gives the optimum. With one factor fixed the other
+    follows in closed form. A fit alternates between the two, from the decompositions of A and of
     C_aa^(1/4) A C_bb^(1/4), and keeps the best: it is never worse than the truncated decomposition of A.
-    Within a role the diagonal is free, and is replaced by that of the fit at every alternation; a fit that
-    weighs all directions alike is tried as well. Terms that mix two links are left out of the fits but
-    counted in the force error.
+    Within a role the diagonal is free: every alternation sets it to that of the fit, and a fit with equal
+    weights is tried as well. The fits omit terms that mix two links; the force error includes them.
 
-    Ranks start from equal shares of the tolerance, and are then lowered and exchanged while that saves
-    couplers: with these fits, no rank of the result can be lowered by one. `force_error` is that of
-    the factors as stored.
+    Ranks start from equal shares of the tolerance and are then lowered and exchanged while that saves
+    couplers: with these fits, no rank can be lowered by one. `force_error` is that of the stored factors.
 
     Raises InputError for other kinds of couplings, masked blocks, couplings that are all zero, a second
     moment that is mis-shaped, not finite, not symmetric or not positive, a tolerance outside (0, 1), or one
-    that the precision of the factors cannot reach. Couplings that are not close to low rank come back with
-    more couplers than the full ones have: compare `couplers` with `couplers_full`.
-    Cost: two decompositions per link, then some tens of fits of about ten alternations; an alternation
-    takes n_a n_b r between roles and n_a^3 within one. 784 + 512 units take some seconds.
+    that the precision of the factors cannot reach. Couplings that are not close to low rank give more
+    couplers than the full ones: compare `couplers` with `couplers_full`.
+    Cost: two decompositions per link, then some tens of fits of about ten alternations of n_a n_b r between
+    roles and n_a^3 within one. 784 + 512 units take some seconds.
     """
     full = _checked_blocks(couplings)
     require(0 < tolerance < 1, f"tolerance = {tolerance}: give a number between 0 and 1")
@@ -89,26 +86,21 @@ def compress(couplings: Couplings, second_moment: np.ndarray | None, tolerance: 
 
     ranks = {link: fit.smallest(tolerance / np.sqrt(len(fits))) for link, fit in fits.items()}
     while (reached := error(ranks)) > tolerance:
-        wanting = [link for link in ranks if ranks[link] < fits[link].full]
+        raisable = [link for link in ranks if ranks[link] < fits[link].full]
         require(
-            bool(wanting),
+            bool(raisable),
             f"tolerance = {tolerance:g} is finer than factors of this precision hold: give {2 * reached:.1g}",
         )
-        ranks[max(wanting, key=lambda link: fits[link].error(ranks[link]))] += 1
-    best = lowered(ranks)
-    exchanging = True
-    while exchanging:
-        more = [{**best, link: rank + 1} for link, rank in best.items() if rank < fits[link].full]
-        cheapest = min((lowered(each) for each in more), key=cost, default=best)
-        exchanging = cost(cheapest) < cost(best)
-        best = cheapest if exchanging else best
-    factors = {link: fits[link].factors(rank) for link, rank in best.items()}
-    held = LowRankCouplings(
-        units,
-        {link: jnp.asarray(left) for link, (left, _) in factors.items()},
-        {link: jnp.asarray(right) for link, (_, right) in factors.items()},
-    )
-    return Compression(held, best, error(best), held.count_full(), held.count())
+        ranks[max(raisable, key=lambda link: fits[link].error(ranks[link]))] += 1
+    best, cheapest = None, lowered(ranks)
+    while best is None or cost(cheapest) < cost(best):
+        best = cheapest
+        raised = ({**best, link: rank + 1} for link, rank in best.items() if rank < fits[link].full)
+        cheapest = min(map(lowered, raised), key=cost, default=best)
+    factors = {link: [*map(jnp.asarray, fits[link].factors(rank))] for link, rank in best.items()}
+    left, right = ({link: pair[side] for link, pair in factors.items()} for side in (0, 1))
+    compressed = LowRankCouplings(units, left, right)
+    return Compression(compressed, best, error(best), compressed.count_full(), compressed.count())
 
 
 class _Side(NamedTuple):
@@ -121,7 +113,7 @@ class _Side(NamedTuple):
     @classmethod
     def of(cls, moment: np.ndarray, floor: float) -> _Side:
         size, basis = np.linalg.eigh(moment)
-        # Directions that hold no states get a weight that does not matter but may be divided by.
+        # Directions without states get a small weight, because the fits divide by it.
         size = np.maximum(size, floor)
         return cls((basis * size) @ basis.T, basis, size)
 
@@ -130,10 +122,10 @@ class _Side(NamedTuple):
 
 
 def _orthonormal(factor: np.ndarray, side: _Side) -> tuple[np.ndarray, np.ndarray]:
-    """The same columns' span with F^T F = 1 and F^T C F = diag(weight)."""
+    """Another basis F of the columns' span, with F^T F = 1 and F^T C F = diag(weight)."""
     factor = np.linalg.qr(factor)[0]
     weight, turn = np.linalg.eigh(factor.T @ side.moment @ factor)
-    return factor @ turn, np.maximum(weight, side.size[0])  # it cannot be less, but for rounding
+    return factor @ turn, np.maximum(weight, side.size[0])  # lower only by rounding
 
 
 def _other_factor(block: np.ndarray, a: _Side, b: _Side, right: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -143,7 +135,7 @@ def _other_factor(block: np.ndarray, a: _Side, b: _Side, right: np.ndarray, weig
 
 
 class _Fits:
-    """Fits of one block at any rank, each made once. Errors are relative to the whole force."""
+    """Fits of one block at any rank, cached. Errors are relative to the whole force."""
 
     def __init__(self, block: np.ndarray, a: _Side, b: _Side, scale: float, dtype) -> None:
         self.block, self.a, self.b, self.scale, self.dtype = block, a, b, scale, dtype
@@ -151,12 +143,11 @@ class _Fits:
         self.full = min(block.shape)
         self._made: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
         left, size, right = np.linalg.svd(block, full_matrices=False)
-        alike = np.ones(len(block))
-        plain = _Side(np.diag(alike), np.diag(alike), alike)
+        plain = _Side.of(np.eye(len(block)), 0.0)
         self.starts = [(plain if self.within else a, right.T)]
         if np.ptp([a.size[[0, -1]], b.size[[0, -1]]]) > 1e-9 * a.size[-1]:
-            # Modes by the force they carry, which for the plain decomposition simply adds up. Within a role
-            # the plain start stays: only alternations that weigh all directions alike never get worse there.
+            # Modes by their force, which adds up for the plain decomposition. Within a role the plain start
+            # stays, because only alternations with equal weights never get worse there.
             force = size**2 * sum(
                 np.einsum("ik,ik->k", side.moment @ modes, modes) for side, modes in ((a, left), (b, right.T))
             )
@@ -209,15 +200,15 @@ class _Fits:
         return self._made[rank]
 
     def _alternate(self, right: np.ndarray, side: _Side) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-        """Left, right and error after each alternation, until they settle or, within a role, run away."""
+        """Left, right and error after each alternation, until they converge or, within a role, diverge."""
         target, before, least = self.block, np.inf, np.inf
         for _ in range(_SWEEPS):
             left, right = self._symmetric(target, right, side) if self.within else self._between(right)
             fit = left @ right.T
             error = self._error(self._less(fit))
             yield left, right, error
-            settled = abs(before**2 - error**2) < _SETTLED * error**2
-            if error < _ROUNDING or settled or error > 10 * least:
+            converged = abs(before**2 - error**2) < _SETTLED * error**2
+            if error < _ROUNDING or converged or error > 10 * least:
                 return
             before, least = error, min(error, least)
             if self.within:
@@ -246,7 +237,7 @@ def _checked_blocks(couplings: Couplings) -> BlockCouplings:
     if not isinstance(couplings, BlockCouplings):
         raise InputError(
             f"couplings of type {type(couplings).__name__} cannot be compressed: give full blocks, "
-            "e.g. thermogen.published"
+            "e.g. published_couplings"
         )
     require(
         not couplings.masks,
@@ -265,11 +256,7 @@ def _checked_moment(moment: np.ndarray | None, units: Units) -> np.ndarray:
     if moment is None:
         return np.eye(total)
     moment = np.asarray(moment, float)
-    require(
-        moment.shape == (total, total),
-        f"second moment has shape {moment.shape} but the computer has {total} units: "
-        f"give shape ({total}, {total})",
-    )
+    check_square("second moment", moment.shape, units)
     require(
         bool(np.isfinite(moment).all()), "second moment holds NaN or infinite values: give finite numbers"
     )

@@ -1,4 +1,4 @@
-"""Couplings held as a list of edges: cost proportional to the number of couplers, for sparse wiring."""
+"""Couplings as a list of edges, for sparse wiring: the cost is proportional to the number of couplers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from thermogen.errors import InputError, require
 
 
 class EdgeCouplings(PairCouplings):
-    """J as values on edges i < j: nothing here has the size N x N.
+    """J as values on edges i < j, without arrays of size N x N.
 
-    `values` (edges,), in E0; `pairs` (edges, 2). `layout` says how products are made: shifted slices where
-    few distances j - i occur, as on planes, and look-up of neighbours elsewhere.
+    `values` (edges,), in E0; `pairs` (edges, 2). `layout` decides the product: shifted slices if few
+    distances j - i occur, as on planes, otherwise look-up of neighbours.
 
-    Cost of `apply`: two multiply–adds per edge. Memory: 12 bytes an edge and 4 to 16 for its layout; laid out
-    for a time loop, 8 more (float32).
+    Cost of `apply`: two multiply–adds per edge. Memory: 24 to 36 bytes an edge in a time loop (float32).
     """
 
     values: Float[Array, " edges"]
@@ -29,10 +28,10 @@ class EdgeCouplings(PairCouplings):
 
     @classmethod
     def from_pairs(cls, units: Units, pairs: np.ndarray, dtype=jnp.float32) -> EdgeCouplings:
-        """Zero couplings on (edges, 2) pairs of unit numbers, in any order, values in that order.
+        """Zero couplings on (edges, 2) pairs of unit numbers; `values` have the order of the pairs.
 
-        Raises InputError for pairs that are no whole numbers, of units that are not there, of a unit with
-        itself, or given twice. Cost: a sort of the edges.
+        Raises InputError for pairs that are no whole numbers, unknown units, a unit paired with itself, and
+        pairs given twice. Cost: a sort of the edges.
         """
         pairs = checked_pairs(pairs, units)
         return cls(
@@ -65,7 +64,7 @@ class EdgeCouplings(PairCouplings):
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J; InputError where it does not fit."""
         check_dense(self.units)
-        i, j = self.pairs[:, 0], self.pairs[:, 1]
+        i, j = self.pairs.T
         matrix = jnp.zeros((self.units.total, self.units.total), self.values.dtype)
         return matrix.at[i, j].set(self.values).at[j, i].set(self.values)
 
@@ -82,7 +81,7 @@ class EdgeCouplings(PairCouplings):
     def mask(self) -> Bool[Array, "N N"]:
         """True where two units are coupled; InputError where the mask does not fit."""
         check_dense(self.units)
-        i, j = self.pairs[:, 0], self.pairs[:, 1]
+        i, j = self.pairs.T
         mask = jnp.zeros((self.units.total, self.units.total), bool)
         return mask.at[i, j].set(True).at[j, i].set(True)
 
@@ -92,27 +91,22 @@ class EdgeCouplings(PairCouplings):
 
 
 def checked_pairs(pairs: np.ndarray, units: Units, name: str = "pairs") -> Int[np.ndarray, "edges 2"]:
-    """(edges, 2) pairs as int32, the smaller unit first; InputError naming the first that cannot be wired."""
+    """(edges, 2) pairs as int32, the smaller unit first; InputError with the first invalid pair."""
     given = np.asarray(pairs)
     if given.ndim != 2 or given.shape[1] != 2:
         raise InputError(f"{name} have shape {given.shape}: give (edges, 2), two unit numbers a row")
-    whole = given.dtype.kind in "iu" or (
+    whole_numbers = given.dtype.kind in "iu" or (
         given.dtype.kind == "f" and bool(np.isfinite(given).all()) and bool((given == np.round(given)).all())
     )
-    require(whole, f"{name} are no whole numbers: give the numbers of units, 0 to {units.total - 1}")
-    outside = np.flatnonzero(((given < 0) | (given >= units.total)).any(1))
-    if len(outside):
-        i, j = (int(one) for one in given[outside[0]])
+    require(whole_numbers, f"{name} are no whole numbers: give the numbers of units, 0 to {units.total - 1}")
+    given = given.astype(np.int64)
+    for i, j in given[((given < 0) | (given >= units.total)).any(1)][:1]:
         raise InputError(f"{name} name ({i}, {j}), but units are 0 to {units.total - 1}: leave it out")
-    alone = np.flatnonzero(given[:, 0] == given[:, 1])
-    if len(alone):
-        i = int(given[alone[0], 0])
+    for i, _ in given[given[:, 0] == given[:, 1]][:1]:
         raise InputError(f"{name} couple unit {i} to itself: leave it out, use J2")
-    ordered = np.sort(given.astype(np.int32), axis=1)
-    number = ordered[:, 0].astype(np.int64) * units.total + ordered[:, 1]
-    sorted_numbers = np.sort(number)
-    twice = np.flatnonzero(sorted_numbers[1:] == sorted_numbers[:-1])
-    if len(twice):
-        i, j = divmod(int(sorted_numbers[twice[0]]), units.total)
+    ordered = np.sort(given, axis=1)
+    numbers = np.sort(ordered @ [units.total, 1])
+    for number in numbers[1:][numbers[1:] == numbers[:-1]][:1]:
+        i, j = divmod(int(number), units.total)
         raise InputError(f"{name} hold ({i}, {j}) twice: give each pair once, in either order")
-    return ordered
+    return ordered.astype(np.int32)

@@ -1,4 +1,4 @@
-"""How edges are laid out for many products: bands where few distances occur, rows of neighbours elsewhere."""
+"""Layouts of edges for many products: bands if few distances occur, otherwise rows of neighbours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from thermogen.couplings.base import Prepared, Units
 
 _MOST_BANDS = 128  # every band is a line of the compiled program
-_FILLED = 1 / 3  # of the places of the bands: below, looking up neighbours one by one costs less
+_FILLED = 1 / 3  # share of used places in the bands: below, look-up of neighbours costs less
 _TOGETHER = 8  # states whose products are added in registers before a sum is written back
 
 
@@ -28,9 +28,9 @@ class PreparedBands(Prepared):
 
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x in one fused pass. Cost: 0.3 to 0.5 ns per coupling and sample on two cores."""
-        # Samples lie one after the other: what a shift reads of another sample meets a weight of 0.
+        # Samples are contiguous: a number that a shift reads from another sample has the weight 0.
         flat, reach = x.reshape(-1), max(self.offsets)
-        # Stored once; fused into every term instead, the padding would be a branch per number read.
+        # The barrier stores the padding once. Fused into every term, it would be a branch per number read.
         padded = jax.lax.optimization_barrier(jnp.pad(flat, (reach, reach)))
         total = jnp.zeros_like(x)
         for above, below, offset in zip(self.above, self.below, self.offsets, strict=True):
@@ -43,7 +43,7 @@ class PreparedBands(Prepared):
 class PreparedRows(Prepared):
     """J x by looking up one neighbour of every unit at a time, for any wiring.
 
-    Row i holds up to S neighbours of unit i; further rows, of units `owner`, those that are left over.
+    Row i holds up to S neighbours of unit i. Further rows, of units `owner`, hold the remaining ones.
     """
 
     weights: Float[Array, "S rows"]
@@ -54,8 +54,8 @@ class PreparedRows(Prepared):
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x. Cost: 1.5 to 2 ns per coupling and sample on two cores."""
 
-        def add(total, one):
-            weights, source = one
+        def add(total, row):
+            weights, source = row
             return total + weights * x[..., source], None
 
         rows = jnp.zeros((*x.shape[:-1], self.source.shape[1]), x.dtype)
@@ -86,19 +86,19 @@ class Bands(eqx.Module):
         def add(sums, rows):
             a, b = rows
             return [
-                kept + sum(p[: total - d] * q[d:] + p[d:] * q[: total - d] for p, q in zip(a, b, strict=True))
-                for kept, d in zip(sums, self.offsets, strict=True)
+                band + sum(p[: total - d] * q[d:] + p[d:] * q[: total - d] for p, q in zip(a, b, strict=True))
+                for band, d in zip(sums, self.offsets, strict=True)
             ], None
 
         zero = [jnp.zeros(total - d, r.dtype) for d in self.offsets]
         sums, _ = jax.lax.scan(add, zero, (_grouped(r), _grouped(x)))
-        bands = jnp.stack([jnp.pad(one, (0, d)) for one, d in zip(sums, self.offsets, strict=True)])
-        first, second = pairs[:, 0], pairs[:, 1]
+        bands = jnp.stack([jnp.pad(band, (0, d)) for band, d in zip(sums, self.offsets, strict=True)])
+        first, second = pairs.T
         return bands[jnp.searchsorted(jnp.asarray(self.offsets), second - first), first]
 
 
 class Rows(eqx.Module):
-    """Edges by unit: which edge and which other unit fill each place of a row (`PreparedRows`)."""
+    """Edges by unit: the edge and the neighbour at each place of a row (`PreparedRows`)."""
 
     edge: Int[Array, "S rows"]
     source: Int[Array, "S rows"]
@@ -112,8 +112,8 @@ class Rows(eqx.Module):
     def outer(
         self, pairs: Int[Array, "edges 2"], r: Float[Array, "steps N"], x: Float[Array, "steps N"]
     ) -> Float[Array, " edges"]:
-        """sum_k (r_ki x_kj + r_kj x_ki) per edge, by looking both ends up."""
-        i, j = pairs[:, 0], pairs[:, 1]
+        """sum_k (r_ki x_kj + r_kj x_ki) per edge, by look-up of both ends."""
+        i, j = pairs.T
 
         def add(sums, rows):
             return sums + sum(p[i] * q[j] + p[j] * q[i] for p, q in zip(*rows, strict=True)), None
@@ -128,7 +128,7 @@ def _grouped(rows: Float[Array, "steps N"]) -> Float[Array, "groups together N"]
 
 
 def lay_out(total: int, pairs: Int[np.ndarray, "edges 2"]) -> Bands | Rows:
-    """The layout for edges i < j of `total` units: bands where few distances occur, rows elsewhere."""
+    """The layout for edges i < j of `total` units: bands if few distances occur, otherwise rows."""
     distance = pairs[:, 1] - pairs[:, 0]
     offsets, band = np.unique(distance, return_inverse=True)
     none = len(pairs)
@@ -136,9 +136,9 @@ def lay_out(total: int, pairs: Int[np.ndarray, "edges 2"]) -> Bands | Rows:
         edge = np.full((len(offsets), total), none, np.int32)
         edge[band.reshape(-1), pairs[:, 0]] = np.arange(none)
         return Bands(jnp.asarray(edge), tuple(offsets.tolist()))
-    unit, other = pairs.T.reshape(-1), pairs[:, ::-1].T.reshape(-1)
+    unit, neighbour = pairs.T.reshape(-1), pairs[:, ::-1].T.reshape(-1)
     order = np.argsort(unit, kind="stable")
-    unit, other, number = unit[order], other[order], np.tile(np.arange(none), 2)[order]
+    unit, neighbour, number = unit[order], neighbour[order], np.tile(np.arange(none), 2)[order]
     degree = np.bincount(unit, minlength=total)
     place = np.arange(2 * none) - np.repeat(np.cumsum(degree) - degree, degree)
     slots = _slots(degree)
@@ -147,15 +147,15 @@ def lay_out(total: int, pairs: Int[np.ndarray, "edges 2"]) -> Bands | Rows:
     row = np.where(place < slots, unit, first_extra[unit] + place // slots - 1)
     shape = (slots, total + int(further.sum()))
     edge, source = np.full(shape, none, np.int32), np.zeros(shape, np.int32)
-    edge[place % slots, row], source[place % slots, row] = number, other
+    edge[place % slots, row], source[place % slots, row] = number, neighbour
     return Rows(jnp.asarray(edge), jnp.asarray(source), jnp.asarray(np.repeat(np.arange(total), further)))
 
 
 def _slots(degree: Int[np.ndarray, " N"]) -> int:
-    """Length of the rows that costs least: short rows leave edges over, long ones have empty places."""
+    """Length of the rows of least cost: short rows need extra rows, long rows have empty places."""
     largest = max(1, int(degree.max(initial=0)))
     choices = np.unique(np.geomspace(1, largest, 40).round().astype(int))
-    added = 8  # places that adding an extra row to its unit is worth
+    added = 8  # cost of adding an extra row to its unit, in places
     costs = [
         len(degree) * slots + int(np.maximum(-(-degree // slots) - 1, 0).sum()) * (slots + added)
         for slots in choices

@@ -1,4 +1,4 @@
-"""Couplings held as products of thin factors: N x r couplers instead of N^2 / 2."""
+"""Couplings as products of thin factors: N x r couplers instead of N^2 / 2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from thermogen.couplings.base import Couplings, Prepared, Units, narrowed, product
 from thermogen.couplings.blocks import ends
-from thermogen.couplings.topology import LINKS
+from thermogen.couplings.topology import LINKS, link_sizes, published_links
 from thermogen.errors import InputError, require
 
 _FUSED = 16  # up to this many modes, multiply-adds beat a matrix product (two cores, benchmarks)
@@ -27,9 +27,9 @@ class LowRankCouplings(Couplings):
     need not be positive. Each link has its own rank r, possibly 0. A column is a mode: a summing node that
     senses the units on one side and drives those on the other, and the reverse.
 
-    The factors are taken as they are; `compress` makes them from full couplings, exact training solves for
-    them directly (`training.exact.low_rank`), `checked_factors` checks others. They have no
-    value of a single pair, so that rules that follow trajectories cannot train them.
+    `compress` makes the factors from full couplings, exact training solves for them directly
+    (`training.exact.low_rank`), and `checked_factors` checks given ones. Pairs have no values of their own,
+    so rules that follow trajectories cannot train them.
 
     Cost of `apply`: two multiply–adds per entry of the factors and direction, instead of one per pair.
     """
@@ -39,10 +39,8 @@ class LowRankCouplings(Couplings):
     units: Units = eqx.field(static=True)
 
     def __init__(self, units: Units, left: Mapping[str, Array], right: Mapping[str, Array]):
-        """Take the factors as they are, by link."""
-        self.units = units
-        self.left = dict(left)
-        self.right = dict(right)
+        """Take the factors by link, without checks."""
+        self.units, self.left, self.right = units, dict(left), dict(right)
 
     @property
     def ranks(self) -> dict[str, int]:
@@ -50,7 +48,7 @@ class LowRankCouplings(Couplings):
         return {link: factor.shape[1] for link, factor in self.left.items()}
 
     def padded(self, ranks: Mapping[str, int]) -> LowRankCouplings:
-        """The same J with idle modes added, so that its links have these ranks (at least their own)."""
+        """The same J with zero modes added, so that its links have these ranks (at least their own)."""
 
         def wider(factors: dict[str, Array]) -> dict[str, Array]:
             idle = {link: ranks[link] - factor.shape[1] for link, factor in factors.items()}
@@ -72,8 +70,8 @@ class LowRankCouplings(Couplings):
         sense, drive = [jnp.zeros((total, 0), dtype)], [jnp.zeros((total, 0), dtype)]
         diagonal = jnp.zeros(total, dtype)
 
-        def placed(part: slice, factor: Array) -> Array:
-            return jnp.zeros((total, factor.shape[1]), dtype).at[part].set(factor)
+        def placed(place: slice, factor: Array) -> Array:
+            return jnp.zeros((total, factor.shape[1]), dtype).at[place].set(factor)
 
         for link, left in self.left.items():
             right = self.right[link]
@@ -112,8 +110,8 @@ class LowRankCouplings(Couplings):
     def count(self) -> int:
         """Number of physical couplers: r (n_a + n_b) per link between two roles, r n_a within one.
 
-        Each mode is a summing node joined once to every unit of the link. The diagonal that is taken away
-        within a role is a correction of the stiffness of single units, J2: it needs no coupler.
+        Each mode is a summing node joined once to every unit of the link. The subtracted diagonal within a
+        role corrects the stiffness J2 of single units and needs no coupler.
         """
         return sum(
             rank * sum(getattr(self.units, role) for role in set(ends(link)))
@@ -122,9 +120,11 @@ class LowRankCouplings(Couplings):
 
     def count_full(self) -> int:
         """Number of pairs that the links join: the couplers of the full matrix."""
-        sizes = ([getattr(self.units, role) for role in ends(link)] for link in self.left)
-        within = [len(set(ends(link))) == 1 for link in self.left]
-        return sum(a * (a - 1) // 2 if one else a * b for (a, b), one in zip(sizes, within, strict=True))
+        count = 0
+        for first, second in map(ends, self.left):
+            a, b = getattr(self.units, first), getattr(self.units, second)
+            count += a * (a - 1) // 2 if first == second else a * b
+        return count
 
 
 class PreparedLowRank(Prepared):
@@ -141,8 +141,7 @@ class PreparedLowRank(Prepared):
     def apply(self, x: Float[Array, "*batch N"]) -> Float[Array, "*batch N"]:
         """The product J x: a thin matrix product that senses, and one that drives.
 
-        Few modes drive in plain multiply-adds, which become part of the time step: no second product that
-        writes a state and reads it again.
+        Few modes drive in plain multiply-adds, which the compiler fuses into the time step.
         """
         sensed = product(x, self.sense)
         modes = self.drive.shape[0]
@@ -156,7 +155,7 @@ class PreparedLowRank(Prepared):
 
 @narrowed.register
 def _(couplings: PreparedLowRank) -> PreparedLowRank:
-    # The diagonal is no factor of a matrix product: it stays.
+    # The diagonal is no factor of a matrix product and keeps its type.
     sense, drive = (factor.astype(jnp.bfloat16) for factor in (couplings.sense, couplings.drive))
     return PreparedLowRank(sense=sense, drive=drive, diagonal=couplings.diagonal, units=couplings.units)
 
@@ -167,10 +166,10 @@ def checked_factors(
     right: Mapping[str, Array | np.ndarray],
     name: str = "low-rank factors",
 ) -> LowRankCouplings:
-    """Low-rank couplings from factors by link, (n_a, r) and (n_b, r); InputError unless they are sound.
+    """Low-rank couplings from factors by link, (n_a, r) and (n_b, r).
 
-    They must come in pairs of matching shape for known links, be finite, and within a role left must be
-    right times one number per column, to 1e-5. Cost: one pass over the factors.
+    Raises InputError unless factors come in pairs of matching shape for known links and are finite, and left
+    is right times one number per column within a role, to 1e-5. Cost: one pass over the factors.
     """
     require(bool(left), f"{name} hold no link: give left and right factors of at least one link")
     odd = sorted(set(left) ^ set(right))
@@ -184,37 +183,30 @@ def checked_factors(
                 f"{name} of {link} have shapes {shapes[0]} and {shapes[1]}: "
                 f"give ({sizes[0]}, r) and ({sizes[1]}, r)"
             )
-        one, other = (np.asarray(side[link], float) for side in (left, right))
+        a, b = (np.asarray(side[link], float) for side in (left, right))
         require(
-            bool(np.isfinite(one).all() and np.isfinite(other).all()),
+            bool(np.isfinite(a).all() and np.isfinite(b).all()),
             f"{name} of {link} hold NaN or infinite values: replace them by numbers",
         )
         if len(set(ends(link))) == 1:
-            scale = (one * other).sum(0) / np.maximum((other**2).sum(0), 1e-300)
-            worst = np.abs(one - other * scale).max(initial=0)
+            scale = (a * b).sum(0) / np.maximum((b**2).sum(0), 1e-300)
             require(
-                bool(worst <= 1e-5 * np.abs(one).max(initial=0)),
+                bool(np.abs(a - b * scale).max(initial=0) <= 1e-5 * np.abs(a).max(initial=0)),
                 f"{name} of {link} are not symmetric: give left = right times one number per column",
             )
-    return LowRankCouplings(
-        units,
-        {link: jnp.asarray(factor) for link, factor in left.items()},
-        {link: jnp.asarray(right[link]) for link in left},
-    )
+    arrays = ({link: jnp.asarray(side[link]) for link in left} for side in (left, right))
+    return LowRankCouplings(units, *arrays)
 
 
 def low_rank(units: Units, rank: int, *links: str, dtype=jnp.float32) -> LowRankCouplings:
-    """Links held as factors of `rank` modes each (default: those of `published`), zero until trained.
+    """Zero factors of `rank` modes for each link (default: the links of `published_couplings`).
 
     `training.solve` finds the factors, N r couplers instead of N^2 / 2. Raises InputError for an unknown
     link, one that joins a role without units, and a rank below 1 or above the number of units of a role.
     """
-    standard = ["visible-hidden", "hidden-hidden"] + (["hidden-output"] if units.output else [])
     left, right = {}, {}
-    for link in links or standard:
-        require(link in LINKS, f"unknown link {link!r}: choose among {', '.join(LINKS)}")
-        sizes = [getattr(units, role) for role in ends(link)]
-        require(min(sizes) > 0, f"link {link!r} joins a role without units ({units}): drop it or add units")
+    for link in links or published_links(units):
+        sizes = link_sizes(units, link)
         require(1 <= rank <= min(sizes), f"rank = {rank}: give 1 to {min(sizes)}, the units of link {link!r}")
         left[link], right[link] = (jnp.zeros((size, rank), dtype) for size in sizes)
     return LowRankCouplings(units, left, right)

@@ -1,4 +1,4 @@
-"""Couplings through shared modes: one wiring of N x r, a small matrix that says how the modes act."""
+"""Couplings through shared modes: one wiring of N x r, and a small matrix that couples the modes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ class ModeCouplings(Couplings):
     """J = B M B^T with a fixed basis B (N, r) and a symmetric mixing matrix M (*batch, r, r), in E0.
 
     A mode is a summing node wired to all units by a column of B; M couples the nodes. Another M is another
-    computer on the same wiring, and samples of a batch may each have their own. J_ii need not vanish: the
-    nodes act back on each unit, which adds J_ii / 2 to its J2_i; energies and forces count it.
+    computer on the same wiring. Each sample of a batch may have its own M. J_ii need not vanish: the nodes
+    act back on each unit, which adds J_ii / 2 to its J2_i; energies and forces include it.
 
     Cost of `apply`: 2 N r + r^2 multiply–adds.
     """
 
+    units: Units = eqx.field(static=True)
     basis: Float[Array, "N r"]
     mixing: Float[Array, "*batch r r"]
-    units: Units = eqx.field(static=True)
-
-    def __init__(self, units: Units, basis: Float[Array, "N r"], mixing: Float[Array, "*batch r r"]):
-        """Take basis and mixing as they are."""
-        self.units = units
-        self.basis = basis
-        self.mixing = mixing
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -43,7 +37,7 @@ class ModeCouplings(Couplings):
     def matrix(self) -> Float[Array, "N N"]:
         """The dense matrix J, with its diagonal. InputError if samples have couplings of their own."""
         if self.batch:
-            raise InputError("each sample has couplings of its own: ask for the matrix of one condition")
+            raise InputError("each sample has couplings of its own: take the matrix of one condition")
         check_dense(self.units)
         return self.basis @ self.mixing @ self.basis.T
 
@@ -58,7 +52,7 @@ class ModeCouplings(Couplings):
         return 2 * units * modes + modes**2
 
     def count_full(self) -> int:
-        """Number of pairs of units, which as many couplers would join without the modes."""
+        """Number of pairs of units: the couplers without modes."""
         return self.units.total * (self.units.total - 1) // 2
 
 

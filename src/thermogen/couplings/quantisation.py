@@ -1,4 +1,4 @@
-"""Couplings as a device stores them: a few bits each, a scale for each block, mirrored pairs alike."""
+"""Couplings as a device stores them: a few bits each, one scale per block, equal values for J_ij and J_ji."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_bits(bits: int) -> None:
 
 
 def mirrored(values: Array, link: str) -> Array:
-    """One value for each physical coupler: within a role, J_ij takes the value of J_ji, i < j."""
+    """One value for each physical coupler: within a role, J_ji takes the value of J_ij, i < j."""
     first, second = ends(link)
     if first != second:
         return values
@@ -50,14 +50,6 @@ def quantised(
         largest = jnp.max(jnp.abs(block)) if full_scale is None else jnp.asarray(full_scale, block.dtype)
         step = jnp.where(largest > 0, largest, 1) / levels
         place = block / step
-        whole = jnp.round(place) if dither is None else jnp.floor(place + dither[link])
-        stored = step * jnp.clip(whole, -levels, levels)
-        if link in couplings.masks:
-            stored = jnp.where(couplings.masks[link], stored, 0)
-        blocks[link] = _hollow(stored, link)
+        level = jnp.round(place) if dither is None else jnp.floor(place + dither[link])
+        blocks[link] = couplings.wired(link, step * jnp.clip(level, -levels, levels))
     return BlockCouplings(couplings.units, blocks, couplings.masks)
-
-
-def _hollow(block: Array, link: str) -> Array:
-    first, second = ends(link)
-    return block - jnp.diag(jnp.diagonal(block)) if first == second else block

@@ -1,4 +1,4 @@
-"""A state held in stretches of units, so that a time loop multiplies each stretch where it lies."""
+"""A state cut into stretches of units, which a time loop multiplies without copies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-class SplitState(eqx.Module):
-    """States (*batch, N) cut along the units; adds, subtracts, multiplies and divides like the whole array.
+def _by_entry(apply: Callable):
+    def operation(self: SplitState, operand: SplitState | Array | float) -> SplitState:
+        if isinstance(operand, SplitState):
+            return SplitState(tuple(apply(a, b) for a, b in zip(self.arrays, operand.arrays, strict=True)))
+        assert jnp.ndim(operand) == 0, "a vector over the units must be cut like the state"
+        return SplitState(tuple(apply(a, operand) for a in self.arrays))
 
-    Cutting a stretch out of a whole state is a copy, and so is putting products together again: in a step
-    of full couplings the two cost as much as everything else besides the products. A time loop that carries
-    `SplitState` does neither. The other operand is a `SplitState` cut in the same places, or one number.
+    return operation
+
+
+class SplitState(eqx.Module):
+    """States (*batch, N) cut along the units, with the arithmetic of the whole array.
+
+    To cut a state and to join products are copies. In a step of full couplings they cost as much as the rest
+    of the step without the products. A time loop that carries `SplitState` needs neither.
+    The second operand is a `SplitState` cut in the same places, or one number.
     """
 
     arrays: tuple[Array, ...]
@@ -30,31 +40,11 @@ class SplitState(eqx.Module):
         """The whole array."""
         return jnp.concatenate(self.arrays, -1)
 
-    def _each(self, other: SplitState | Array | float, apply: Callable) -> SplitState:
-        if isinstance(other, SplitState):
-            return SplitState(tuple(apply(a, b) for a, b in zip(self.arrays, other.arrays, strict=True)))
-        assert jnp.ndim(other) == 0, "a vector over the units must be cut like the state"
-        return SplitState(tuple(apply(a, other) for a in self.arrays))
-
-    def __add__(self, other: SplitState | Array | float) -> SplitState:
-        """Sum."""
-        return self._each(other, operator.add)
-
-    def __sub__(self, other: SplitState | Array | float) -> SplitState:
-        """Difference."""
-        return self._each(other, operator.sub)
-
-    def __mul__(self, other: SplitState | Array | float) -> SplitState:
-        """Product, entry by entry."""
-        return self._each(other, operator.mul)
-
-    def __truediv__(self, other: SplitState | Array | float) -> SplitState:
-        """Quotient, entry by entry."""
-        return self._each(other, operator.truediv)
-
     def __neg__(self) -> SplitState:
         """The negative."""
         return SplitState(tuple(-a for a in self.arrays))
 
-    __radd__ = __add__
-    __rmul__ = __mul__
+    __add__ = __radd__ = _by_entry(operator.add)
+    __sub__ = _by_entry(operator.sub)
+    __mul__ = __rmul__ = _by_entry(operator.mul)
+    __truediv__ = _by_entry(operator.truediv)

@@ -1,15 +1,15 @@
-"""Who may be coupled to whom: the published wiring, other links, planes, scattered pairs, any mask."""
+"""Topologies: the published wiring, other links, planes, scattered pairs, any mask."""
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import issparse
 
-from thermogen.couplings.base import MOST_DENSE_PAIRS, ROLES, Couplings, Units, check_dense
+from thermogen.couplings.base import MOST_DENSE_PAIRS, ROLES, Couplings, Units, check_dense, check_square
 from thermogen.couplings.blocks import BlockCouplings, ends
 from thermogen.couplings.edges import EdgeCouplings
 from thermogen.errors import InputError, require
@@ -20,6 +20,21 @@ LINKS = tuple("-".join(pair) for pair in combinations_with_replacement(ROLES, 2)
 _SPARSE = 0.05  # below this share of wired pairs, gathering neighbours beats dense blocks on a CPU
 
 
+def link_sizes(units: Units, link: str) -> tuple[int, int]:
+    """Numbers of units at the two ends of a link; InputError for an unknown link or a role without units."""
+    require(link in LINKS, f"unknown link {link!r}: choose among {', '.join(LINKS)}")
+    first, second = (getattr(units, role) for role in ends(link))
+    require(
+        min(first, second) > 0, f"link {link!r} joins a role without units ({units}): drop it or add units"
+    )
+    return first, second
+
+
+def published_links(units: Units) -> list[str]:
+    """The links of the published wiring."""
+    return ["visible-hidden", "hidden-hidden"] + (["hidden-output"] if units.output else [])
+
+
 def from_links(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
     """Zero couplings between all pairs of the named links, e.g. `from_links(units, "visible-hidden")`.
 
@@ -27,9 +42,7 @@ def from_links(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
     """
     blocks = {}
     for link in links:
-        require(link in LINKS, f"unknown link {link!r}: choose among {', '.join(LINKS)}")
-        shape = tuple(getattr(units, role) for role in ends(link))
-        require(min(shape) > 0, f"link {link!r} joins a role without units ({units}): drop it or add units")
+        shape = link_sizes(units, link)
         entries = sum(block.size for block in blocks.values()) + shape[0] * shape[1]
         require(
             entries <= MOST_DENSE_PAIRS,
@@ -44,10 +57,9 @@ def from_links(units: Units, *links: str, dtype=jnp.float32) -> BlockCouplings:
 def published_couplings(units: Units, dtype=jnp.float32) -> BlockCouplings:
     """The wiring of the paper: visible–hidden and hidden–hidden, all pairs; none visible–visible.
 
-    Output units, if any, are joined to the hidden ones. Source: Whitelam, PRL 136, 037101 (2026).
+    Output units, if any, are coupled to the hidden ones. Source: Whitelam, PRL 136, 037101 (2026).
     """
-    links = ["visible-hidden", "hidden-hidden"] + (["hidden-output"] if units.output else [])
-    return from_links(units, *links, dtype=dtype)
+    return from_links(units, *published_links(units), dtype=dtype)
 
 
 def all_to_all(units: Units, dtype=jnp.float32) -> BlockCouplings:
@@ -77,29 +89,23 @@ def planes(units: Units, height: int, width: int, radius: float = 1.0, dtype=jnp
     row, column = unit % size // width, unit % width
     near = range(-reach, reach + 1)
     pairs = []
-    for up in range(min(reach, (units.total - 1) // size) + 1):
-        for down in near:
-            for right in near:
-                if (up, down, right) <= (0, 0, 0) or up**2 + down**2 + right**2 > radius**2:
-                    continue
-                other = unit + up * size + down * width + right
-                inside = (row + down >= 0) & (row + down < height) & (other < units.total)
-                start = unit[inside & (column + right >= 0) & (column + right < width)]
-                pairs.append(np.stack([start, start + up * size + down * width + right], 1))
+    for up, down, right in product(range(min(reach, (units.total - 1) // size) + 1), near, near):
+        if (up, down, right) > (0, 0, 0) and up**2 + down**2 + right**2 <= radius**2:
+            neighbour = unit + up * size + down * width + right
+            inside = (row + down >= 0) & (row + down < height) & (neighbour < units.total)
+            inside &= (column + right >= 0) & (column + right < width)
+            pairs.append(np.stack([unit[inside], neighbour[inside]], 1))
     return EdgeCouplings.from_pairs(units, np.concatenate(pairs), dtype)
 
 
 def scattered(units: Units, neighbours: int, seed: int = 0, dtype=jnp.float32) -> EdgeCouplings:
-    """Every unit coupled to `neighbours` others on average, near and far: all pairs at as many distances.
+    """Every unit coupled to `neighbours` others on average: all pairs at as many random distances.
 
-    The distances j - i are drawn from 1 to N - 1 without repetition, the same for all units. Few steps along
-    edges lead from any unit to any other, and a product takes shifts of the state alone.
-    Raises InputError unless 1 <= neighbours < N.
+    The distances j - i are drawn from 1 to N - 1 without repetition, the same for all units. A product then
+    needs only shifts of the state. Raises InputError unless 1 <= neighbours < N.
     """
     total = units.total
-    require(
-        1 <= neighbours < total, f"neighbours = {neighbours}: give 1 to {total - 1}, others there are not"
-    )
+    require(1 <= neighbours < total, f"neighbours = {neighbours}: give 1 to {total - 1}, all other units")
     offsets = 1 + np.random.default_rng(seed).choice(total - 1, neighbours, replace=False)
     unit = np.arange(total)
     pairs = [np.stack([unit[:-offset], unit[offset:]], 1) for offset in np.sort(offsets)]
@@ -107,28 +113,24 @@ def scattered(units: Units, neighbours: int, seed: int = 0, dtype=jnp.float32) -
 
 
 def from_pairs(units: Units, pairs: Any, dtype=jnp.float32) -> EdgeCouplings:
-    """Zero couplings on given pairs, for wiring of any size: no N x N mask is made.
+    """Zero couplings on given pairs, without an N x N mask.
 
     pairs: (edges, 2) unit numbers, each pair once, in either order; or a scipy.sparse matrix or array (N, N)
     that is not zero where units are coupled, symmetric or with one triangle filled; its diagonal is ignored.
-    Raises InputError for units that are not there, pairs given twice or of a unit with itself, numbers that
-    are not whole or finite, a matrix of another shape or with entries on one side only in places.
+    Raises InputError for unknown units, pairs given twice or of a unit with itself, numbers that are not
+    whole or finite, and a matrix of another shape or with both triangles filled but not alike.
     Cost: a sort of the pairs.
     """
     if issparse(pairs):
         pairs = _pairs_of(pairs, units)
-    found = EdgeCouplings.from_pairs(units, pairs, dtype)
-    require(found.count() > 0, "pairs couple no units: give at least one pair")
-    return found
+    couplings = EdgeCouplings.from_pairs(units, pairs, dtype)
+    require(couplings.count() > 0, "pairs couple no units: give at least one pair")
+    return couplings
 
 
 def _pairs_of(matrix: Any, units: Units) -> np.ndarray:
     total = units.total
-    if matrix.shape != (total, total):
-        raise InputError(
-            f"sparse matrix has shape {matrix.shape} but the computer has {total} units: "
-            f"give shape ({total}, {total})"
-        )
+    check_square("sparse matrix", matrix.shape, units)
     entries = matrix.tocoo()
     require(
         bool(np.isfinite(entries.data).all()),
@@ -150,7 +152,7 @@ def _pairs_of(matrix: Any, units: Units) -> np.ndarray:
 def from_mask(units: Units, mask: np.ndarray, dtype=jnp.float32) -> Couplings:
     """Zero couplings on the pairs where the symmetric (N, N) `mask` is true; the diagonal is ignored.
 
-    Held as edges when less than 5 % of the pairs are wired, as masked blocks otherwise.
+    The result is edges if less than 5 % of the pairs are wired, otherwise masked blocks.
     Raises InputError for a mask of another shape, an asymmetric one, or an empty one.
     """
     check_dense(units, "the N x N mask")
@@ -177,12 +179,7 @@ def checked_matrix(
 ) -> np.ndarray:
     """`matrix` if it is a finite, symmetric (N, N) array (with a zero diagonal); InputError if not."""
     matrix = np.asarray(matrix)
-    total = units.total
-    if matrix.shape != (total, total):
-        raise InputError(
-            f"{name} has shape {matrix.shape} but the computer has {total} units: "
-            f"give shape ({total}, {total})"
-        )
+    check_square(name, matrix.shape, units)
     require(bool(np.isfinite(matrix).all()), f"{name} holds NaN or infinite values: replace them by numbers")
     unequal = np.argwhere(matrix != matrix.T)
     if len(unequal):

@@ -21,7 +21,7 @@ from thermogen.noising import Schedule
 
 
 class Batch(NamedTuple):
-    """What is kept of a batch; `switching` and `heat` along the way, `film` of the first samples."""
+    """The results of a batch; `switching` and `heat` along the path, `film` of the first samples."""
 
     x: Array | np.ndarray
     readout: Array | np.ndarray | None
@@ -45,7 +45,7 @@ def _energies(computer: Computer, x):
 
 
 class Timetable(NamedTuple):
-    """Stretches between the steps at which something happens: a film frame, a new segment, the read-out."""
+    """The steps of film frames, new segments and the read-out; `bounds` are all of them."""
 
     bounds: list[int]
     frames: list[int]
@@ -72,7 +72,7 @@ def check_horizon(control: Control, schedule: Schedule) -> None:
 
 
 def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_frames: int) -> Timetable:
-    """For a control of so many segments, filmed at times that suit those of all conditions."""
+    """For a control of `segments` segments; the film times are common to all groups."""
     steps = schedule.steps
     for count in all_segments:
         check_segments(schedule, count)
@@ -80,7 +80,7 @@ def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_fr
     switches = [steps * number // segments for number in range(segments)]
     ends = {steps * number // count for count in all_segments for number in range(count)}
     corners = sorted({*ends, readout, steps})
-    # Frames divide each part evenly: few different lengths, each of which is compiled once.
+    # Frames divide each interval evenly: few different lengths, each compiled once.
     frames = {0, steps}
     for low, high in pairwise(corners):
         count = max(1, round(film_frames * (high - low) / steps))
@@ -91,11 +91,13 @@ def timetable(segments: int, all_segments: set[int], schedule: Schedule, film_fr
 
 def blank(size: int, units: Units, shown: int, schedule: Schedule, table: Timetable) -> Batch:
     """A batch of the right shapes without content."""
-    one = np.zeros(size, np.float32)
-    energies = EnergyParts(one, one, one)
+    zero = np.zeros(size, np.float32)
+    energies = EnergyParts(zero, zero, zero)
     window = np.zeros((size, units.visible), np.float32) if schedule.readout else None
     film = np.zeros((len(table.frames), shown, units.visible), np.float32)
-    return Batch(np.zeros((size, units.total), np.float32), window, energies, energies, one, one, one, film)
+    return Batch(
+        np.zeros((size, units.total), np.float32), window, energies, energies, zero, zero, zero, film
+    )
 
 
 def parted(batches: Batch, count: int) -> list[Batch]:
@@ -116,22 +118,22 @@ def run_batch(
     method: Integrator,
     shown: int,
     tick: Callable[[int], None],
-    hold: tuple[Clamp, np.ndarray] | None = None,
+    clamp: tuple[Clamp, np.ndarray] | None = None,
     together: int = 1,
 ) -> Batch:
-    """One batch, or `together` of one size that run at once, each on a device of its own (see `parted`).
+    """One batch, or `together` of one size that run at once, each on its own device (see `parted`).
 
-    `numbers` of the samples say on which devices it runs. `shown` samples of each batch are filmed. `hold`: a
-    clamp and the rows of it that are meant.
+    The sharding of the sample `numbers` gives the devices. `shown` samples of each batch are filmed. `clamp`:
+    a clamp and its rows for these samples.
     """
     units = control.units
     start_key, path_key = jax.random.split(key)
     x, idle = _start(start_key, rest, numbers)
-    if hold is not None:
-        clamp, rows = hold
-        x, control = jax.device_put(clamp.start(x, rows), x.sharding), clamp.freeze(control)
+    if clamp is not None:
+        clamped, rows = clamp
+        x, control = jax.device_put(clamped.start(x, rows), x.sharding), clamped.freeze(control)
         idle = jnp.asarray(_energies(rest, x).total)
-    # A control that changes at every step is followed by an observer; others change between stretches.
+    # An observer follows a control that changes at every step; other controls change between stretches.
     stages: list[Control] = [control] if control.continuous else [*control.computers()]
     here = first = _energies(control.at(0.0), x)
     zero = jnp.zeros_like(idle)
@@ -141,8 +143,8 @@ def run_batch(
     def frame(x: Array) -> Array:
         if together == 1:
             return x[:shown, units.slice("visible")]
-        each = x.reshape(together, -1, x.shape[1])[:, :shown, units.slice("visible")]
-        return each.reshape(together * shown, -1)
+        shown_states = x.reshape(together, -1, x.shape[1])[:, :shown, units.slice("visible")]
+        return shown_states.reshape(together * shown, -1)
 
     frames = [frame(x)]
     for low, high in pairwise(table.bounds):

@@ -23,7 +23,7 @@ from thermogen.noising import Schedule
 from thermogen.parallel import agree, process_count
 
 BATCH = 250
-"""Samples simulated together: enough to keep the products efficient; memory grows with it, not with n."""
+"""Samples of one batch: enough for efficient products; memory grows with it, not with the count."""
 
 
 def generate(
@@ -34,7 +34,7 @@ def generate(
     *,
     labels: Sequence[int] | np.ndarray | None = None,
     conditions: Sequence[int] | np.ndarray | None = None,
-    hold: Clamp | None = None,
+    clamp: Clamp | None = None,
     idle: Computer | None = None,
     integrator: Integrator | None = None,
     batch: int = BATCH,
@@ -47,27 +47,30 @@ def generate(
 
         x(0) ~ exp(-V_0 / kT);   dx = -mu grad V_theta dt + sqrt(2 mu kT) dW;   image = visible x(t_f)
 
-    `control` is a Computer, `Segments` (V_theta changes at given times), `PerClass` (one V_theta per
-    label) or `ConditionSet` (several conditions per label, one drawn for each sample by weight, or given as
-    `conditions` (count,)). `labels` (count,) says which label each sample is drawn with, by default all of
-    them in turn. With `hold` some units stay at given values and the others run: one row of it per sample.
-    `idle` is the uncoupled computer whose equilibrium is the start, where training changed J2. Works in
-    batches of `batch` samples, so memory does not grow with `count` beyond the results; the noise of sample
-    n depends on (key, n, step) alone. About `film_frames` intervals of the first `film_samples` samples are
-    kept. With `checkpoint` (a folder) finished batches are stored and not repeated. `progress(done, total)`
-    is called after each film interval, in sample-steps. A process with several devices runs a batch on
-    each; processes (`thermogen.parallel`) share the batches, must all call with the same arguments, and
-    all get all samples: the same bits, however many there are.
+        control       a Computer, `Segments`, `PerClass` or `ConditionSet`
+        labels        class of each sample (count,); default: all in turn
+        conditions    condition of each sample (count,); default: drawn by weight among those of its label
+        clamp         units at given values while the others run, one row per sample
+        idle          uncoupled computer whose equilibrium is the start, if training changed J2
+        batch         samples that run together
+        film_frames   approximate number of intervals of the film
+        film_samples  number of samples in the film
+        checkpoint    folder where finished batches are stored and not repeated
+        progress      called with (done, total) sample-steps after each film interval
+
+    The noise of sample n depends on (key, n, step) alone. A process with several devices runs a batch on
+    each. Processes (`thermogen.parallel`) share the batches; all must call with the same arguments, and all
+    get all samples, bit-identical for any number of them.
 
     Raises InputError for a count or batch below 1, unknown labels or conditions, a clamp of other units, a
     control for another t_f, or segments that dt does not divide; DivergenceError for a dt that is too large.
     Cost: 4 ms per sample-batch step of 250 x 1,296 published units on two cores (10 s a batch).
     """
     schedule = schedule or Schedule()
-    require(count >= 1, f"count = {count}: ask for 1 sample or more")
+    require(count >= 1, f"count = {count}: give 1 sample or more")
     require(batch >= 1, f"batch = {batch}: give 1 sample or more")
-    if hold is not None:
-        hold.check(control.units, count)
+    if clamp is not None:
+        clamp.check(control.units, count)
     request = requested(key, control, count, labels, conditions)
     groups = control.groups(request.labels, count)
     for group in groups:
@@ -86,24 +89,23 @@ def generate(
         batch,
         film_samples,
         idle,
-        hold,
+        clamp,
         checkpoint,
     ).drawn(progress or (lambda done, total: None))
-    numbers, kept = [piece.useful for piece, _ in drawn], [one for _, one in drawn]
+    numbers, batches = [piece.useful for piece, _ in drawn], [result for _, result in drawn]
     order = np.argsort(np.concatenate(numbers), kind="stable")
 
     def joined(*arrays: np.ndarray) -> np.ndarray:
         cut = [array[: len(useful)] for array, useful in zip(arrays, numbers, strict=True)]
         return np.concatenate(cut)[order]
 
-    film = [
-        (number, part.film[:, place])
-        for useful, part in zip(numbers, kept, strict=True)
-        for place, number in enumerate(useful[: part.film.shape[1]])
+    films = {
+        number: result.film[:, place]
+        for useful, result in zip(numbers, batches, strict=True)
+        for place, number in enumerate(useful[: result.film.shape[1]])
         if number < film_samples
-    ]
-    film = [frames for _, frames in sorted(film, key=lambda one: one[0])]
-    x, readout, start, end, idle, heat, switching = jax.tree.map(joined, *(part[:-1] for part in kept))
+    }
+    x, readout, start, end, idle, heat, switching = jax.tree.map(joined, *(result[:-1] for result in batches))
     visible = x[:, control.units.slice("visible")] if readout is None else readout
     return Samples(
         x=x,
@@ -113,7 +115,7 @@ def generate(
         switching=switching,
         start=start,
         end=end,
-        film=np.stack(film, 1),
+        film=np.stack([films[number] for number in sorted(films)], 1),
         film_times=np.asarray(tables[-1].frames) * schedule.dt,
         kT=float(control.kT),
         units=control.units,
@@ -138,15 +140,15 @@ def _digest(
     batch: int,
     method: Integrator,
 ) -> list[Any]:
-    """What processes that share this generation must have in common; empty for one alone."""
+    """The arguments that all processes of this generation must share; empty for a single process."""
     if process_count() == 1:
         return []
-    known = hashlib.sha256()
-    held = (jax.random.key_data(key), control, request.labels, request.conditions)
-    for leaf in jax.tree.leaves(eqx.filter(held, eqx.is_array)):
-        known.update(np.asarray(leaf).tobytes())
+    digest = hashlib.sha256()
+    arguments = (jax.random.key_data(key), control, request.labels, request.conditions)
+    for leaf in jax.tree.leaves(eqx.filter(arguments, eqx.is_array)):
+        digest.update(np.asarray(leaf).tobytes())
     sizes = [[group.name, len(group.members)] for group in groups]
-    return [known.hexdigest(), sizes, repr(schedule), batch, repr(method)]
+    return [digest.hexdigest(), sizes, repr(schedule), batch, repr(method)]
 
 
 def requested(
@@ -156,10 +158,10 @@ def requested(
     labels: Sequence[int] | np.ndarray | None = None,
     conditions: Sequence[int] | np.ndarray | None = None,
 ) -> Request:
-    """The label and condition of each of `count` samples: those given, or all labels in turn.
+    """The label and condition of each of `count` samples: the given ones, or all labels in turn.
 
     The condition of sample n depends on (key, n) and its label alone. Raises InputError for labels or
-    conditions that the control does not have, or that are not one for each sample.
+    conditions that the control does not have, or whose number is not `count`.
     """
     if conditions is not None:
         require(labels is None, "labels and conditions are both given: conditions have labels; give one")
@@ -174,9 +176,7 @@ def requested(
             labels is None, "labels are given, but the couplings do not depend on a label: leave them out"
         )
         return Request(None)
-    wanted = np.resize(control.labels, count) if labels is None else np.asarray(labels)
-    require(
-        wanted.shape == (count,), f"labels have shape {wanted.shape}: give one for each of {count} samples"
-    )
-    wanted = wanted.astype(int)
-    return Request(wanted, control.draw(key, np.arange(count), wanted))
+    given = np.resize(control.labels, count) if labels is None else np.asarray(labels)
+    require(given.shape == (count,), f"labels have shape {given.shape}: give one for each of {count} samples")
+    given = given.astype(int)
+    return Request(given, control.draw(key, np.arange(count), given))

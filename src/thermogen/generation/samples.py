@@ -1,4 +1,4 @@
-"""What generation gives: end states and read-outs with the heat and work of every sample."""
+"""The results of generation: end states and read-outs with the heat and work of every sample."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from thermogen.couplings import Units
 class Samples:
     """Generated samples. States are dimensionless; energies, heat and work are in E0 (`*_kT`: in kT).
 
-    x: end states (n, N). visible: what is read out, the visible units averaged over the last `readout` of
-    generation (at t_f if that is 0), (n, visible).
-    heat: Q, released to the bath, the sum of -dV along the path at fixed couplings; V(x(0)) - V(x(t_f)) for a
-    constant computer. work: W = V(x(0)) - V_0(x(0)), the cost of switching the trained potential on at t = 0,
-    plus `switching`, that of changing couplings between segments. So V(x(t_f)) - V_0(x(0)) = W - Q.
-    start, end: energy parts just after switching on, and at t_f. labels: what each sample is drawn as, if the
-    control depends on it; conditions: which of the conditions of that label. film: visible states of the
-    first samples (frames, m, visible) at `film_times`.
+    x           end states (n, N)
+    visible     read-out (n, visible): visible units averaged over the last `readout` (at t_f if that is 0)
+    heat        Q, released to the bath: the sum of -dV along the path at fixed couplings
+    work        W = V(x(0)) - V_0(x(0)) + `switching`, so that V(x(t_f)) - V_0(x(0)) = W - Q
+    switching   work of changing couplings between segments
+    start, end  energies just after the potential is switched on, and at t_f
+    film        visible states of the first samples (frames, m, visible) at `film_times`
+    labels      class of each sample, if the control depends on it
+    conditions  condition of each sample, if its class has several
     """
 
     x: Float[np.ndarray, "n N"]

@@ -1,7 +1,7 @@
-"""A generation in pieces: batches of one shape, dealt out over processes and devices, kept when finished.
+"""A generation in batches of one shape, shared by processes and devices, and stored when finished.
 
-A batch is the same work wherever it runs: its shape, its program and the noise of its samples do not depend
-on how many devices or processes there are. So neither do the results, bit for bit.
+The shape, the program and the noise of a batch do not depend on the number of devices or processes. So the
+results are bit-identical.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from thermogen.storage.checkpoint import load_checkpoint, save_checkpoint
 
 
 class BatchPlace(NamedTuple):
-    """One batch: of which group, from which place in it, and which samples."""
+    """One batch: its group, its first place in the group, and its samples."""
 
     group: int
     first: int
@@ -35,7 +35,7 @@ class BatchPlace(NamedTuple):
 
 @dataclass(frozen=True)
 class SharedBatches:
-    """All that decides the batches of a generation, and where finished ones are kept."""
+    """The settings of the batches of a generation, and the folder of finished ones."""
 
     key: Key[Array, ""]
     groups: list[Group]
@@ -46,40 +46,41 @@ class SharedBatches:
     batch: int
     film_samples: int
     idle: Computer | None
-    hold: Clamp | None
+    clamp: Clamp | None
     checkpoint: Path | None
 
     def drawn(self, progress: Callable[[int, int], None]) -> list[tuple[BatchPlace, Batch]]:
-        """Every batch with its samples, in order; those that another process has run are received.
+        """Every batch with its samples, in order, those of other processes included.
 
-        `progress(done, total)` in steps of samples, as far as this process sees.
+        `progress(done, total)` counts the sample-steps of this process, scaled to the total.
         """
         pieces = [
             BatchPlace(place, start, group.members[start : start + self._size(place)])
             for place, group in enumerate(self.groups)
             for start in range(0, len(group.members), self._size(place))
         ]
-        kept = [self._kept(piece) for piece in pieces]
-        if self.checkpoint is not None:  # all must deal alike, whatever is written meanwhile
-            kept = first("kept samples", lambda: kept)
+        stored = [self._stored(piece) for piece in pieces]
+        if self.checkpoint is not None:  # all processes need the same list, whatever is written meanwhile
+            stored = first("kept samples", lambda: stored)
         arrays: dict[str, np.ndarray] = {}
-        for part in gather("samples", lambda: Contribution(self._share(pieces, deal(kept), progress))):
-            arrays |= part.arrays
+        for share in gather("samples", lambda: Contribution(self._share(pieces, deal(stored), progress))):
+            arrays |= share.arrays
         return [(piece, tree_of(arrays, self._blank(piece), f"{i}:")) for i, piece in enumerate(pieces)]
 
     def _share(
         self, pieces: list[BatchPlace], mine: list[int], progress: Callable[[int, int], None]
     ) -> dict[str, np.ndarray]:
-        """The batches of these numbers, as arrays by number: read if they are kept, else run."""
-        total = sum(len(piece.useful) for piece in pieces) * self.schedule.steps
-        own = sum(len(pieces[number].useful) for number in mine) * self.schedule.steps
-        done, found = 0, {}
-        for number in mine:
-            if self._kept(pieces[number]):
-                found[number] = load_checkpoint(self._file(pieces[number]), self._blank(pieces[number]))[0]
-                done += len(pieces[number].useful) * self.schedule.steps
+        """The batches of these numbers, as arrays by number: read if they are stored, else run."""
+        steps_of = [len(piece.useful) * self.schedule.steps for piece in pieces]
+        total, own = sum(steps_of), sum(steps_of[number] for number in mine)
+        batches = {
+            number: load_checkpoint(self._file(pieces[number]), self._blank(pieces[number]))[0]
+            for number in mine
+            if self._stored(pieces[number])
+        }
+        done = sum(steps_of[number] for number in batches)
         for group in range(len(self.groups)):
-            left = [number for number in mine if pieces[number].group == group and number not in found]
+            left = [number for number in mine if pieces[number].group == group and number not in batches]
             devices = stacked(len(left))
             for start in range(0, len(left), devices):
                 now = left[start : start + devices]
@@ -88,23 +89,27 @@ class SharedBatches:
                 def tick(steps: int, useful=useful, done=done) -> None:
                     progress((done + useful * steps) * total // own, total)
 
-                for number, one in zip(now, self._run([pieces[n] for n in now], devices, tick), strict=True):
-                    found[number] = one
+                for number, batch in zip(
+                    now, self._run([pieces[n] for n in now], devices, tick), strict=True
+                ):
+                    batches[number] = batch
                     if self.checkpoint is not None:
-                        save_checkpoint(self._file(pieces[number]), one, {})
+                        save_checkpoint(self._file(pieces[number]), batch, {})
                 done += useful * self.schedule.steps
-        return {name: leaf for i, one in found.items() for name, leaf in arrays_of(one, f"{i}:").items()}
+        return {
+            name: leaf for i, batch in batches.items() for name, leaf in arrays_of(batch, f"{i}:").items()
+        }
 
     def _run(self, pieces: list[BatchPlace], devices: int, tick: Callable[[int], None]) -> list[Batch]:
-        """Batches of one group at once, each on a device of its own."""
+        """Batches of one group at once, each on its own device."""
         group, size = self.groups[pieces[0].group], self._size(pieces[0].group)
-        # Batches have one shape, so nothing compiles twice; surplus samples and batches are dropped.
+        # Batches have one shape and compile once; surplus samples and batches are dropped.
         full = [*pieces, *pieces[-1:] * (devices - len(pieces))]
         padded = np.concatenate([np.resize(piece.useful, size) for piece in full])
         control = group.control
         if self.conditions is not None:
             control = control.select(spread(self.conditions[padded], devices))
-        found = run_batch(
+        result = run_batch(
             self.key,
             control,
             group.control.uncoupled() if self.idle is None else self.idle,
@@ -114,10 +119,10 @@ class SharedBatches:
             self.method,
             min(self.film_samples, size),
             tick,
-            None if self.hold is None else (self.hold, padded),
+            None if self.clamp is None else (self.clamp, padded),
             devices,
         )
-        return parted(jax.tree.map(np.asarray, found), devices)[: len(pieces)]
+        return parted(jax.tree.map(np.asarray, result), devices)[: len(pieces)]
 
     def _size(self, group: int) -> int:
         return min(self.batch, len(self.groups[group].members))
@@ -126,7 +131,7 @@ class SharedBatches:
         assert self.checkpoint is not None
         return self.checkpoint / f"samples-{self.groups[piece.group].name}{piece.first:07d}.safetensors"
 
-    def _kept(self, piece: BatchPlace) -> bool:
+    def _stored(self, piece: BatchPlace) -> bool:
         return self.checkpoint is not None and self._file(piece).exists()
 
     def _blank(self, piece: BatchPlace) -> Batch:

@@ -1,4 +1,4 @@
-"""The time step of a generation from the spectrum of what is generated with."""
+"""The time step of a generation from the relaxation rates of its control."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thermogen.langevin.relaxation import Rates, relaxation_rates, step_for, who
 from thermogen.noising import Schedule
 
 PILOT = 16
-"""Samples of a pilot run: the largest rate among them stands for all."""
+"""Samples of a pilot run, which gives the largest rate."""
 
 
 def suitable_dt(
@@ -31,9 +31,9 @@ def suitable_dt(
 ) -> float:
     """The largest dt that divides t_f and biases the heat of generation by less than about `bias`.
 
-    A pilot run of `samples` samples (of each label, or over all conditions) gives the largest relaxation
-    rate and the mean one (`langevin.relaxation`); the method says what they allow. Images are less sensitive
-    than the heat: their figures at these steps stand in docs/speed.md. The same key gives the same dt.
+    A pilot run of `samples` samples (of each label, or over all conditions) gives the largest and the mean
+    relaxation rate, and `langevin.relaxation.step_for` the step of the method. Images are less sensitive than
+    the heat: docs/speed.md has the figures. The same key gives the same dt.
 
     Raises InputError for a bias outside 0 to 1 or a control for another t_f, DivergenceError if no step is
     stable. Cost: a pilot run, about as much as 250 samples at the published step.
@@ -42,12 +42,13 @@ def suitable_dt(
     check_horizon(control, schedule)
     numbers = jnp.arange(samples)
     groups = control.groups(np.asarray(control.labels, int), len(control.labels))
-    parts = [group.control.spread_conditions(samples) for group in groups]
+    controls = [group.control.spread_conditions(samples) for group in groups]
     start_key, path_key = jax.random.split(key)
-    found = [
-        relaxation_rates(path_key, part, sample_uncoupled(start_key, part.uncoupled(), numbers), schedule.t_f)
-        for part in parts
+    starts = (sample_uncoupled(start_key, pilot.uncoupled(), numbers) for pilot in controls)
+    rates = [
+        relaxation_rates(path_key, pilot, x0, schedule.t_f)
+        for pilot, x0 in zip(controls, starts, strict=True)
     ]
-    rates = Rates(max(one.largest for one in found), max(one.mean for one in found))
-    multiple = math.lcm(*(part.segments for part in parts))
+    rates = Rates(*map(max, zip(*rates, strict=True)))
+    multiple = math.lcm(*(pilot.segments for pilot in controls))
     return whole_division(schedule.t_f, step_for(rates, integrator or EulerMaruyama(), bias), multiple)

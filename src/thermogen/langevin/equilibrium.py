@@ -26,7 +26,7 @@ def boltzmann_grid(
     kT: Float[Array, ""],
     points: int = 1025,
 ) -> tuple[Float[Array, "*units points"], Float[Array, "*units points"]]:
-    """Grid and density exp(-(J2 x^2 + J4 x^4 + b x) / kT), largest value 1, over all that matters of it.
+    """Grid and density exp(-(J2 x^2 + J4 x^4 + b x) / kT), largest value 1, down to e^-40.
 
     Returns x and density, each with a last axis of `points`. Any confining J2, J4 (double wells too).
     """
@@ -48,12 +48,12 @@ def equilibrium_grid(
 
 def _density_grid(energy: Callable[[Array], Array], dtype, kT: Array, points: int) -> tuple[Array, Array]:
     """energy(x) has the units in front of the last axis, x may lack them."""
-    # A half-width that certainly holds the density: the last power of two whose energy is within reach.
+    # A half-width beyond the density: twice the last power of two whose energy is within reach.
     octaves = 2.0 ** jnp.arange(-20, 20).astype(dtype)
     lowest = jnp.minimum(jnp.minimum(energy(octaves), energy(-octaves)).min(-1, keepdims=True), 0)
     reached = (jnp.minimum(energy(octaves), energy(-octaves)) - lowest) < _DEPTH * kT
     half = 2 * jnp.max(jnp.where(reached, octaves, octaves[0]), -1, keepdims=True)
-    # Narrow it to where the density lives, then lay the fine grid.
+    # Narrow it to the density, then lay the fine grid.
     x = half * jnp.linspace(-1, 1, _COARSE, dtype=dtype)
     depth = energy(x)
     inside = depth - depth.min(-1, keepdims=True) < _DEPTH * kT
@@ -95,10 +95,9 @@ def sample_uncoupled(
 
         p(x_i) ~ exp(-(J2_i x_i^2 + J4_i x_i^4 + b_i x_i) / kT)
 
-    or as `own_energy` of the computer has it. One row per sample number; row n depends on (key, n) alone. If
-    the bias has a batch axis (batch, N), each sample has its own fields. The inverse cumulative distribution
-    of a density tabulated at `points` places (linear in between): moments agree with quadrature to 1e-5
-    (tests).
+    or with `own_energy` of the computer. One row per sample number; row n depends on (key, n) alone. If the
+    bias has a batch axis (batch, N), each sample has its own fields. The inverse cumulative distribution of a
+    density tabulated at `points` places (linear in between): moments agree with quadrature to 1e-5 (tests).
     Cost: N x points exponentials, once for all samples or once per sample with its own fields. Memory: tables
     of 4,096 units, whatever N.
     """
@@ -116,24 +115,16 @@ def sample_uncoupled(
         if total <= _TOGETHER:
             return of_units(units, u)
         blocks = -(-total // _TOGETHER)
-        whole = blocks * _TOGETHER
+        leaves, tree = jax.tree.flatten((units, u))
+        # Filled up with copies of the last unit, so that all blocks have one shape.
+        index = jnp.minimum(jnp.arange(blocks * _TOGETHER), total - 1).reshape(blocks, _TOGETHER)
 
-        def fill(leaf):  # with copies of the last unit
-            if leaf.shape[-1:] != (total,):
-                return leaf
-            return jnp.pad(leaf, [(0, 0)] * (leaf.ndim - 1) + [(0, whole - total)], mode="edge")
+        def block(numbers):
+            cut = (leaf[..., numbers] if leaf.shape[-1:] == (total,) else leaf for leaf in leaves)
+            return of_units(*jax.tree.unflatten(tree, cut))
 
-        def block(number):
-            def cut(leaf):
-                if leaf.shape[-1:] != (whole,):
-                    return leaf
-                return jax.lax.dynamic_slice_in_dim(leaf, number * _TOGETHER, _TOGETHER, -1)
-
-            return of_units(*jax.tree.map(cut, filled))
-
-        filled = jax.tree.map(fill, (units, u))
-        drawn = jax.lax.map(block, jnp.arange(blocks))
-        return jnp.moveaxis(drawn, 0, -2).reshape(*u.shape[:-1], whole)[..., :total]
+        drawn = jax.lax.map(block, index)
+        return jnp.moveaxis(drawn, 0, -2).reshape(*u.shape[:-1], -1)[..., :total]
 
     if computer.bias.ndim == 1:
         return draw(computer.bias, u)
@@ -148,8 +139,8 @@ def mean_in_field(
     By quadrature at `points` fields and linear interpolation.
     """
     grid = np.linspace(fields.min(), fields.max(), points)
-    each = jnp.full(points, J2, jnp.float32), jnp.full(points, J4, jnp.float32)
-    found = boltzmann_grid(*each, bias=jnp.asarray(-grid, jnp.float32), kT=jnp.asarray(kT, jnp.float32))
-    x, density = (np.asarray(one, float) for one in found)
+    J2s, J4s = jnp.full(points, J2, jnp.float32), jnp.full(points, J4, jnp.float32)
+    density = boltzmann_grid(J2s, J4s, jnp.asarray(-grid, jnp.float32), jnp.asarray(kT, jnp.float32))
+    x, density = (np.asarray(values, float) for values in density)
     mean = (x * density).sum(1) / density.sum(1)
     return np.interp(fields, grid, mean).astype(np.float32)

@@ -19,7 +19,7 @@ Drift = Callable[[State, Array], State]
 
 
 PRODUCTS = ("full", "bfloat16")
-"""How products J x are taken: in the type of the state, or of numbers rounded to bfloat16."""
+"""Precision of products J x: the type of the state, or numbers rounded to bfloat16."""
 
 
 class Integrator(eqx.Module):
@@ -108,7 +108,7 @@ INTEGRATORS: dict[str, type[Integrator]] = {
 
 
 def named_integrator(name: str, noise: str = "gaussian", products: str = "full") -> Integrator:
-    """The integrator of that name with this noise and these products; InputError for what is unknown."""
+    """The integrator of that name with this noise and these products; InputError for unknown names."""
     if name not in INTEGRATORS:
         raise InputError(f"unknown integrator {name!r}: choose one of {', '.join(INTEGRATORS)}")
     return INTEGRATORS[name](noise=noise, products=products)

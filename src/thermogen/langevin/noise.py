@@ -67,8 +67,8 @@ def gaussian(rows: RowWords, units: int, dtype, first: int = 0) -> Float[Array, 
 def three_point(rows: RowWords, units: int, dtype, first: int = 0) -> Float[Array, "batch units"]:
     """Weak noise: 0 with probability 2/3, +-sqrt(3) with 1/6 each, from the words behind `gaussian`.
 
-    Its moments 1 to 5 are those of N(0, 1) (to 1e-9), which is all that methods up to weak order 2 see:
-    averages along a run have the same order of bias in dt, single kicks are not Gaussian.
+    Its moments 1 to 5 are those of N(0, 1) (to 1e-9). Methods up to weak order 2 need no others: the order of
+    the bias of averages in dt is the same.
     Source: Kloeden & Platen, Numerical Solution of SDEs (1992), section 14.2.
     """
     dtype = jnp.zeros((), dtype).dtype
@@ -93,7 +93,7 @@ def standard_uniform(
 
 
 def row_words(keys: Key[Array, " batch"], step: Int[Array, ""] | int) -> RowWords:
-    """What the noise of every sample at `step` is hashed from."""
+    """The bits from which the noise of every sample at `step` is hashed."""
     folded = jax.vmap(jax.random.fold_in, (0, None))(keys, step)
     bits = jax.random.key_data(folded)
     if bits.shape[-1] != 2:  # not threefry: let the generator itself draw
@@ -135,7 +135,7 @@ def _normal_of_two(word: UInt32[Array, "*shape"], fine: UInt32[Array, "*shape"])
 
 def _estrin(coefficients: tuple[float, ...], x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """A polynomial of degree 4 to 7, lowest first, as a tree: shorter chains of dependent operations."""
-    c = [np.float32(one) for one in coefficients]
+    c = [np.float32(coefficient) for coefficient in coefficients]
     pairs = [c[i] + c[i + 1] * x if i + 1 < len(c) else c[i] for i in range(0, len(c), 2)]
     square = x * x
     low, high = pairs[0] + pairs[1] * square, pairs[2]

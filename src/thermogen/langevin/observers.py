@@ -1,4 +1,4 @@
-"""What is recorded along a trajectory: observers run inside the compiled scan, so nothing large is stored."""
+"""Observers of a trajectory: they run inside the compiled scan, so nothing large is stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Step(NamedTuple):
 
 
 class Observer(eqx.Module):
-    """Carries a running value through the steps and records something every so many of them."""
+    """Carries a running value through the steps and records at regular intervals."""
 
     def start(self, computer, x: Float[Array, "batch N"]) -> Any:
         """The running value before the first step."""
@@ -30,7 +30,7 @@ class Observer(eqx.Module):
         return carry
 
     def record(self, carry: Any, computer, x: Float[Array, "batch N"]) -> Any:
-        """What to keep at a recording step."""
+        """The record of a recording step."""
         raise NotImplementedError
 
 

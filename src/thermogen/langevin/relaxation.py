@@ -1,4 +1,4 @@
-"""How large a time step may be: from the relaxation rates at the states that a computer visits."""
+"""The time step from the relaxation rates at the states that a computer visits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thermogen.langevin.observers import Snapshots
 from thermogen.langevin.simulate import simulate
 from thermogen.langevin.stability import coupling_norm, stable_dt
 
-_TIMES = 10  # of a pilot run, at which the spectrum is taken
+_TIMES = 10  # of a pilot run, at which the largest rate is computed
 _MOST_STEPS = 20_000  # of a pilot run
 _PRODUCTS = 150  # of a power iteration
 
@@ -30,7 +30,7 @@ _STABLE = 1.0  # dt times the largest rate; explicit methods break at 2
 
 
 class Rates(NamedTuple):
-    """Relaxation rates met by a computer, in 1 / time: the largest, and the mean over units at the end.
+    """Relaxation rates of a computer, in 1 / time: the largest, and the mean over units at the end.
 
     A rate is an eigenvalue of mu d^2V / dx_i dx_j at a state; the mean is that of mu (2 J2 + 12 J4 x^2).
     """
@@ -40,11 +40,10 @@ class Rates(NamedTuple):
 
 
 def relaxation_rates(key: Key[Array, ""], control: Control, x0: Float[Array, "batch N"], t_f: float) -> Rates:
-    """The rates along a pilot run of the samples `x0` for t_f, with a step that is certainly stable.
+    """The rates along a pilot run of the samples `x0` for t_f, with a stable step.
 
-    The largest eigenvalue is found by power iteration at ten times of the run.
-    Raises DivergenceError if no step is stable. Cost: t_f / stable_dt steps of few samples, then 1,500
-    products J x.
+    Power iteration at ten times of the run gives the largest eigenvalue. Raises DivergenceError if no step is
+    stable. Cost: t_f / stable_dt steps of few samples, then 1,500 products J x.
     """
     safe = stable_dt(control.at(0.0))
     if safe == 0:
@@ -89,7 +88,7 @@ def step_for(rates: Rates, integrator: Integrator, bias: float = 0.01) -> float:
 
         order 1:  dt < bias / (k mean rate)          k = 0.34, or 0.08 for Leimkuhler–Matthews
         order 2:  dt < (bias / 0.0055)^(1/2) / largest rate
-        and always dt < 1 / largest rate, half of where explicit methods break
+        and always dt < 1 / largest rate, half of the limit of explicit methods
 
     k as measured: docs/speed.md. Raises InputError for a bias that is not between 0 and 1.
     """

@@ -55,15 +55,15 @@ def integrate(
     every: int,
     first_step: Int[Array, ""] | int = 0,
 ) -> Trajectory:
-    """The scan behind `simulate`, without any check: for use inside other compiled functions."""
+    """The scan of `simulate` without checks, for use inside other compiled functions."""
     step = time_step(keys, control, x, dt=dt, integrator=integrator)
 
     def one_step(state, k):
         (x, noise), carries = state
         after = step.advance(x, noise, k)
         if observers:
-            seen = Step(control.at(k * dt), control.at((k + 1) * dt), step.whole(x), step.whole(after[0]))
-            carries = {name: observer.update(carries[name], seen) for name, observer in observers.items()}
+            move = Step(control.at(k * dt), control.at((k + 1) * dt), step.whole(x), step.whole(after[0]))
+            carries = {name: observer.update(carries[name], move) for name, observer in observers.items()}
         return (after, carries), None
 
     def records_of(k, x, carries):
@@ -71,7 +71,7 @@ def integrate(
         return {name: observer.record(carries[name], now, x) for name, observer in observers.items()}
 
     def stretch(state, start):
-        if steps == 1:  # not a scan: XLA would inline it, and round otherwise than in a longer stretch
+        if steps == 1:  # not a scan: XLA would inline it, and round differently than in a longer stretch
             state = jax.lax.fori_loop(start, start + 1, lambda k, state: one_step(state, k)[0], state)
         else:
             state, _ = jax.lax.scan(one_step, state, start + jnp.arange(every))
@@ -86,7 +86,7 @@ def integrate(
     if steps % every:
         rest = first_step + every * full + jnp.arange(steps % every)
         state, _ = jax.lax.scan(one_step, state, rest)
-    records = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, records)
+    records = jax.tree.map(lambda start, later: jnp.concatenate([start[None], later]), first, records)
     return Trajectory(step.whole(state[0][0]), records)
 
 
@@ -110,12 +110,13 @@ def simulate(
 
         dx_i = -mu dV(x, t)/dx_i dt + sqrt(2 mu kT) dW_i
 
-    `control` is a Computer, or any control that has a computer in force at each time. Observers
-    record every `every` steps (default: at the end only). `samples` are the numbers of the samples
-    (default 0 .. batch - 1): the noise of sample n at step k depends on (key, n, k) alone, so a sample
-    has the same noise in any batch; `first_step` continues an earlier run of that many steps. Everything
-    has the type of `x0` (float32, or float64 with `jax.enable_x64`), but for what `integrator` says of noise
-    and products.
+        control     a Computer, or any control that has a computer in force at each time
+        observers   record every `every` steps (default: at the end only)
+        samples     numbers of the samples, default 0 .. batch - 1
+        first_step  continues an earlier run of that many steps
+
+    The noise of sample n at step k depends on (key, n, k) alone. Arrays have the type of `x0` (float32, or
+    float64 with `jax.enable_x64`), except noise and products if `integrator` says so.
 
     Raises DivergenceError, naming step, unit and a stable dt, if any state leaves all physical scales;
     InputError for a mis-shaped state or a dt or step count that is not positive.

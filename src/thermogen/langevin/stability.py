@@ -1,4 +1,4 @@
-"""When a time step is too large: which dt is stable, and where a run that broke left the physical scale."""
+"""Stability of the time step: the stable dt, and where a diverged run left the physical scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thermogen.langevin.step import time_step
 def coupling_norm(computer: Computer, iterations: int = 60) -> float:
     """Largest absolute eigenvalue of J (E0), by power iteration on J^2 from a fixed start.
 
-    Where samples have couplings of their own, the largest of all.
+    If samples have couplings of their own, the largest of all.
     """
     return float(_norm(computer.couplings, iterations))
 
@@ -44,7 +44,7 @@ def thermal_width(computer: Computer) -> Float[Array, " N"]:
 
 
 def amplitude(computer: Computer) -> float:
-    """Largest |x| a unit is expected to reach: where on-site force balances bias, couplings and heat.
+    """Largest expected |x| of a unit, where the on-site force balances bias, couplings and heat.
 
     Solves 2 J2 x + 4 J4 x^3 = |b| + |J| x for the largest root over the units and adds five thermal
     widths. Infinite if J4 = 0 and the couplings overcome J2.
@@ -81,8 +81,7 @@ def stable_dt(computer: Computer) -> float:
     """A time step at which explicit integrators stay stable: 2 / (mu x largest curvature reached).
 
     The curvature bound is 2 J2 + 12 J4 x^2 + |J| at the largest expected amplitude x (for units of another
-    kind the largest `own_curvature` up to it, plus |J|). Returns 0 if the potential confines nothing (then no
-    step is stable).
+    kind the largest `own_curvature` up to it, plus |J|). Returns 0 if the potential does not confine.
     """
     reach = amplitude(computer)
     if reach == float("inf"):
@@ -125,15 +124,14 @@ def check_escape(
     integrator: Integrator,
     first_step: Int[Array, ""],
 ) -> None:
-    """Raise DivergenceError if the run from `x0` that ended at `final` left all physical scales on its way.
+    """Raise DivergenceError if the run from `x0` that ended at `final` left all physical scales.
 
-    Costs nothing for an ordinary end state. A suspicious one is judged by repeating the run (its noise
-    depends on key, sample and step alone) up to the first state out of scale, which is then named. A state
-    where dt mu (2 J2 + 4 J4 x^2) exceeds 2 for a unit is out of scale as well: an explicit step from there
-    throws the unit to the other side and farther out, and averages mean nothing.
+    A check of an ordinary end state costs nothing. A suspicious one needs a repetition of the run up to the
+    first state out of scale, which the message names. A state where dt mu (2 J2 + 4 J4 x^2) exceeds 2 for a
+    unit is out of scale as well: an explicit step from there overshoots to a larger |x|.
     """
     start = control.at(first_step * dt)
-    inside, rate, place, x = (one.item() for one in _extremes(start, x0, final))
+    inside, rate, place, x = (value.item() for value in _extremes(start, x0, final))
     if inside:
         if float(dt) * rate > 2:
             row, unit = divmod(place, final.shape[1])
@@ -143,14 +141,7 @@ def check_escape(
     reach = amplitude(start)
     limit = 100 * max(min(reach, 1e6), float(jnp.max(jnp.abs(x0))))
     done, row, unit, value = _first_escape(
-        keys,
-        control,
-        x0,
-        jnp.asarray(limit, x0.dtype),
-        steps,
-        first_step,
-        dt=dt,
-        integrator=integrator,
+        keys, control, x0, jnp.asarray(limit, x0.dtype), steps, first_step, dt=dt, integrator=integrator
     )
     if int(done) == steps and abs(float(value)) < limit:
         return

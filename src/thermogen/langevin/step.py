@@ -1,4 +1,4 @@
-"""The time step as the inner loop runs it: couplings laid out, the state cut where that saves copies."""
+"""The time step of the inner loop: couplings laid out, the state cut where that saves copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from thermogen.computer import Control
 from thermogen.couplings import Couplings, SplitState, narrowed
-from thermogen.errors import InputError
+from thermogen.errors import require
 from thermogen.langevin.integrators import Integrator, State
 from thermogen.langevin.noise import NOISES, row_words
 
@@ -35,9 +35,13 @@ def time_step(
 ) -> TimeStep:
     """The step of a batch of samples with these keys, from states shaped like `x`, at times k dt."""
     reference = control.at(0.0)
-    control = _for_split_state(control.prepared())
+    control = _map_couplings(control.prepared(), lambda couplings: couplings.for_split_state())
     if integrator.products == "bfloat16":
-        control = _narrowed(control)
+        require(
+            any(map(_is_couplings, jax.tree.leaves(control, is_leaf=_is_couplings))),
+            f"products in bfloat16 are not available for {type(control).__name__}: use full products",
+        )
+        control = _map_couplings(control, narrowed)
     cuts = control.at(0.0).couplings.cuts
     whole_state = len(cuts) == 2
     units, dtype, draw = x.shape[-1], x.dtype, NOISES[integrator.noise]
@@ -52,7 +56,7 @@ def time_step(
         rows = row_words(keys, k)
         if whole_state:
             return draw(rows, units, dtype)
-        # Drawn part by part: noise cut afterwards would be written and read once more.
+        # Drawn stretch by stretch: noise cut afterwards would be written and read once more.
         return SplitState(tuple(draw(rows, high - low, dtype, low) for low, high in pairwise(cuts)))
 
     def drift(x: State, t: Array) -> State:
@@ -77,22 +81,11 @@ def time_step(
     return TimeStep(start, advance, whole)
 
 
-def _each_couplings(control: Control, change: Callable[[Couplings], Couplings]) -> Control:
-    def one(node: Any) -> Any:
-        return change(node) if isinstance(node, Couplings) else node
-
-    return jax.tree.map(one, control, is_leaf=lambda node: isinstance(node, Couplings))
+def _is_couplings(node: Any) -> bool:
+    return isinstance(node, Couplings)
 
 
-def _for_split_state(control: Control) -> Control:
-    return _each_couplings(control, lambda couplings: couplings.for_split_state())
-
-
-def _narrowed(control: Control) -> Control:
-    found = []
-    control = _each_couplings(control, lambda couplings: found.append(couplings) or narrowed(couplings))
-    if not found:
-        raise InputError(
-            f"products in bfloat16 are not available for {type(control).__name__}: use full products"
-        )
-    return control
+def _map_couplings(control: Control, change: Callable[[Couplings], Couplings]) -> Control:
+    return jax.tree.map(
+        lambda node: change(node) if _is_couplings(node) else node, control, is_leaf=_is_couplings
+    )

@@ -22,12 +22,12 @@ from jaxtyping import Array, Float
 
 from thermogen.noising import Schedule
 
-_LANES = 512  # worked on at a time by one core: four arrays of cells x lanes stay in its cache
+_LANES = 512  # lanes of a block: four arrays of cells x lanes stay in the cache of a core
 _DEPTH = 30.0  # grids reach to energies of this many kT above the minimum: e^-30 of the density is cut
 
 
 def time_nodes(schedule: Schedule, steps: int, finer: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times and Simpson weights by segment; its ends and the end of the ramp are nodes, `finer` divides."""
+    """Times and Simpson weights by segment; segment ends and the end of the ramp are nodes."""
     bounds = np.linspace(0, schedule.t_f, segments + 1)
     ends = np.unique(np.concatenate([bounds, [schedule.ramp_fraction * schedule.t_f]]).round(12))
     times, pieces = [np.zeros(1)], []
@@ -136,14 +136,14 @@ def _march(
     grown = jnp.exp(rise)
     zero = jnp.zeros_like(tilt)
 
-    def step(known, inputs):
+    def step(q, inputs):
         level, half, ratio = inputs
         lean, pace = level * tilt, half * rate
         shrunk = jnp.exp(-lean)
 
         def eliminate(carry, row):
             right, left, factor, value = carry
-            rise, grown, known = row
+            rise, grown, source = row
             z = rise - lean
             small = jnp.abs(z) < 1e-2
             y = z * z
@@ -152,21 +152,21 @@ def _march(
             bernoulli = jnp.where(small, series, z / jnp.where(small, 1.0, grown * shrunk - 1))
             next_right, next_left = pace * bernoulli, pace * (bernoulli + z)
             inverse = 1 / (1 + next_right + left - right * factor)
-            value = (known + right * value) * inverse
+            value = (source + right * value) * inverse
             return (next_right, next_left, next_left * inverse, value), (next_left * inverse, value)
 
-        carry, rows = jax.lax.scan(eliminate, (zero, zero, zero, zero), (rise, grown, known[:-1]))
+        carry, rows = jax.lax.scan(eliminate, (zero, zero, zero, zero), (rise, grown, q[:-1]))
         right, left, factor, value = carry
-        last = (known[-1] + right * value) / (1 + left - right * factor)
+        last = (q[-1] + right * value) / (1 + left - right * factor)
 
         def substitute(p, row):
             factor, value = row
             p = value + factor * p
             return p, p
 
-        _, others = jax.lax.scan(substitute, last, rows, reverse=True)
-        p = jnp.concatenate([others, last[None]])
-        return p + ratio * (p - known), powers @ p
+        _, inner = jax.lax.scan(substitute, last, rows, reverse=True)
+        p = jnp.concatenate([inner, last[None]])
+        return p + ratio * (p - q), powers @ p
 
     ratios = jnp.append(intervals[1:] / intervals[:-1], 1.0)
     _, moments = jax.lax.scan(step, start, (ramp, intervals / 2, ratios))

@@ -1,4 +1,4 @@
-"""Imprints: which field the hidden units feel for each image."""
+"""Imprints: the field of the hidden units for each image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thermogen.seeds import stream
 
 
 class Imprinted(NamedTuple):
-    """What an imprint may use: images (P, pixels), zero mean and unit variance; labels (P,); amplitudes."""
+    """The input of an imprint: images (P, pixels), zero mean and unit variance; labels (P,); amplitudes."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -58,7 +58,7 @@ def groups(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
 
 
 def code(images: Imprinted, hidden: int, key: Key[Array, ""]) -> np.ndarray:
-    """Every unit takes part in every label: orthogonal patterns of signs w_p, their mean taken off.
+    """Every unit takes part in every label: orthogonal patterns of signs w_p, less their mean.
 
         f_p = A' sqrt(P / (2 P - 2)) (w_p - mean_q w_q),    w_p . w_q = 0,    w_p . w_p = hidden
 
@@ -108,8 +108,8 @@ def imprint_fields(
     Output units, if any, always feel the label as in `groups`.
 
     `images` (P, pixels), each of zero mean and unit variance; `amplitude` A = 2 belongs to J2 = 1, kT = 0.1.
-    The hidden units must feel the image too: with J = 0 and no hidden field the expected gradient of every
-    visible–hidden coupling vanishes, and training learns only noise.
+    Without a hidden field the expected gradient of every visible–hidden coupling vanishes at J = 0, and
+    training learns only noise.
     `key` seeds the projection matrix. Raises InputError for an unknown imprint.
     """
     if imprint not in IMPRINTS:

@@ -44,7 +44,7 @@ class UnitKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments in fields f (F,) at times t (T,), of one unit or of a unit for every field.
+    """Moments in fields f (F,) at times t (T,), of one unit or of one unit per field.
 
     ramp: a(t). mean: m(f, t) = E x. square: s(f, t) = E x^2. slope: g(f, t) = E (2 J2 x + 4 J4 x^3), in E0.
     weights: (segments, T), of the composite Simpson rule over the times of each segment, 0 elsewhere.
@@ -108,8 +108,8 @@ def unit_moments(
         cells, steps    of the coarser of two grids, which are extrapolated
         tolerance       of interpolation in the field, relative to the largest moment
 
-    All tables have the same times and weights; the number of field nodes is that which each unit needs, found
-    on a rough grid. Tables of a few kinds are kept for the next call.
+    All tables have the same times and weights. A rough grid gives the number of field nodes of each unit.
+    Tables of a few kinds are cached.
     Raises InputError for a largest field that is not finite and positive, for less than one segment, and for
     a unit that responds too sharply to be tabulated.
     Cost: `field_moments` in about 18 fields a kind; 0.5 s for one kind, 28 s of one core for 1,296.
@@ -158,17 +158,17 @@ def _tables(
             f"a unit with J2 = {sharp.J2:g}, J4 = {sharp.J4:g} at kT = {kT:g} responds too sharply to "
             f"fields up to {largest_field:g} to be tabulated: raise kT or lower the amplitude"
         )
-    every = field_moments(
+    nodes = field_moments(
         *lanes(np.arange(len(units)), needed), kT, schedule, segments=clock[1], cells=cells, steps=clock[0]
     )
-    shared = every.times, every.weights, every.ramp
+    shared = nodes.times, nodes.weights, nodes.ramp
     tables = []
     for kind, end in enumerate(np.cumsum(needed)):
         own = slice(end - needed[kind], end)
-        mean, square, slope = (moments[own] for moments in (every.mean, every.square, every.slope))
-        error = every.error[own] + tolerance * square.max()
+        mean, square, slope = (moments[own] for moments in (nodes.mean, nodes.square, nodes.slope))
+        error = nodes.error[own] + tolerance * square.max()
         place = float(scale[kind]), float(stretch[kind])
-        tables.append(MomentTable(every.fields[own], *shared, mean, square, slope, error, *place))
+        tables.append(MomentTable(nodes.fields[own], *shared, mean, square, slope, error, *place))
     return tuple(tables)
 
 
@@ -182,7 +182,7 @@ def field_moments(
     cells: int = 260,
     steps: int = 240,
 ) -> Moments:
-    """Moments in these very fields (E0), each of a unit of its own: rows J2, J4, mobility.
+    """Moments in these fields (E0), each of its own unit: rows J2, J4, mobility.
 
     The other arguments are those of `unit_moments`.
     Cost: 5 x cells x steps x 4 ns = 1.2 ms a field, shared by the cores. Memory: 9 x steps float64 a field.
@@ -202,7 +202,7 @@ def field_moments(
 
 
 def chebyshev_terms(z, count: int, parity: int):
-    """T_parity(z), T_parity+2(z), ... one after the other, for NumPy and JAX arrays alike."""
+    """T_parity(z), T_parity+2(z), ..., for NumPy and JAX arrays."""
     double = 2 * (2 * z * z - 1)
     first, second = (z, z * (double - 1)) if parity else (z * 0 + 1, double / 2)
     for _ in range(count):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from thermogen.computer import Computer, Control
+from thermogen.computer import Computer, ReferenceControl
 from thermogen.errors import require
 from thermogen.langevin import EulerMaruyama, check_escape, sample_uncoupled, standard_normal, whole_steps
 
@@ -41,7 +41,6 @@ class Schedule:
             0 < self.ramp_fraction <= 1,
             f"ramp_fraction = {self.ramp_fraction}: give a number above 0 and up to 1 (reference: 0.75)",
         )
-
         require(
             0 <= self.readout < self.t_f,
             f"readout = {self.readout}: give 0, or a time below t_f = {self.t_f:g}",
@@ -62,7 +61,7 @@ class Schedule:
         return jnp.maximum(0.0, 1 - t / (self.ramp_fraction * self.t_f))
 
 
-class RampedField(Control):
+class RampedField(ReferenceControl):
     """Uncoupled units in a field that is ramped away: the control of the noising process.
 
         V(x, t) = sum_i (J2 x_i^2 + J4 x_i^4) - a(t) sum_i f_i x_i
@@ -76,11 +75,6 @@ class RampedField(Control):
     continuous = True
 
     @property
-    def kT(self) -> Float[Array, ""]:
-        """Thermal energy in E0."""
-        return self.reference.kT
-
-    @property
     def duration(self) -> float:
         """t_f."""
         return self.schedule.t_f
@@ -90,17 +84,9 @@ class RampedField(Control):
         bias = self.reference.bias - self.schedule.ramp(t) * self.field
         return eqx.tree_at(lambda c: c.bias, self.reference, bias)
 
-    def uncoupled(self) -> Computer:
-        """The units without the field."""
-        return self.reference.uncoupled()
-
-    def map_reference(self, change: Callable[[Computer], Computer]) -> RampedField:
-        """The same field on units changed by `change`."""
-        return eqx.tree_at(lambda c: c.reference, self, change(self.reference))
-
 
 def in_generation_order(segments: Sequence[Item]) -> list[Item]:
-    """What belongs to the segments of noising, in order of generation: it undoes the last of them first."""
+    """The items of the segments of noising, in order of generation, which undoes the last segment first."""
     return list(reversed(segments))
 
 
@@ -108,8 +94,8 @@ def noising_start(
     key: Key[Array, ""], reference: Computer, field: Float[Array, "*batch N"], samples: Int[Array, " batch"]
 ) -> Float[Array, "batch N"]:
     """Exact equilibrium of the uncoupled units under the full field: the start of noising."""
-    held = eqx.tree_at(lambda c: c.bias, reference, reference.bias - field)
-    return sample_uncoupled(key, held, samples)
+    in_field = eqx.tree_at(lambda c: c.bias, reference, reference.bias - field)
+    return sample_uncoupled(key, in_field, samples)
 
 
 def noising_stretch(
@@ -121,8 +107,8 @@ def noising_stretch(
 ) -> Float[Array, "stored batch N"]:
     """`steps` Euler–Maruyama steps of noising, all states stored (steps + 1, batch, N), the first being x.
 
-    The same noise and the same steps as `simulate`; written apart because the units are independent, so
-    the increments of a whole stretch can be drawn at once. Training works through such stretches.
+    The noise and the steps are those of `simulate`. The units are independent, so this function draws the
+    increments of a stretch at once. Training uses such stretches.
     """
     reference, dt = control.reference, jnp.asarray(control.schedule.dt, x.dtype)
     sigma = jnp.sqrt(2 * reference.mobility * reference.kT * dt)

@@ -19,9 +19,10 @@ NUMBERS = 16_000_000
 """Numbers stored at a time, whatever the size of the computer: 64 MB each array in float32."""
 
 
-def rows_that_fit(units: int, batch: int) -> int:
-    """States of `units` units stored at a time, at least one step of `batch` trajectories."""
-    return max(batch, min(ROWS, NUMBERS // units))
+def stretch_length(units: int, batch: int, steps: int) -> int:
+    """Steps of `batch` trajectories of `units` units that are stored at a time, of `steps` in all."""
+    rows = max(batch, min(ROWS, NUMBERS // units))
+    return max(1, steps // ceil(steps * batch / rows))
 
 
 def over_noising(
@@ -39,10 +40,7 @@ def over_noising(
     be shorter. Returns the final carry and the final states.
     """
     steps = control.schedule.steps
-    if length is None:
-        rows = rows_that_fit(control.reference.units.total, len(samples))
-        parts = ceil(steps * len(samples) / rows)
-        length = max(1, steps // parts)
+    length = length or stretch_length(control.reference.units.total, len(samples), steps)
     x = noising_start(start_key, control.reference, control.field, samples)
 
     def stretch(state, first_step, count=length):

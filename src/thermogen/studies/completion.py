@@ -151,7 +151,7 @@ def complete(
             len(images),
             model.schedule,
             conditions=conditions,
-            hold=Clamp.visible(control.units, pixels, clamped),
+            clamp=Clamp.visible(control.units, pixels, clamped),
             progress=lambda done, total: tick(done * len(images) // total, ""),
         )
     return samples, np.where(pixels, clamped, samples.visible)

@@ -1,10 +1,10 @@
-"""Entropy production of generation: heat, which is simulated, and the system's entropy, which is bounded.
+"""Entropy production of generation: simulated heat, and bounds of the system's entropy.
 
     Delta S_total / k = <Q> / kT + S[p(t_f)] - S[p(0)] >= 0,   S[p] = -int p ln p dx
 
 S[p(0)], that of uncoupled units in equilibrium, is exact. S[p(t_f)] of hundreds of coupled units cannot be
-estimated from samples, but has two upper bounds that can: the sum of the entropies of single units
-(subadditivity), and the entropy of a Gaussian of the same covariance (which is largest).
+estimated from samples, but two upper bounds can: the sum of the entropies of single units (subadditivity),
+and the entropy of a Gaussian of the same covariance (which is largest).
 Source of the decomposition: Seifert, Rep. Prog. Phys. 75, 126001 (2012).
 """
 
@@ -58,7 +58,7 @@ def uncoupled_entropy(computer: Computer) -> float:
     By quadrature, to 1e-4 per unit (tests). The bias must have no batch axis.
     """
     require(computer.bias.ndim == 1, "each sample has a bias of its own: give one computer")
-    grid, height = (np.asarray(one, float) for one in equilibrium_grid(computer))
+    grid, height = (np.asarray(values, float) for values in equilibrium_grid(computer))
     width = grid[:, 1:2] - grid[:, :1]
     density = height / (height.sum(1, keepdims=True) * width)
     positive = np.where(density > 0, density, 1)
@@ -94,8 +94,8 @@ def gaussian_entropy(x: Float[np.ndarray, "n N"]) -> float | None:
 def entropy_production(samples: Samples, idle: Computer) -> EntropyProduction:
     """Entropy production of generation, from samples that started in the equilibrium of `idle`.
 
-    `idle`: the uncoupled units. With a class or condition of their own, samples are taken as one
-    ensemble: its entropy includes that of which class was asked for.
+    `idle`: the uncoupled units. Samples of several classes or conditions are one ensemble, whose entropy
+    includes that of the class.
     Raises InputError for fewer than 20 samples.
     """
     by_units = units_entropy(samples.x)

@@ -1,8 +1,8 @@
 """Onsager–Machlup path probabilities of stored trajectories, their ratio, and the local learning signal.
 
 A stored path has shape (K + 1, batch, N): K Euler–Maruyama steps of `dt`. All functions are sums over
-the K steps, so a long trajectory may be handed over in stretches and the results added. The mobility mu may
-be one number or one per unit. Nothing here simulates.
+the K steps, so the results of the stretches of a long trajectory may be added. The mobility mu is one number
+or one per unit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Gradient(NamedTuple):
 
 
 class PathRatio(NamedTuple):
-    """ln of the forward over the reverse path probability, per trajectory (batch,), with its two parts.
+    """ln of the forward over the reverse path probability, per trajectory (batch,), with its two terms.
 
     `total` is the difference of the two actions; `heat_part` + `force_part` is the same number computed
     from forces and displacements (see `log_ratio`).
@@ -105,7 +105,7 @@ def reverse_action(
 def residuals(
     computer: Computer, path: Float[Array, "stored batch N"], dt: Float[Array, ""] | float
 ) -> Float[Array, "steps batch N"]:
-    """r_i = (-dx_i + mu dV_i(x_{k+1}) dt) / (2 kT): what each unit sees of the error of the reversed step."""
+    """r_i = (-dx_i + mu dV_i(x_{k+1}) dt) / (2 kT): the error of the reversed step at each unit."""
     gradients = computer.gradient(path[1:])
     return (path[:-1] - path[1:] + computer.mobility * gradients * dt) / (2 * computer.kT)
 
@@ -155,9 +155,9 @@ def log_ratio(
         total = -(1 / 2kT) sum_k dx_k . (g+ + g-)  +  (mu dt / 4kT) sum_k (|g+|^2 - |g-|^2)
         g+ = grad V_theta(x_{k+1}),   g- = grad V_0(x_k, t_k)
 
-    For equal on-site parts the first sum is (Q_0 + Q_theta) / 2kT - (1 / 4kT) sum_k dx_k . J dx_k, with the
-    Stratonovich heats along the path; the last term has mean O(dt). The second sum does not vanish when
-    the two potentials differ, so a small ratio is not the same as a small heat.
+    For equal on-site potentials the first sum is (Q_0 + Q_theta) / 2kT - (1 / 4kT) sum_k dx_k . J dx_k, with
+    the Stratonovich heats along the path; the last term has mean O(dt). The second sum does not vanish if the
+    potentials differ, so a small ratio does not mean a small heat.
     Needs equal kT and mobility in `reference` and `computer` (their constants then cancel).
     """
     displacement = path[1:] - path[:-1]

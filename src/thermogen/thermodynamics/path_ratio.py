@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 
 import equinox as eqx
 import jax
@@ -11,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from thermogen.computer import Control
+from thermogen.computer import Control, in_float64
 from thermogen.langevin import sample_keys
 from thermogen.noising import RampedField, Schedule, check_noising, noising_start, noising_stretch
-from thermogen.noising.stretches import rows_that_fit
+from thermogen.noising.stretches import stretch_length
 from thermogen.thermodynamics.path import PathRatio, log_ratio
 
 
@@ -30,20 +29,18 @@ def noising_path_ratio(
 ) -> PathRatio:
     """ln P_0[w | x_0] / P~_theta[w~ | x_K] of `count` noising trajectories w, with its exact two parts.
 
-    Trajectory s noises image s mod P. The path is simulated in the computer's precision and judged in
-    float64, because the two actions are about N K / 2 each and their difference is small. Arrays (count,),
-    float64.
+    Trajectory s noises image s mod P. The path is simulated in the computer's precision. The actions are
+    computed in float64, because each is about N K / 2 and their difference is small. Arrays are (count,).
     Raises DivergenceError for a dt that is too large for noising.
     Cost: one product J x per step in float64; 0.2 s per trajectory of 1,296 units on two cores.
     """
     schedule = schedule or Schedule()
     start_key, path_key = jax.random.split(key)
-    rows = rows_that_fit(computer.units.total, batch)
-    length = max(1, schedule.steps // ceil(schedule.steps * batch / rows))
+    length = stretch_length(computer.units.total, batch, schedule.steps)
     idle = computer.uncoupled()
     with jax.enable_x64(True):
-        exact = _as_float64(computer)
-    parts = []
+        exact = in_float64(computer)
+    ratios = []
     for first in range(0, count, batch):
         samples = first + jnp.arange(batch)
         keys = sample_keys(path_key, samples)
@@ -51,18 +48,18 @@ def noising_path_ratio(
         x = start = noising_start(start_key, idle, control.field, samples)
         ratio = None
         for step in range(0, schedule.steps, length):
-            # As an array: a Python number would be a constant of the program and compile each stretch anew.
+            # An array: a Python number would be a constant of the program, compiled for each stretch.
             at = jnp.asarray(step)
             path = _noise(keys, control, x, at, min(length, schedule.steps - step))
             x = path[-1]
             with jax.enable_x64(True):
-                part = _ratio(_as_float64(control), exact, _as_float64(path), at)
-                ratio = part if ratio is None else jax.tree.map(jnp.add, ratio, part)
+                term = _ratio(in_float64(control), exact, in_float64(path), at)
+                ratio = term if ratio is None else jax.tree.map(jnp.add, ratio, term)
         check_noising(keys, control, start, x)
-        parts.append(jax.tree.map(np.asarray, ratio))
+        ratios.append(jax.tree.map(np.asarray, ratio))
         if progress is not None:
             progress(min(first + batch, count), count)
-    return jax.tree.map(lambda *values: np.concatenate(values)[:count], *parts)
+    return jax.tree.map(lambda *values: np.concatenate(values)[:count], *ratios)
 
 
 _noise = eqx.filter_jit(noising_stretch)
@@ -71,7 +68,3 @@ _noise = eqx.filter_jit(noising_stretch)
 @eqx.filter_jit
 def _ratio(control, computer, path, first_step):
     return log_ratio(control, computer, path, control.schedule.dt, first_step)
-
-
-def _as_float64(tree):
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, tree)

@@ -55,15 +55,15 @@ def log_partition(computer: Computer) -> float:
     require(total <= _MOST, f"{total} units: quadrature is for {_MOST} or fewer")
     computer.check_quartic("this quadrature")
     J = np.asarray(computer.couplings.matrix(), float)
-    J2, J4, bias = (np.asarray(one, float) for one in (computer.J2, computer.J4, computer.bias))
+    J2, J4, bias = (np.asarray(array, float) for array in (computer.J2, computer.J4, computer.bias))
     kT = float(computer.kT)
     # x_i x_j >= -(x_i^2 + x_j^2) / 2: the energy is no less than that of single units with softer J2.
     softer = J2 - np.abs(J - np.diag(np.diag(J))).sum(1) / 2 + np.diag(J) / 2
     require(bool(np.all((J4 > 0) | (softer > 0))), "the energy has no lower bound: give J4 > 0")
     least = jnp.asarray(softer, computer.bias.dtype)
     reach, _ = boltzmann_grid(least, computer.J4, computer.bias, computer.kT)
-    axes = [np.linspace(float(one[0]), float(one[-1]), _POINTS) for one in np.asarray(reach)]
+    axes = [np.linspace(float(grid[0]), float(grid[-1]), _POINTS) for grid in np.asarray(reach)]
     x = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, total)
     energy = (J2 * x**2 + J4 * x**4 + bias * x).sum(1) + np.einsum("ni,ij,nj->n", x, J, x) / 2
-    cell = np.prod([one[1] - one[0] for one in axes])
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
     return float(np.log(np.exp((energy.min() - energy) / kT).sum() * cell) - energy.min() / kT)
