@@ -31,7 +31,7 @@ class Motion(NamedTuple):
         return cls(x, zero, zero, jnp.zeros_like(x))
 
 
-class Energies(NamedTuple):
+class EnergyBalance(NamedTuple):
     """Energies of every sample since the start, in kT of the model, (n,).
 
     change: V(x(t)) - V_0(x(0)). heat: metered along the path as force times displacement. work: of changes of

@@ -18,7 +18,7 @@ from thermogen.quality import Classifier
 from thermogen.seeds import stream
 from thermogen.studies.completion import likely_conditions, shown_values
 from thermogen.studio import engine
-from thermogen.studio.engine import Energies, Motion
+from thermogen.studio.engine import EnergyBalance, Motion
 from thermogen.studio.shown_model import FREE, ShownModel, levels
 
 MOST_SAMPLES = 64
@@ -173,11 +173,11 @@ class Simulation:
         """The states as 256 levels from -scale to scale."""
         return levels(self.x, self.shown.scale)
 
-    def ledger(self) -> Energies:
+    def ledger(self) -> EnergyBalance:
         """Energy, heat and work since the start, in kT of the model."""
         energies = self._energy() - self._start, self._motion.heat, self._work + self._motion.work
         kT = float(self.model.computer.kT)
-        return Energies(*(np.asarray(energy, float) / kT for energy in energies))
+        return EnergyBalance(*(np.asarray(energy, float) / kT for energy in energies))
 
     def look(self, sample: int, unit: int) -> tuple[Float[np.ndarray, " N"], dict[str, float]]:
         """The couplings J_j of a unit, (N,), and the forces on it now, in E0: own, bias, neighbours."""

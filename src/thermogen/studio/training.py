@@ -35,7 +35,7 @@ def drawn_images(drawings: np.ndarray, image_shape: tuple[int, int]) -> Images:
     """
     pictures = np.clip(drawings, 0, 255)
     for number, drawing in enumerate(pictures):
-        require(np.ptp(drawing) > 0, f"drawing {number} is empty: draw something, or take it out")
+        require(bool(np.ptp(drawing) > 0), f"drawing {number} is empty: draw something, or take it out")
         for earlier in range(number):
             equal = np.array_equal(drawing, pictures[earlier])
             require(not equal, f"drawings {earlier} and {number} are equal: take one out")
