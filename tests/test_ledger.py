@@ -263,7 +263,7 @@ def test_absent_counters_say_why(tmp_path):
     gone = domain(tmp_path / "gone", "intel-rapl:0", "package-0", 5)
     stopped = measure_joules(gone.unlink, tmp_path / "gone", NO_GPU)
     assert stopped.joules is None
-    assert "stopped telling" in stopped.reason
+    assert "gave no reading" in stopped.reason
 
 
 def test_nvml_devices_are_read_in_millijoules_and_refusals_are_told(tmp_path):

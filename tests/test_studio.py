@@ -102,7 +102,8 @@ def test_a_chosen_class_clamps_hidden_units_at_its_picture(shelf, classifier):
     held[simulation.units.slice("hidden")] = True
     values = np.zeros((3, simulation.units.total), np.float32)
     values[:, held] = shown.grey_levels.hidden[1]
-    schedule = dataclasses.replace(shown.model.schedule, t_f=0.01, readout=0.0)
+    schedule = shown.model.schedule
+    schedule = dataclasses.replace(schedule, t_f=10 * schedule.dt, readout=0.0)
     known = tg.generate(
         stream(5, "generation"), shown.model.computer, 3, schedule, clamp=Clamp(held, values), film_frames=1
     )

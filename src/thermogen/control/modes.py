@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +36,7 @@ class ModeTable(ConditionSet):
 
     def __check_init__(self) -> None:
         """Refuse arrays of different units, modes or conditions."""
-        check_modes(self)
+        check_modes(self, self.basis)
         total, modes = self.basis.shape
         conditions, segments = self.mixing.shape[:2]
         shapes = {
@@ -79,8 +77,8 @@ class ModeTable(ConditionSet):
         return computers[0] if len(computers) == 1 else Segments.from_computers(computers, self.duration)
 
 
-def check_modes(control: Any) -> None:
-    """InputError for a basis of other units than the reference has, or a duration that is not positive."""
-    total, units = len(control.basis), control.units.total
+def check_modes(control: Control, basis: Float[Array, "N r"]) -> None:
+    """InputError for a basis of other units than the control has, or a duration that is not positive."""
+    total, units = len(basis), control.units.total
     require(total == units, f"the basis is for {total} units, the computer has {units}: use one topology")
-    require(control.duration > 0, f"duration = {control.duration}: give a positive time")
+    require((control.duration or 0) > 0, f"duration = {control.duration}: give a positive time")

@@ -37,7 +37,7 @@ class ModeNetwork(ConditionSet):
 
     def __check_init__(self) -> None:
         """Refuse terms for other units or modes."""
-        check_modes(self)
+        check_modes(self, self.basis)
         total, modes = self.basis.shape
         terms = len(self.bias)
         require(

@@ -124,7 +124,7 @@ def measure_joules(work: Callable[[], Any], root: Path = POWERCAP, module: Any =
     try:
         spent = [_passed(counter, start) for counter, start in zip(counters, before, strict=True)]
     except (OSError, ValueError) as error:
-        return Reading(None, seconds, (), (*reasons, f"a counter stopped telling ({error})"))
+        return Reading(None, seconds, (), (*reasons, f"a counter gave no reading ({error})"))
     names = tuple(counter.name for counter in counters)
     return Reading(sum(spent) if spent else None, seconds, names, reasons)
 

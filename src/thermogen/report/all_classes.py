@@ -16,7 +16,7 @@ from thermogen.report.quality import interval, quality_energy_figure, quality_ti
 
 @dataclass(frozen=True)
 class AllClassesRecord:
-    """What the report shows. Images are flat; `asked` are the generated ones, sorted by requested class.
+    """What the report shows. Images are flat; `requested` are the generated ones, sorted by requested class.
 
     results: the content of results.json. film: (frames, m, pixels). completion: held-out images, their
     completions, and which pixels were shown.
@@ -24,7 +24,7 @@ class AllClassesRecord:
 
     results: dict[str, Any]
     image_shape: tuple[int, int]
-    asked: Float[np.ndarray, "n pixels"]
+    requested: Float[np.ndarray, "n pixels"]
     labels: Int[np.ndarray, " n"]
     film: Float[np.ndarray, "frames m pixels"]
     completion: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -36,7 +36,7 @@ def write_all_classes_report(folder: Path, record: AllClassesRecord) -> Path:
     originals, completed, shown = record.completion
     rows = np.concatenate([np.where(shown, originals, originals.min()), completed, originals])
     plates = {
-        "asked": grid_png(record.asked, record.image_shape, int(counts.max())),
+        "requested": grid_png(record.requested, record.image_shape, int(counts.max())),
         "completion": grid_png(rows, record.image_shape, len(originals)),
     }
     charts = {"quality-energy": quality_energy_figure, "quality-time": quality_time_figure}

@@ -69,9 +69,9 @@ def _look(simulation: Simulation, sample: int, unit: int) -> dict[str, Any]:
 
 def verdict(simulation: Simulation) -> dict[str, Any]:
     """Requested classes, classes by the classifier, and the number of agreements; None: not known."""
-    asked, seen = simulation.labels, simulation.verdict
-    right = None if asked is None or seen is None else int((asked == seen).sum())
-    return {"seen": _listed(seen), "asked": _listed(asked), "right": right}
+    requested, seen = simulation.labels, simulation.verdict
+    right = None if requested is None or seen is None else int((requested == seen).sum())
+    return {"seen": _listed(seen), "requested": _listed(requested), "right": right}
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -5,7 +5,7 @@ from thermogen.training.conditional.clusters import clusters
 from thermogen.training.conditional.label_units import solve_label_fields
 from thermogen.training.conditional.modes import ModeStatistics, mode_basis, mode_statistics, solve_modes
 from thermogen.training.conditional.moment_matching import solve_matched
-from thermogen.training.conditional.network import SteeringResult, train_network
+from thermogen.training.conditional.network import NetworkResult, train_network
 from thermogen.training.conditional.refinement import (
     Refinement,
     TargetMoments,
@@ -28,11 +28,11 @@ __all__ = [
     "VALIDATION_PATHS",
     "ExactResult",
     "ModeStatistics",
+    "NetworkResult",
     "Progress",
     "Refinement",
     "Rule",
     "Statistics",
-    "SteeringResult",
     "TargetMoments",
     "TrainingNoise",
     "TrainingResult",

@@ -104,7 +104,7 @@ const heard = {
       captions[i].parentElement.setAttribute("aria-label", `Sample ${i}: class ${label}`);
     });
     if (message.right !== null) {
-      $("verdict").textContent = `${message.right} of ${message.asked.length} have the requested class.`;
+      $("verdict").textContent = `${message.right} of ${message.requested.length} have the requested class.`;
     } else if (message.seen) $("verdict").textContent = "The images are read out.";
     document.body.dataset.read = message.run;
   },

@@ -30,7 +30,7 @@ _TIMES = np.array([0.1, 0.5, 0.9])
 """Times of the loss within every segment: the network is smooth in time, its goal is not."""
 
 
-class SteeringResult(NamedTuple):
+class NetworkResult(NamedTuple):
     """The control, and the loss along training relative to that of one coupling set for all and all times.
 
     excess: every 100 steps, and at the end. 0 is the table itself, 1 its mean over conditions and segments.
@@ -52,7 +52,7 @@ def train_network(
     steps: int = 3000,
     rate: float = 1e-2,
     progress: Callable[[int, float], None] | None = None,
-) -> SteeringResult:
+) -> NetworkResult:
     """Train a perceptron of `depth` hidden layers of `width` units and the `terms` matrices that it weighs.
 
     `table` is the solution of `statistics`; its leading `terms` singular vectors are the start.
@@ -99,7 +99,7 @@ def train_network(
     mixing, bias = metric.unflatten(parameters[1])
     shared = {name: getattr(table, name) for name in ("reference", "basis", "weights", "classes", "duration")}
     control = ModeNetwork(network=parameters[0], mixing=mixing, bias=bias, **shared)
-    return SteeringResult(control, np.array(records))
+    return NetworkResult(control, np.array(records))
 
 
 def _single(values: np.ndarray) -> Array:
