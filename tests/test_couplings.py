@@ -137,3 +137,15 @@ def test_energy_parts_add_up():
     pairs = sum(J[i, j] * y[:, i] * y[:, j] for i in range(13) for j in range(i))
     assert np.allclose(parts.coupling, pairs, rtol=1e-4, atol=1e-4)
     assert np.allclose(computer.energy(x), parts.on_site + parts.bias + parts.coupling)
+
+
+def test_a_computer_is_built_inside_a_gradient():
+    x = jnp.asarray([0.3, -0.2, 0.5])
+
+    def energy(matrix):
+        couplings = tg.couplings.all_to_all(tg.Units(3)).with_matrix(matrix)
+        return tg.make_computer(couplings).energy(x)
+
+    slope = jax.grad(energy)(jnp.zeros((3, 3)))
+    pairs = np.outer(x, x) - np.diag(np.asarray(x) ** 2)
+    assert np.allclose(slope + slope.T, pairs, atol=1e-6)

@@ -332,6 +332,6 @@ def make_computer(
             "give J4 > 0, or J4 = 0 with J2 > 0"
         )
     return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array_like(leaf) else leaf,
+        lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf,
         Computer(couplings=couplings, kT=jnp.asarray(kT, dtype), **values),
     )
