@@ -26,7 +26,7 @@ jax.config.update(
     float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]),
 )
 
-MOST_MAPS = 20_000
+MOST_MAPS = 40_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and so all its children

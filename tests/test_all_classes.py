@@ -145,7 +145,7 @@ def test_the_main_job_for_all_classes_and_its_rivals_goes_on_after_an_interrupti
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(comparison, "_rival", stopped)
+        patched.setattr(comparison, "_baseline", stopped)
         with pytest.raises(KeyboardInterrupt):
             reproduce_all_classes(split, settings, 100, out, **call)
     with monkeypatch.context() as patched:  # both generators are kept

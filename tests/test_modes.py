@@ -54,7 +54,7 @@ def test_couplings_through_modes_are_their_matrix():
     assert couplings.count() == 12 * 4 + 10
     several = mode_table().condition(np.array([2, 0]), 1).couplings
     assert np.allclose(several.apply(x[:2])[0], couplings.apply(x[:1])[0], atol=1e-6)
-    with pytest.raises(tg.InputError, match="ask for the matrix of one condition"):
+    with pytest.raises(tg.InputError, match="take the matrix of one condition"):
         several.matrix()
     with pytest.raises(tg.InputError, match="cannot be set or trained pair by pair"):
         as_pairs(couplings)
