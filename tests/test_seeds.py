@@ -33,7 +33,7 @@ def shown(model, count, seed, label=None):
     """The pictures that the live page reads at the end of a run, in frames of several lengths."""
     page = Simulation(ShownModel.of("shown", model), None, count=count, seed=seed)
     if label is not None:
-        page.ask(label)
+        page.choose_class(label)
     while not page.finished:
         page.advance(7)
     return page.readout

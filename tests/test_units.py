@@ -30,7 +30,7 @@ class Ring(tg.Computer):
 
 
 def ring(computer, junction):
-    return Ring(*(getattr(computer, name) for name in computer.__dataclass_fields__), junction=junction)
+    return Ring(**vars(computer), junction=junction)
 
 
 @pytest.fixture

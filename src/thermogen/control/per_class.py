@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from thermogen.computer import Computer, Control, Group
-from thermogen.control.segments import check_same_units
 from thermogen.errors import InputError, require
 
 
@@ -34,14 +33,12 @@ class PerClass(Control):
     def from_controls(cls, controls: Mapping[int, Control]) -> PerClass:
         """From a mapping of labels to controls.
 
-        Raises InputError if it is empty, and for controls of different units.
+        Raises InputError if it is empty, and for controls of other numbers of units.
         """
         require(len(controls) > 0, "no condition given: give a control for one label or more")
-        computers = {f"label {label}": control.uncoupled() for label, control in controls.items()}
-        units = next(iter(computers.values())).units
-        for name, computer in computers.items():
-            require(computer.units == units, f"{name} has {computer.units}, others {units}")
-        check_same_units(computers)
+        units = next(iter(controls.values())).units
+        for label, control in controls.items():
+            require(control.units == units, f"label {label} has {control.units}, others {units}")
         return cls(tuple(controls.values()), tuple(int(label) for label in controls))
 
     @property

@@ -34,11 +34,11 @@ class Models:
     def of(cls, folder: str | Path | None = None, dt: str | None = None) -> Models:
         """The shipped models, after that of `folder` if given, which is read at once to find errors.
 
-        dt: time step at the start of a run, see `at_step`.
+        dt: time step at the start of a run, see `at_step`; None for that of the model.
         """
         models: dict[str, str | Path | Model] = {}
         if folder is not None:
-            models[str(folder)] = at_step(Model.from_pretrained(folder), dt)
+            models[str(folder)] = _with_step(Model.from_pretrained(folder), dt)
         for name in SHIPPED:
             models.setdefault(name, name)
         return cls(models, load_classifier(), dt)
@@ -49,6 +49,11 @@ class Models:
             if name not in self._shown:
                 model = self.models[name]
                 if not isinstance(model, Model):
-                    model = at_step(Model.from_pretrained(model), self.dt)
+                    model = _with_step(Model.from_pretrained(model), self.dt)
                 self._shown[name] = ShownModel.of(name, model)
             return self._shown[name]
+
+
+def _with_step(model: Model, dt: str | None) -> Model:
+    # A pilot run would delay the page by seconds.
+    return model if dt is None else at_step(model, dt)

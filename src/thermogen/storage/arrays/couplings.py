@@ -12,6 +12,7 @@ import numpy as np
 
 from thermogen.computer import Computer
 from thermogen.control import Control, PerClass, Segments
+from thermogen.control.segments import check_same_units
 from thermogen.couplings import (
     BlockCouplings,
     Couplings,
@@ -56,6 +57,8 @@ def shape(control: Control) -> dict[str, Any]:
 def pack(control: Control) -> Arrays:
     """All arrays by name; those of several computers carry the number of the computer, '3/bias'."""
     computers = control.computers()
+    # A folder holds one J2, J4, mobility and kT for all.
+    check_same_units({f"computer {number}": computer for number, computer in enumerate(computers)})
     arrays: dict[str, Any] = {name: getattr(computers[0], name) for name in SHARED}
     packed = _KINDS[kind(control)].pack
     for number, computer in enumerate(computers):
