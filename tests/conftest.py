@@ -26,11 +26,40 @@ jax.config.update(
     float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]),
 )
 
+FAST = [
+    "cache",
+    "couplings",
+    "data",
+    "docs",
+    "glossary",
+    "hardware",
+    "ledger",
+    "lowrank",
+    "measures",
+    "moment_matching",
+    "noise",
+    "speed_page",
+    "step",
+    "stepsize",
+    "store",
+    "structure",
+    "thermodynamics",
+    "units",
+]
+"""Test files of `make check`: the others are marked slow."""
+
 MOST_MAPS = 40_000
 """Memory maps after which compiled programs are dropped; Linux ends a process beyond 65,530."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and so all its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that `make check` leaves out."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") not in FAST:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
