@@ -186,3 +186,12 @@ def test_controls_that_cannot_be_are_refused():
         tg.generate(jax.random.key(0), computer(0), 1, SCHEDULE, labels=[7])
     with pytest.raises(tg.InputError, match="3 segments do not divide the 100 steps"):
         tg.generate(jax.random.key(0), segments(3), 1, SCHEDULE)
+
+
+def test_classes_of_different_units_are_not_saved(tmp_path):
+    units = tg.Units(2)
+    soft, stiff = (tg.make_computer(tg.couplings.all_to_all(units), J2=J2) for J2 in (1.0, 2.0))
+    model = tg.Model(tg.PerClass.from_controls({0: soft, 1: stiff}), tg.Schedule(), (1, 2))
+    with pytest.raises(tg.InputError, match="computer 1 has another J2 than computer 0: use one for all"):
+        model.save_pretrained(tmp_path / "m")
+    assert not list(tmp_path.iterdir())
